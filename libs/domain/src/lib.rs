@@ -1,0 +1,36 @@
+//! The nouns of Autopack: ids, plan, states with their transitions, causes, reasons and events.
+//!
+//! Pure: no async, no IO, no clock, no protobuf, no SQL. Whatever depends on the time gets it as an
+//! argument. A change of state is data in, data out: see [`run`], [`phase`] and [`attempt`].
+//!
+//! - [`catalogue`]: the closed lists (causes, reasons, event kinds, sources of defaults)
+//! - [`ids`], [`time`]: typed ids, fences, timestamps
+//! - [`plan`]: the plan as users write it, normalised
+//! - [`strategy`]: what is compiled from plan, ruleset and backlog, frozen with the run
+//! - [`states`]: the state sets and their transition tables
+//! - [`run`], [`tier`], [`phase`], [`attempt`]: the aggregates
+//! - [`event`]: what is recorded
+//! - [`fault`]: faults of input, all at once, each with its path
+
+pub mod attempt;
+pub mod budget;
+pub mod catalogue;
+pub mod event;
+pub mod fault;
+pub mod gate;
+pub mod ids;
+pub mod phase;
+pub mod plan;
+pub mod refusal;
+pub mod run;
+pub mod states;
+pub mod strategy;
+pub mod tier;
+pub mod time;
+pub mod usage;
+
+pub use catalogue::{Cause, EventKind, Reason, Source};
+pub use fault::{Fault, Faults};
+pub use ids::{AttemptUid, Fence, JobUid, PhaseId, RunId, RunUid, TierId, WorkerUid};
+pub use refusal::{ErrorKind, Refusal};
+pub use time::Timestamp;

@@ -1,0 +1,41 @@
+//! The plan: what users write (`autopack/plan/v1` and the older forms), normalised into one model.
+//!
+//! Invariant: a [`Plan`] that [`read_plan`] returns keeps the promises of [`model`]; everything that is
+//! wrong with a text is reported at once, and no text whatsoever makes the reader panic.
+//!
+//! - [`model`]: the normalised plan, as stored with the run
+//! - [`options`]: what the caller adds, and what comes back
+//! - [`category`]: the defaults that a task category chooses
+//! - [`document`]: text to a tree, within limits
+//! - [`digest`]: canonical JSON, digests, run ids, patches
+//! - [`explain`]: the plan with the source of each value, for people
+//! - `read`: forms; `run`, `tiers`, `phase`, `scope`, `builder`, `gate`, `depends`: one section each
+//! - `node`, `value`, `keys`, `paths`: typed access to the tree
+
+pub mod category;
+pub mod digest;
+pub mod document;
+pub mod explain;
+pub mod model;
+pub mod options;
+
+mod builder;
+mod depends;
+mod gate;
+mod keys;
+mod node;
+mod paths;
+mod phase;
+mod read;
+mod run;
+mod scope;
+mod tiers;
+mod value;
+
+pub use category::{CategoryDefaults, category};
+pub use digest::{canonical_json, derive_run_id, patch_paths, plan_digest, set_patch_digest};
+pub use document::parse_document;
+pub use explain::explain;
+pub use model::*;
+pub use options::{Normalised, PlanForm, ReadOptions, Warning, WarningCode};
+pub use read::{read_builder, read_plan};

@@ -1,0 +1,279 @@
+//! Jobs that need the repository but are not phases: `bootstrap` before the first lease, `cleanup` to
+//! find out what became of landing intents.
+//!
+//! Invariant: a run has at most one such job at a time; its lease is fenced like an attempt's.
+
+use std::sync::Arc;
+
+use super::{Changes, RunAggregate};
+use crate::{
+    Cause, EventKind, Reason, Refusal,
+    ids::{AttemptUid, Fence, JobUid, WorkerUid},
+    phase::PhaseCommand,
+    plan::{Plan, closed},
+    states::{PhaseState, RunState},
+    strategy::Strategy,
+    time::Timestamp,
+};
+
+closed!(
+    /// What a job is for (DESIGN 5.2).
+    JobKind {
+        /// Resolve what needs the repository, before the first lease.
+        Bootstrap = "bootstrap",
+        /// Execute an attempt of a phase.
+        Phase = "phase",
+        /// Read the branch and resolve landing intents.
+        Cleanup = "cleanup",
+    }
+);
+
+closed!(
+    /// Where a job stands.
+    JobState {
+        /// Waits for a worker.
+        Offered = "OFFERED",
+        /// A worker has it.
+        Leased = "LEASED",
+        /// Ended.
+        Done = "DONE",
+    }
+);
+
+/// A job that is not a phase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Its uid, new for each offer.
+    pub uid: JobUid,
+    /// What for.
+    pub kind: JobKind,
+    /// Where it stands.
+    pub state: JobState,
+    /// Fence of its lease.
+    pub fence: Fence,
+    /// Who holds it.
+    pub worker: Option<WorkerUid>,
+    /// Workers lost, or failures, with it so far.
+    pub failures: u32,
+    /// Not to be offered again before.
+    pub not_before: Option<Timestamp>,
+}
+
+/// A bootstrap's findings.
+#[derive(Clone, Debug)]
+pub struct Frozen {
+    /// The base commit; empty in a repository without commits.
+    pub base_sha: String,
+    /// The branch's tip, if the branch is there and ours; else the base.
+    pub tip: String,
+    /// The plan with inferred gates filled in.
+    pub plan: Arc<Plan>,
+    /// The strategy, recompiled for that plan.
+    pub strategy: Arc<Strategy>,
+    /// Facts found: environment hash, remote, toolchains.
+    pub facts: Vec<(String, String)>,
+}
+
+/// Failures of a job before the run ends for them.
+pub const JOB_FAILURES: u32 = 3;
+
+impl RunAggregate {
+    /// Puts a job on offer.
+    pub fn offer_job(&mut self, uid: JobUid, kind: JobKind, now: Timestamp, changes: &mut Changes) -> Result<(), Refusal> {
+        self.check_open("offering a job")?;
+        if let Some(job) = self.jobs.iter().find(|j| j.state != JobState::Done) {
+            return Err(Refusal::new(Reason::VersionConflict, format!("job {} is there already", job.uid)).with("job", job.uid));
+        }
+        let earlier = self.jobs.iter().map(|j| j.failures).max().unwrap_or(0);
+        self.jobs.clear();
+        let job = Job {
+            uid,
+            kind,
+            state: JobState::Offered,
+            fence: Fence(0),
+            worker: None,
+            failures: earlier,
+            not_before: None,
+        };
+        self.put_job(job, changes);
+        if kind == JobKind::Bootstrap && self.run.state == RunState::Queued {
+            self.run.state = RunState::PlanBootstrap;
+            self.tell(EventKind::RunBootstrapStarted, "", changes);
+        }
+        self.tell_job(EventKind::JobOffered, uid, "", changes);
+        self.close(now, changes);
+        Ok(())
+    }
+
+    /// A worker takes a job.
+    pub fn lease_job(&mut self, uid: JobUid, worker: WorkerUid, now: Timestamp, changes: &mut Changes) -> Result<Fence, Refusal> {
+        let job = self.job(uid)?;
+        if job.state != JobState::Offered {
+            return Err(gone(uid));
+        }
+        let fence = self.mint_fence();
+        let mut job = self.job(uid)?;
+        job.state = JobState::Leased;
+        job.fence = fence;
+        job.worker = Some(worker);
+        self.put_job(job, changes);
+        self.close(now, changes);
+        Ok(fence)
+    }
+
+    /// The bootstrap found everything it needs.
+    pub fn finish_bootstrap(
+        &mut self,
+        uid: JobUid,
+        fence: Fence,
+        frozen: Frozen,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) -> Result<(), Refusal> {
+        self.check_job_fence(uid, fence)?;
+        self.end_job(uid, "", changes);
+        self.run.base_sha = frozen.base_sha;
+        self.run.tip = frozen.tip;
+        self.run.frozen = true;
+        self.run.facts.extend(frozen.facts);
+        self.plan = frozen.plan;
+        self.strategy = frozen.strategy;
+        changes.document = true;
+        self.run.state = RunState::RunCreated;
+        self.tell(EventKind::RunFrozen, "", changes);
+        if !self.run.held && !self.run.cancelling {
+            self.mark_started(now, changes);
+        }
+        self.close(now, changes);
+        Ok(())
+    }
+
+    /// The job failed. A final cause ends the run; another one is tried again, up to [`JOB_FAILURES`].
+    pub fn fail_job(
+        &mut self,
+        uid: JobUid,
+        fence: Option<Fence>,
+        cause: Cause,
+        detail: &str,
+        not_before: Timestamp,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) -> Result<(), Refusal> {
+        if let Some(fence) = fence {
+            self.check_job_fence(uid, fence)?;
+        }
+        let mut job = self.job(uid)?;
+        let charged = cause != Cause::HandedOver;
+        job.failures += u32::from(charged);
+        job.state = JobState::Done;
+        job.worker = None;
+        job.not_before = charged.then_some(not_before);
+        let failures = job.failures;
+        self.put_job(job, changes);
+        self.tell_job(EventKind::JobFinished, uid, &format!("{cause}: {detail}"), changes);
+        if cause.charge() == crate::catalogue::Charge::Final || failures >= JOB_FAILURES {
+            self.run.cause = Some(cause);
+            detail.clone_into(&mut self.run.detail);
+            self.jobs.clear();
+            self.abandon(cause, detail, now, changes);
+        }
+        self.close(now, changes);
+        Ok(())
+    }
+
+    /// The cleanup has read the branch: which open intents landed.
+    pub fn finish_cleanup(
+        &mut self,
+        uid: JobUid,
+        fence: Fence,
+        landed: Option<AttemptUid>,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) -> Result<(), Refusal> {
+        self.check_job_fence(uid, fence)?;
+        self.end_job(uid, "", changes);
+        let open: Vec<AttemptUid> =
+            self.attempts.values().filter(|a| a.state.is_terminal() && a.has_open_intent()).map(|a| a.uid).collect();
+        for attempt in open {
+            self.resolve_intent(attempt, landed == Some(attempt), now, changes);
+        }
+        self.close(now, changes);
+        Ok(())
+    }
+
+    /// Everything that has not started will not: the run cannot go on.
+    pub(crate) fn abandon(&mut self, cause: Cause, detail: &str, now: Timestamp, changes: &mut Changes) {
+        for i in 0..self.phases.len() {
+            if self.phases[i].state == PhaseState::Queued && self.phases[i].current.is_none() {
+                self.phases[i].cause = Some(cause);
+                detail.clone_into(&mut self.phases[i].detail);
+                // QUEUED to SKIPPED is legal for every phase that nobody holds.
+                if self.shift_phase(i, PhaseCommand::Skip, now, changes).is_ok() {
+                    self.tell_phase(EventKind::PhaseSkipped, i, None, cause.text(), changes);
+                }
+            }
+        }
+    }
+
+    fn resolve_intent(&mut self, uid: AttemptUid, landed: bool, now: Timestamp, changes: &mut Changes) {
+        let Some(mut attempt) = self.attempts.get(&uid).cloned() else { return };
+        let Some(intent) = attempt.intent.as_mut() else { return };
+        intent.resolved = true;
+        let commit = intent.commit.clone();
+        self.run.open_intents = self.run.open_intents.saturating_sub(1);
+        let phase = attempt.phase;
+        if landed {
+            attempt.commit.clone_from(&commit);
+            self.run.tip.clone_from(&commit);
+            self.phases[phase].commit.clone_from(&commit);
+            self.phases[phase].outcome = Some(crate::phase::PhaseOutcome::Committed);
+            self.phases[phase].cause = None;
+            if self.shift_phase(phase, PhaseCommand::Complete, now, changes).is_ok() {
+                self.tell_phase(EventKind::PhaseCompleted, phase, Some(&attempt), "found on the branch", changes);
+            }
+        }
+        self.put_attempt(attempt, changes);
+        changes.phases.insert(phase);
+    }
+
+    /// The job with this uid.
+    pub fn job(&self, uid: JobUid) -> Result<super::Job, Refusal> {
+        self.jobs.iter().find(|j| j.uid == uid && j.state != JobState::Done).cloned().ok_or_else(|| gone(uid))
+    }
+
+    fn check_job_fence(&self, uid: JobUid, fence: Fence) -> Result<(), Refusal> {
+        let job = self.job(uid)?;
+        if job.state == JobState::Leased && job.fence == fence {
+            return Ok(());
+        }
+        Err(Refusal::new(Reason::LeaseFenced, format!("fence {fence} of job {uid} is not the current one ({})", job.fence))
+            .with("presented", fence)
+            .with("current", job.fence))
+    }
+
+    fn end_job(&mut self, uid: JobUid, text: &str, changes: &mut Changes) {
+        if let Some(job) = self.jobs.iter().find(|j| j.uid == uid) {
+            let mut done = job.clone();
+            done.state = JobState::Done;
+            changes.jobs.insert(uid, done);
+        }
+        self.tell_job(EventKind::JobFinished, uid, text, changes);
+        self.jobs.retain(|j| j.uid != uid);
+    }
+
+    fn put_job(&mut self, job: Job, changes: &mut Changes) {
+        self.jobs.retain(|j| j.uid != job.uid);
+        changes.jobs.insert(job.uid, job.clone());
+        self.jobs.push(job);
+        changes.run = true;
+    }
+
+    fn tell_job(&mut self, kind: EventKind, uid: JobUid, text: &str, changes: &mut Changes) {
+        let view = changes.jobs.get(&uid).cloned();
+        self.push_event(kind, text.to_owned(), changes, |e| e.job = view);
+    }
+}
+
+fn gone(uid: JobUid) -> Refusal {
+    Refusal::new(Reason::JobGone, format!("job {uid} is no longer on offer")).with("job", uid)
+}

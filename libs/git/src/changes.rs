@@ -1,0 +1,146 @@
+//! What differs between two trees.
+//!
+//! Invariant: this is computed from the objects by git, never taken from a patch's headers; a rename is a deletion
+//! and an addition, so both paths are governed.
+
+use crate::clone::OwnClone;
+use crate::error::GitError;
+use crate::oid::{Mode, Oid};
+
+/// What happened to a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ChangeKind {
+    /// It was not there.
+    Added,
+    /// Content or mode differ.
+    Modified,
+    /// It is gone.
+    Deleted,
+    /// A file became a link or a submodule, or the reverse.
+    TypeChanged,
+}
+
+/// One changed path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// From the top, raw; see [`crate::utf8_path`].
+    pub path: Vec<u8>,
+    /// [`Mode::ABSENT`] when added.
+    pub old_mode: Mode,
+    /// [`Mode::ABSENT`] when deleted.
+    pub new_mode: Mode,
+    /// `None` when added.
+    pub old_oid: Option<Oid>,
+    /// `None` when deleted.
+    pub new_oid: Option<Oid>,
+    /// What happened.
+    pub kind: ChangeKind,
+}
+
+/// A diff for readers, perhaps cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiffText {
+    /// Raw, because content is.
+    pub bytes: Vec<u8>,
+    /// Whether there is more.
+    pub truncated: bool,
+}
+
+impl OwnClone {
+    /// All changed paths from one tree or commit to another, in git's order.
+    pub async fn list_changes(&self, base: &Oid, new: &Oid) -> Result<Vec<Change>, GitError> {
+        if base == new {
+            return Ok(Vec::new());
+        }
+        let call =
+            self.read("diff-tree")
+                .args(["-r", "-z", "--raw", "--no-renames", "--no-abbrev"]);
+        let output = call.args([base.as_str(), new.as_str()]).ok().await?;
+        parse(&output.stdout)
+    }
+
+    /// The difference as text for people, at most `max_bytes`; binary files are only named.
+    pub async fn diff_text(
+        &self,
+        base: &Oid,
+        new: &Oid,
+        max_bytes: usize,
+    ) -> Result<DiffText, GitError> {
+        let call = self.read("diff-tree").args([
+            "-r",
+            "-p",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-color",
+            "-M",
+        ]);
+        let output = call
+            .args([base.as_str(), new.as_str()])
+            .max_stdout(max_bytes)
+            .output()
+            .await?;
+        if output.status != 0 && !output.truncated {
+            return Err(GitError::failed("diff-tree", output.status, &output.stderr));
+        }
+        Ok(DiffText {
+            bytes: output.stdout,
+            truncated: output.truncated,
+        })
+    }
+
+    /// The difference as a patch that [`OwnClone::apply_patch`] takes, binary files included; an error if it is larger
+    /// than `max_bytes`.
+    pub async fn diff_patch(
+        &self,
+        base: &Oid,
+        new: &Oid,
+        max_bytes: usize,
+    ) -> Result<Vec<u8>, GitError> {
+        let call =
+            self.read("diff-tree")
+                .args(["-r", "-p", "--binary", "--full-index", "--no-renames"]);
+        let call = call.args([
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-color",
+            base.as_str(),
+            new.as_str(),
+        ]);
+        Ok(call.max_stdout(max_bytes).ok().await?.stdout)
+    }
+}
+
+/// Reads `:<mode> <mode> <oid> <oid> <status>\0<path>\0` records.
+fn parse(stdout: &[u8]) -> Result<Vec<Change>, GitError> {
+    let mut fields = stdout.split(|b| *b == 0).filter(|field| !field.is_empty());
+    let mut changes = Vec::new();
+    while let Some(header) = fields.next() {
+        let wrong = || GitError::unexpected("a changed path", header);
+        let path = fields.next().ok_or_else(wrong)?.to_vec();
+        let words: Vec<&[u8]> = header
+            .strip_prefix(b":")
+            .ok_or_else(wrong)?
+            .split(|b| *b == b' ')
+            .collect();
+        let [old_mode, new_mode, old_oid, new_oid, status] = words[..] else {
+            return Err(wrong());
+        };
+        let kind = match status.first() {
+            Some(b'A') => ChangeKind::Added,
+            Some(b'M') => ChangeKind::Modified,
+            Some(b'D') => ChangeKind::Deleted,
+            Some(b'T') => ChangeKind::TypeChanged,
+            _ => return Err(wrong()),
+        };
+        let side = |raw: &[u8]| Oid::parse_bytes(raw).map(|oid| (!oid.is_zero()).then_some(oid));
+        changes.push(Change {
+            path,
+            old_mode: Mode::parse_bytes(old_mode)?,
+            new_mode: Mode::parse_bytes(new_mode)?,
+            old_oid: side(old_oid)?,
+            new_oid: side(new_oid)?,
+            kind,
+        });
+    }
+    Ok(changes)
+}

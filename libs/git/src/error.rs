@@ -1,0 +1,198 @@
+//! What can go wrong with any git command.
+//!
+//! Invariant: each text names the thing and says what to do; raw git output is quoted, bounded, at the end.
+
+use std::path::{Path, PathBuf};
+
+use crate::runner::RunnerError;
+use crate::version::{FLOOR, Version};
+
+/// Longest quotation of git's own words in an error.
+const DETAIL: usize = 2_000;
+
+/// A failure of the git layer itself, as opposed to a refusal that a caller handles by its own error type.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GitError {
+    /// The command has no result.
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
+    /// Git is older than what we are tested with.
+    #[error("git {found} is too old: install git {} or later", FLOOR)]
+    VersionTooOld {
+        /// What is installed.
+        found: Version,
+    },
+    /// The first lines of `git --version` make no sense.
+    #[error(
+        "`git --version` printed {text:?}: check that `git` on PATH is git {} or later",
+        FLOOR
+    )]
+    VersionUnreadable {
+        /// What was printed.
+        text: String,
+    },
+    /// The target's path does not exist.
+    #[error("{} does not exist: give the path of a git repository, or a URL", path.display())]
+    TargetMissing {
+        /// As given.
+        path: PathBuf,
+    },
+    /// The target's path is no repository, nor inside one.
+    #[error("{} is not a git repository, nor inside one: run `git init` there or give another path", path.display())]
+    NotARepository {
+        /// As given.
+        path: PathBuf,
+    },
+    /// The repository exists and git cannot open it.
+    #[error("git cannot open the repository at {}: {detail}", path.display())]
+    UnusableRepository {
+        /// As given.
+        path: PathBuf,
+        /// Git's words.
+        detail: String,
+    },
+    /// A URL of a kind that we refuse.
+    #[error(
+        "{url:?} is not a supported repository URL: use https, http, ssh, git, file, or user@host:path"
+    )]
+    UnsupportedUrl {
+        /// As given.
+        url: String,
+    },
+    /// Our clone and the target name objects differently.
+    #[error(
+        "the repository uses {target} object names and the clone {own}: open a clone of its own with that format"
+    )]
+    ObjectFormatMismatch {
+        /// The target's.
+        target: String,
+        /// Ours.
+        own: String,
+    },
+    /// A name that git would refuse for a branch.
+    #[error("{name:?} is not a valid branch or reference name: see `git help check-ref-format`")]
+    BadRefName {
+        /// As given.
+        name: String,
+    },
+    /// A branch cannot exist beside another: `a` and `a/b`.
+    #[error(
+        "branch {branch} cannot be created because another branch is in its way; rename that one: {detail}"
+    )]
+    RefNameConflict {
+        /// Ours.
+        branch: String,
+        /// Git's words, which name the other.
+        detail: String,
+    },
+    /// Not an object name.
+    #[error("{text:?} is not a full object name (40 or 64 hexadecimal digits)")]
+    BadOid {
+        /// As given.
+        text: String,
+    },
+    /// A path that leaves its folder, or is none.
+    #[error(
+        "{path:?} is not a path inside the repository: give a relative path without `..` or `.git`"
+    )]
+    BadPath {
+        /// As given.
+        path: String,
+    },
+    /// A path that is no text.
+    #[error("the path {path} is not valid UTF-8: rename the file")]
+    PathNotUtf8 {
+        /// With escapes.
+        path: String,
+    },
+    /// An object that should be there.
+    #[error("object {name} is not in the clone: fetch the repository again")]
+    ObjectMissing {
+        /// As asked for.
+        name: String,
+    },
+    /// A command printed more than we hold in memory.
+    #[error("git {command} printed more than {limit} bytes: narrow the request or raise the limit")]
+    OutputTooLarge {
+        /// The subcommand.
+        command: String,
+        /// The cap.
+        limit: usize,
+    },
+    /// A command printed what we cannot read.
+    #[error(
+        "git printed {text:?} where {expected} was expected: check that the git on PATH is an unmodified release"
+    )]
+    UnexpectedOutput {
+        /// What should have been there.
+        expected: &'static str,
+        /// What was.
+        text: String,
+    },
+    /// A file operation of our own failed.
+    #[error("{action} {} failed: {source}; check space and permissions", path.display())]
+    Io {
+        /// What we did.
+        action: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Any other non-zero exit.
+    #[error("git {command} failed with status {status}: {detail}")]
+    Failed {
+        /// The subcommand.
+        command: String,
+        /// Its exit status.
+        status: i32,
+        /// Git's words.
+        detail: String,
+    },
+}
+
+impl GitError {
+    pub(crate) fn unexpected(expected: &'static str, bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes).chars().take(200).collect();
+        Self::UnexpectedOutput { expected, text }
+    }
+
+    pub(crate) fn io(action: &'static str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        Self::Io {
+            action,
+            path: path.as_ref().to_owned(),
+            source,
+        }
+    }
+
+    pub(crate) fn failed(command: &str, status: i32, stderr: &str) -> Self {
+        Self::Failed {
+            command: command.to_owned(),
+            status,
+            detail: detail(stderr),
+        }
+    }
+}
+
+/// Git's words without its own noise, bounded.
+pub(crate) fn detail(stderr: &str) -> String {
+    let kept: Vec<&str> = stderr
+        .lines()
+        .map(str::trim_end)
+        .filter(|l| !l.is_empty() && !l.starts_with("hint:"))
+        .collect();
+    let text = kept.join("; ");
+    if text.is_empty() {
+        "git gave no reason".to_owned()
+    } else {
+        text.chars().take(DETAIL).collect()
+    }
+}
+
+/// A raw path as text, or an error that shows it with escapes.
+pub fn utf8_path(raw: &[u8]) -> Result<&str, GitError> {
+    std::str::from_utf8(raw).map_err(|_| GitError::PathNotUtf8 {
+        path: raw.escape_ascii().to_string(),
+    })
+}

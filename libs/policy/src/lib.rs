@@ -1,0 +1,21 @@
+//! The decisions of Autopack: what may be written, what proves a change, what a failure means.
+//!
+//! Pure: no async, no IO, no clock, no randomness but a seed argument. Callers collect facts, these
+//! modules judge them; the same facts always give the same answer.
+//!
+//! - [`paths`]: what a path of a repository may look like
+//! - [`scope`]: which paths a phase may write; deny wins
+//! - [`govern`]: every violation of a change set, and the deliverables it owes
+//! - [`toolchain`]: which tools a repository uses, and the gate they imply
+//! - [`gate`]: counts, failing ids and the verdict of a gate's steps
+//! - [`signature`]: normal form, signature and class of a failure text
+//! - [`preflight`]: faults of a plan that only the repository and the worker show
+
+pub mod gate;
+pub mod govern;
+pub mod paths;
+pub mod preflight;
+pub mod scope;
+pub mod signature;
+mod text;
+pub mod toolchain;

@@ -1,0 +1,175 @@
+//! The working set of a batch: aggregates loaded once, changed in memory, flushed together.
+//!
+//! Invariant: an aggregate in the cache equals what is committed, or belongs to the batch being built; a
+//! batch that fails drops every aggregate it touched.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use autopack_domain::{
+    Reason, Refusal, RunUid, Timestamp,
+    event::Event,
+    run::{Changes, RunAggregate},
+};
+use autopack_store::{StoreError, read, rows::event::StoredEvent};
+use sea_orm::DatabaseConnection;
+
+/// Turns an event into the bytes that are stored, relayed and watched.
+pub type Encoder = Arc<dyn Fn(&EventHeader, &Event) -> Vec<u8> + Send + Sync>;
+
+/// The numbers of an event.
+#[derive(Clone, Copy, Debug)]
+pub struct EventHeader {
+    /// Number within the log.
+    pub sequence: u64,
+    /// Number within the run.
+    pub run_sequence: u64,
+    /// When it is committed.
+    pub at: Timestamp,
+}
+
+/// A caller's name for one intention.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestKey {
+    /// The `request_id`.
+    pub id: String,
+    /// The method.
+    pub method: &'static str,
+    /// Digest of the request.
+    pub digest: String,
+}
+
+/// Runs kept in memory between batches.
+const CACHE: usize = 512;
+
+/// What one batch changes.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    pub(crate) changes: HashMap<RunUid, Changes>,
+    pub(crate) created: HashSet<RunUid>,
+    pub(crate) requests: Vec<(RequestKey, RunUid)>,
+    pub(crate) rulesets: Vec<(String, String)>,
+    pub(crate) cursor: Option<u64>,
+    pub(crate) events: Vec<(RunUid, u64, Event)>,
+}
+
+impl Pending {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.requests.is_empty() && self.rulesets.is_empty() && self.cursor.is_none()
+    }
+}
+
+/// The working set; lives as long as the writer.
+pub(crate) struct Session {
+    pub(crate) db: DatabaseConnection,
+    pub(crate) cache: HashMap<RunUid, RunAggregate>,
+    pub(crate) touched: HashSet<RunUid>,
+    pub(crate) pending: Pending,
+    pub(crate) sequence: u64,
+    pub(crate) encoder: Encoder,
+    pub(crate) recent: Vec<RunUid>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("sequence", &self.sequence).field("cached", &self.cache.len()).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// The run, loaded if need be.
+    pub(crate) async fn load(&mut self, uid: RunUid) -> Result<&mut RunAggregate, LoadError> {
+        if !self.cache.contains_key(&uid) {
+            let found = read::aggregate(&self.db, uid).await?;
+            let aggregate = found.ok_or_else(|| {
+                Refusal::new(Reason::RunNotFound, format!("no run {uid}")).with("run", uid)
+            })?;
+            self.cache.insert(uid, aggregate);
+            self.recent.push(uid);
+        }
+        self.touched.insert(uid);
+        self.cache.get_mut(&uid).ok_or_else(|| Refusal::new(Reason::InternalFault, "the cache lost a run").into())
+    }
+
+    /// Takes over what a command changed.
+    pub(crate) fn keep(&mut self, uid: RunUid, mut changes: Changes) {
+        if !changes.run && changes.events.is_empty() {
+            return;
+        }
+        let last = self.cache.get(&uid).map_or(0, |a| a.run.last_event);
+        let first = last + 1 - changes.events.len() as u64;
+        for (number, event) in (first..).zip(std::mem::take(&mut changes.events)) {
+            self.pending.events.push((uid, number, event));
+        }
+        let merged = self.pending.changes.entry(uid).or_default();
+        merged.run |= changes.run;
+        merged.document |= changes.document;
+        merged.tiers.extend(changes.tiers);
+        merged.phases.extend(changes.phases);
+        merged.attempts.extend(changes.attempts);
+        merged.jobs.extend(changes.jobs);
+        merged.usage.extend(changes.usage);
+        merged.failures.extend(changes.failures);
+    }
+
+    /// Forgets everything that a failed batch touched.
+    pub(crate) fn forget(&mut self, sequence: u64) {
+        for uid in self.touched.drain() {
+            self.cache.remove(&uid);
+        }
+        self.pending = Pending::default();
+        self.sequence = sequence;
+    }
+
+    /// After a commit: drops runs that nobody works on, so that idle runs cost no memory.
+    pub(crate) fn trim(&mut self) {
+        let cache = &mut self.cache;
+        for uid in self.touched.drain() {
+            let idle = cache.get(&uid).is_some_and(|a| {
+                a.is_idle() && (a.run.state.is_terminal() || a.run.paused || (a.run.frozen && !a.run.started))
+            });
+            if idle {
+                cache.remove(&uid);
+            }
+        }
+        self.recent.retain(|uid| cache.contains_key(uid));
+        while self.recent.len() > CACHE {
+            let oldest = self.recent.remove(0);
+            cache.remove(&oldest);
+        }
+        if self.cache.is_empty() {
+            self.cache.shrink_to_fit();
+            self.recent.shrink_to_fit();
+        }
+    }
+
+    /// Numbers and encodes the events of the batch.
+    pub(crate) fn encode_events(&mut self, now: Timestamp, ids: &dyn Fn() -> uuid::Uuid) -> Vec<StoredEvent> {
+        let mut stored = Vec::with_capacity(self.pending.events.len());
+        for (run, run_sequence, event) in std::mem::take(&mut self.pending.events) {
+            self.sequence += 1;
+            let header = EventHeader { sequence: self.sequence, run_sequence, at: now };
+            stored.push(StoredEvent {
+                sequence: self.sequence,
+                uid: ids(),
+                run,
+                run_sequence,
+                kind: event.kind.code().to_owned(),
+                at: now.0,
+                body: (self.encoder)(&header, &event),
+            });
+        }
+        stored
+    }
+}
+
+/// Why a run could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,359 @@
+//! The writer: one task owns the writing connection; commands queue, share a commit, get their replies.
+//!
+//! Invariant: a reply is sent after the commit; a command whose caller went away is still carried out;
+//! the queue is bounded, so a slow disk slows the callers down.
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use autopack_domain::{
+    Reason, Refusal, RunUid, Timestamp,
+    run::{Changes, Run, RunAggregate},
+};
+use autopack_store::{StoreError, read, rows::event::StoredEvent};
+use sea_orm::{ConnectionTrait, DbErr};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::{
+    connect::{Database, epoch},
+    flush::flush,
+    session::{Encoder, LoadError, Pending, RequestKey, Session},
+};
+
+/// Commands that wait at most.
+const QUEUE: usize = 1024;
+/// Commands that share a commit at most.
+const BATCH: usize = 256;
+/// Batches of events that a subscriber may lag behind before it has to read the log.
+const LAG: usize = 4096;
+/// How long a caller waits for its commit.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Events of one commit, in order.
+pub type Committed = Arc<Vec<StoredEvent>>;
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// It was refused; nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The same `request_id` was carried out before, on this run.
+    #[error("this request was carried out before")]
+    Repeated(RunUid),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<LoadError> for WriteError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Refused(refusal) => Self::Refused(refusal),
+            LoadError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<DbErr> for WriteError {
+    fn from(error: DbErr) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+type Reply = Result<Box<dyn Any + Send>, WriteError>;
+type OnRun = Box<dyn FnMut(&mut RunAggregate, &mut Changes) -> Result<Box<dyn Any + Send>, Refusal> + Send>;
+type Create = Box<dyn FnMut() -> (RunAggregate, Changes) + Send>;
+
+enum Work {
+    OnRun(RunUid, OnRun),
+    Create(Create),
+    Ruleset(String, String),
+    Cursor(u64),
+}
+
+struct Command {
+    work: Work,
+    request: Option<RequestKey>,
+    reply: oneshot::Sender<Reply>,
+}
+
+/// What callers hold.
+#[derive(Clone)]
+pub struct WriterHandle {
+    queue: mpsc::Sender<Command>,
+    events: broadcast::Sender<Committed>,
+}
+
+impl std::fmt::Debug for WriterHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WriterHandle")
+    }
+}
+
+impl WriterHandle {
+    /// Carries out a command on a run. `command` may run more than once, on fresh state, if a batch fails.
+    pub async fn on_run<T: Send + 'static>(
+        &self,
+        run: RunUid,
+        request: Option<RequestKey>,
+        mut command: impl FnMut(&mut RunAggregate, &mut Changes) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, WriteError> {
+        let work: OnRun = Box::new(move |a, c| command(a, c).map(|t| Box::new(t) as Box<dyn Any + Send>));
+        self.send(Work::OnRun(run, work), request).await
+    }
+
+    /// Reads a run as the next command would find it.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        run: RunUid,
+        mut look: impl FnMut(&RunAggregate) -> T + Send + 'static,
+    ) -> Result<T, WriteError> {
+        self.on_run(run, None, move |a, _| Ok(look(a))).await
+    }
+
+    /// Stores a new run.
+    pub async fn create(
+        &self,
+        request: Option<RequestKey>,
+        create: impl FnMut() -> (RunAggregate, Changes) + Send + 'static,
+    ) -> Result<Run, WriteError> {
+        self.send(Work::Create(Box::new(create)), request).await
+    }
+
+    /// Stores a project's ruleset.
+    pub async fn put_ruleset(&self, project: String, ruleset: String) -> Result<(), WriteError> {
+        self.send(Work::Ruleset(project, ruleset), None).await
+    }
+
+    /// Moves the relay's cursor.
+    pub async fn put_cursor(&self, sequence: u64) -> Result<(), WriteError> {
+        self.send(Work::Cursor(sequence), None).await
+    }
+
+    /// Every commit from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Committed> {
+        self.events.subscribe()
+    }
+
+    async fn send<T: 'static>(&self, work: Work, request: Option<RequestKey>) -> Result<T, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || Refusal::new(Reason::RegistryUnavailable, "the registry is stopping");
+        let late = |_| Refusal::new(Reason::DeadlineExceeded, "the registry did not commit in time");
+        let queued = self.queue.send_timeout(Command { work, request, reply }, PATIENCE).await;
+        queued.map_err(|e| match e {
+            mpsc::error::SendTimeoutError::Timeout(_) => Refusal::new(Reason::LimitExceeded, "the registry's queue is full"),
+            mpsc::error::SendTimeoutError::Closed(_) => gone(),
+        })?;
+        let reply = tokio::time::timeout(PATIENCE, answer).await.map_err(late)?.map_err(|_| gone())??;
+        reply
+            .downcast::<T>()
+            .map(|t| *t)
+            .map_err(|_| Refusal::new(Reason::InternalFault, "a command replied with another type").into())
+    }
+}
+
+/// The writer's own side.
+pub struct Writer {
+    queue: mpsc::Receiver<Command>,
+    events: broadcast::Sender<Committed>,
+    session: Session,
+    epoch: u64,
+    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    ids: Arc<dyn Fn() -> uuid::Uuid + Send + Sync>,
+    failpoint: fn(&str),
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+impl Writer {
+    /// A writer on an open database whose epoch was just raised to `epoch`.
+    pub async fn new(
+        database: &Database,
+        epoch: u64,
+        encoder: Encoder,
+        clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+        ids: Arc<dyn Fn() -> uuid::Uuid + Send + Sync>,
+        failpoint: fn(&str),
+    ) -> Result<(Self, WriterHandle), StoreError> {
+        let (tx, rx) = mpsc::channel(QUEUE);
+        let (events, _) = broadcast::channel(LAG);
+        let session = Session {
+            db: database.write.clone(),
+            cache: std::collections::HashMap::new(),
+            touched: std::collections::HashSet::new(),
+            pending: Pending::default(),
+            sequence: read::last_sequence(&database.write).await?,
+            encoder,
+            recent: Vec::new(),
+        };
+        let handle = WriterHandle { queue: tx, events: events.clone() };
+        Ok((Self { queue: rx, events, session, epoch, clock, ids, failpoint }, handle))
+    }
+
+    /// Serves commands until every handle is gone or the registry's epoch has passed.
+    pub async fn run(mut self) -> Result<(), WriteError> {
+        let mut batch: Vec<Command> = Vec::with_capacity(BATCH);
+        while self.queue.recv_many(&mut batch, BATCH).await > 0 {
+            if let Err(error) = self.attempt(&mut batch).await {
+                tracing::warn!(%error, commands = batch.len(), "a batch failed; replaying its commands one by one");
+                for command in batch.drain(..) {
+                    let mut single = vec![command];
+                    if let Err(error) = self.attempt(&mut single).await
+                        && let Some(command) = single.pop()
+                    {
+                        let _ = command.reply.send(Err(error));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One transaction. On success every command has its reply and `batch` is empty.
+    async fn attempt(&mut self, batch: &mut Vec<Command>) -> Result<(), WriteError> {
+        let before = self.session.sequence;
+        let outcome = self.transaction(batch).await;
+        match outcome {
+            Ok((replies, events)) => {
+                self.session.trim();
+                if !events.is_empty() {
+                    // No subscriber is fine: everything is in the log.
+                    let _ = self.events.send(Arc::new(events));
+                }
+                for (command, reply) in batch.drain(..).zip(replies) {
+                    let _ = command.reply.send(reply);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                let _ = self.session.db.execute_unprepared("ROLLBACK").await;
+                self.session.forget(before);
+                Err(error)
+            }
+        }
+    }
+
+    async fn transaction(&mut self, batch: &mut [Command]) -> Result<(Vec<Reply>, Vec<StoredEvent>), WriteError> {
+        self.session.db.execute_unprepared("BEGIN IMMEDIATE").await?;
+        if epoch(&self.session.db).await? != self.epoch {
+            return Err(Refusal::new(Reason::RegistryUnavailable, "another registry has taken over this database").into());
+        }
+        let alone = batch.len() == 1;
+        let mut replies = Vec::with_capacity(batch.len());
+        for command in batch.iter_mut() {
+            replies.push(self.carry_out(command, alone).await?);
+        }
+        if self.session.pending.is_empty() {
+            self.session.db.execute_unprepared("ROLLBACK").await?;
+            return Ok((replies, Vec::new()));
+        }
+        let now = (self.clock)();
+        let ids = Arc::clone(&self.ids);
+        let events = self.session.encode_events(now, &*ids);
+        flush(&mut self.session, &events, now).await?;
+        (self.failpoint)("registry.before_commit");
+        self.session.db.execute_unprepared("COMMIT").await?;
+        (self.failpoint)("registry.after_commit");
+        self.session.pending = Pending::default();
+        Ok((replies, events))
+    }
+
+    /// The outer error fails the batch; the inner one is this command's reply.
+    async fn carry_out(&mut self, command: &mut Command, alone: bool) -> Result<Reply, WriteError> {
+        if let Some(key) = &command.request
+            && let Some(earlier) = self.repeated(key).await?
+        {
+            return Ok(Err(earlier));
+        }
+        let request = command.request.clone();
+        match &mut command.work {
+            Work::OnRun(uid, step) => {
+                let uid = *uid;
+                let aggregate = match self.session.load(uid).await {
+                    Ok(aggregate) => aggregate,
+                    Err(LoadError::Refused(refusal)) => return Ok(Err(refusal.into())),
+                    Err(LoadError::Store(StoreError::Corrupt(corrupt))) => return Ok(Err(StoreError::from(corrupt).into())),
+                    Err(LoadError::Store(error)) => return Err(error.into()),
+                };
+                let mut changes = Changes::default();
+                match step(aggregate, &mut changes) {
+                    Ok(reply) => {
+                        self.session.keep(uid, changes);
+                        self.session.pending.requests.extend(request.map(|r| (r, uid)));
+                        Ok(Ok(reply))
+                    }
+                    Err(refusal) => {
+                        let dirty = changes.run || !changes.events.is_empty() || !changes.phases.is_empty();
+                        if dirty && !alone {
+                            // It changed something before it refused: its neighbours must not inherit that.
+                            return Err(refusal.into());
+                        }
+                        if dirty {
+                            self.session.cache.remove(&uid);
+                        }
+                        Ok(Err(refusal.into()))
+                    }
+                }
+            }
+            Work::Create(create) => {
+                let (aggregate, changes) = create();
+                let uid = aggregate.run.uid;
+                if let Some(taken) = read::find_run(&self.session.db, aggregate.run.id.as_str()).await? {
+                    return Ok(Err(exists(&aggregate.run, taken).into()));
+                }
+                let fold = aggregate.run.id.as_str().to_ascii_lowercase();
+                let twin = self.session.pending.created.iter().find(|u| {
+                    self.session.cache.get(u).is_some_and(|a| a.run.id.as_str().eq_ignore_ascii_case(&fold))
+                });
+                if let Some(twin) = twin {
+                    return Ok(Err(exists(&aggregate.run, *twin).into()));
+                }
+                let run = aggregate.run.clone();
+                self.session.cache.insert(uid, aggregate);
+                self.session.recent.push(uid);
+                self.session.touched.insert(uid);
+                self.session.pending.created.insert(uid);
+                self.session.keep(uid, changes);
+                self.session.pending.requests.extend(request.map(|r| (r, uid)));
+                Ok(Ok(Box::new(run)))
+            }
+            Work::Ruleset(project, ruleset) => {
+                self.session.pending.rulesets.push((project.clone(), ruleset.clone()));
+                Ok(Ok(Box::new(())))
+            }
+            Work::Cursor(sequence) => {
+                self.session.pending.cursor = Some(*sequence);
+                Ok(Ok(Box::new(())))
+            }
+        }
+    }
+
+    async fn repeated(&self, key: &RequestKey) -> Result<Option<WriteError>, WriteError> {
+        let in_batch = self.session.pending.requests.iter().find(|(k, _)| k.id == key.id);
+        let (method, digest, run) = if let Some((earlier, run)) = in_batch {
+            (earlier.method.to_owned(), earlier.digest.clone(), *run)
+        } else if let Some(row) = read::request(&self.session.db, &key.id).await? {
+            let Ok(run) = row.run_uid.parse() else { return Ok(None) };
+            (row.method, row.digest, run)
+        } else {
+            return Ok(None);
+        };
+        if method == key.method && digest == key.digest {
+            return Ok(Some(WriteError::Repeated(run)));
+        }
+        let refusal = Refusal::new(
+            Reason::RequestIdReused,
+            format!("request_id `{}` was used for another request ({method})", key.id),
+        )
+        .with("requestId", &key.id);
+        Ok(Some(refusal.into()))
+    }
+}
+
+fn exists(run: &Run, taken: RunUid) -> Refusal {
+    Refusal::new(Reason::RunExists, format!("a run `{}` exists already", run.id)).with("run", &run.id).with("uid", taken)
+}

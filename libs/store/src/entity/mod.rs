@@ -1,0 +1,14 @@
+//! One entity a table; seen by this crate and `store-write` only.
+#![allow(missing_docs, reason = "columns are described by the schema and the domain")]
+
+pub mod attempt;
+pub mod event;
+pub mod failure;
+pub mod job;
+pub mod phase;
+pub mod project;
+pub mod request;
+pub mod run;
+pub mod run_document;
+pub mod tier;
+pub mod usage_event;

@@ -1,0 +1,35 @@
+//! Entities, rows to domain and back, read queries.
+//!
+//! Invariant: a stored value that the domain does not know becomes a [`CorruptRow`] that names table, row
+//! and column; it never fails the reading of another row (DESIGN rule 8).
+
+pub mod entity;
+pub mod read;
+pub mod rows;
+
+use sea_orm::DbErr;
+
+/// A stored value that does not parse.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{table} {id}: column {column} holds `{value}`, which this version does not know")]
+pub struct CorruptRow {
+    /// The table.
+    pub table: &'static str,
+    /// The row.
+    pub id: String,
+    /// The column.
+    pub column: &'static str,
+    /// The value, shortened.
+    pub value: String,
+}
+
+/// Why a read failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(#[from] DbErr),
+    /// A row does not parse.
+    #[error(transparent)]
+    Corrupt(#[from] CorruptRow),
+}

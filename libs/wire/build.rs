@@ -1,0 +1,32 @@
+//! Compiles `proto/` without a protoc on the machine and writes the descriptor set for reflection.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+use prost::Message as _;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
+    println!("cargo::rerun-if-changed={}", root.display());
+    let mut files = Vec::new();
+    collect(&root, &mut files)?;
+    files.sort();
+    let descriptors = protox::compile(&files, [&root])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("autopack.binpb"), descriptors.encode_to_vec())?;
+    // tonic-build describes the services, tonic-prost-build writes messages and services with prost.
+    let _attributes: tonic_build::Attributes = tonic_build::Attributes::default();
+    tonic_prost_build::configure().build_client(true).build_server(true).bytes(".autopack.registry.v1").compile_fds(descriptors)?;
+    Ok(())
+}
+
+fn collect(dir: &PathBuf, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|e| e == "proto") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
