@@ -262,10 +262,6 @@ async fn a_populated_submodule_is_not_entered() {
         work.path(),
         &["clone", "-q", inner.to_str().unwrap(), "sub"],
     );
-    git(
-        &work.path().join("sub"),
-        &["commit", "-q", "--allow-empty", "-m", "Moved on"],
-    );
     write(&work.path().join("sub"), ".gitattributes", "* filter=lfs\n");
     let canary = set_traps(&work.path().join("sub/.git"), &world.path("canary"));
     // Newer than its index entry, so that `git status` in there would read it through the filter.
@@ -276,6 +272,34 @@ async fn a_populated_submodule_is_not_entered() {
     let snapshot = world.own.take_snapshot(&mut work, &base).await.unwrap();
     assert_eq!(snapshot.changes, []);
     assert_eq!(snapshot.populated_submodules, [b"sub".to_vec()]);
+    assert_eq!(canary.ran(), "");
+    // At another commit than the base names: likewise.
+    let sub = work.path().join("sub");
+    let moved = git(
+        &sub,
+        &[
+            "commit-tree",
+            "HEAD^{tree}",
+            "--no-gpg-sign",
+            "-m",
+            "Moved on",
+        ],
+    );
+    git(
+        &sub,
+        &[
+            "-c",
+            "core.hooksPath=/dev/null",
+            "update-ref",
+            "HEAD",
+            &moved,
+        ],
+    );
+    let _ = fs::remove_file(&canary.0);
+    assert_eq!(
+        world.own.take_snapshot(&mut work, &base).await.unwrap(),
+        snapshot
+    );
     assert_eq!(canary.ran(), "");
     world.own.checkout(&base, &mut work, &[]).await.unwrap();
     assert_eq!(fs::read_dir(work.path().join("sub")).unwrap().count(), 0);

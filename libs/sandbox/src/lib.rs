@@ -6,9 +6,11 @@
 //! whose writing end only the worker has, so that the death of the worker is seen at once. A trusted helper
 //! ([`trusted`]) is started directly and dies with the worker by `PR_SET_PDEATHSIG`.
 //!
-//! What this does not stop: the command runs under the worker's user id. It can read what that user can read, and
-//! a hostile command can send SIGKILL to its supervisor; then its session is killed, but a process that left the
-//! session survives. Work handed to a daemon outside the tree (cron, a container engine) is outside too.
+//! What this does not stop: the command runs under the worker's user id. It can read what that user can read, the
+//! worker's own environment in `/proc` included, so a worker that runs hostile commands must hold no secrets. A hostile
+//! command can also send SIGKILL to its supervisor; then its session is killed, but a process that left the session
+//! survives. A supervisor that was stopped is noticed only by a running future. Work handed to a daemon outside the
+//! tree (cron, a container engine) is outside too.
 
 mod capture;
 pub mod env;

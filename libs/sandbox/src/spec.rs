@@ -10,6 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::SandboxError;
 
+/// The longest time limit.
+const LONGEST: Duration = Duration::from_hours(30 * 24);
+/// The most of either end of the output that is kept in memory.
+const MOST_KEPT: usize = 64 * 1024 * 1024;
+
 /// One untrusted command.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Spec {
@@ -71,6 +76,19 @@ impl Spec {
             return Err(SandboxError::InvalidSpec(format!(
                 "the environment variable {name:?} is not valid"
             )));
+        }
+        let Limits {
+            wall,
+            cpu,
+            output_keep_head,
+            output_keep_tail,
+            ..
+        } = &self.limits;
+        if (*wall).max(cpu.unwrap_or_default()) > LONGEST {
+            return refuse("a time limit is longer than 30 days");
+        }
+        if (*output_keep_head).max(*output_keep_tail) > MOST_KEPT {
+            return refuse("more than 64 MiB of output are to be kept; write a log file instead");
         }
         if !self.cwd.is_absolute() {
             return refuse("the working folder must be an absolute path");

@@ -4,20 +4,18 @@
 //! group when its time is over, when the future is dropped and when the worker dies. It is trusted not to leave
 //! that group; whatever is not runs in the [`Sandbox`](crate::Sandbox).
 
-mod spawn;
+mod child;
+mod exec;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
+use self::child::{Child, Pipes};
 use crate::SandboxError;
 
 /// What to run.
@@ -117,15 +115,17 @@ impl Output {
 /// Runs a program to its end.
 pub async fn run(command: Command) -> Result<Output, SandboxError> {
     let program = command.name();
-    let mut child =
-        spawn::spawn(prepare(&command))
-            .await
-            .map_err(|source| SandboxError::Spawn {
-                program: program.clone(),
-                source,
-            })?;
-    let mut group = Group(child.id());
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let failed = |source| SandboxError::Spawn {
+        program: program.clone(),
+        source,
+    };
+    // Dropping it kills the group, whatever the reason.
+    let mut child = Child::start(&command).await.map_err(failed)?;
+    let Pipes {
+        stdin,
+        stdout,
+        stderr,
+    } = child.pipes().map_err(failed)?;
     let feed = async {
         // A program that does not read all of its input is not at fault.
         if let (Some(mut stdin), Some(bytes)) = (stdin, &command.stdin) {
@@ -146,27 +146,24 @@ pub async fn run(command: Command) -> Result<Output, SandboxError> {
     let all = async {
         let ((), stdout, (stderr, _)) =
             tokio::try_join!(feed, output, read(stderr, command.stderr_limit, true))?;
-        let status = child.wait().await.map_err(|source| SandboxError::Io {
+        let waited = child.wait().await;
+        let status = waited.map_err(|source| SandboxError::Io {
             doing: "waiting for a program",
             source,
         })?;
         Ok(Output {
             stdout,
             stderr: String::from_utf8_lossy(&stderr).into_owned(),
-            status: code(status),
+            status,
         })
     };
-    let result = match tokio::time::timeout(command.timeout, all).await {
+    match tokio::time::timeout(command.timeout, all).await {
         Ok(result) => result,
         Err(_) => Err(SandboxError::TimedOut {
             program: program.clone(),
             after: command.timeout,
         }),
-    };
-    if result.is_ok() {
-        group.0 = None;
     }
-    result
 }
 
 /// Runs programs one after the other. Ends with the first that does not return 0, whose output is then the last.
@@ -185,41 +182,15 @@ pub async fn run_all(
     Ok(outputs)
 }
 
-fn prepare(command: &Command) -> tokio::process::Command {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is where trusted programs start"
-    )]
-    let mut process = tokio::process::Command::new(&command.program);
-    process
-        .args(&command.args)
-        .env_clear()
-        .envs(&command.env)
-        .current_dir(&command.cwd)
-        .stdin(if command.stdin.is_some() {
-            Stdio::piped()
-        } else {
-            Stdio::null()
-        })
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    process
-}
-
 /// Reads to the end. Beyond the limit it stops, or goes on and forgets what it reads; the flag tells that there was more.
 async fn read(
-    from: Option<impl AsyncRead + Unpin>,
+    mut from: impl AsyncRead + Unpin,
     limit: usize,
     go_on: bool,
 ) -> Result<(Vec<u8>, bool), SandboxError> {
     let failed = |source: io::Error| SandboxError::Io {
         doing: "reading a program's output",
         source,
-    };
-    let Some(mut from) = from else {
-        return Ok((Vec::new(), false));
     };
     let mut bytes = Vec::new();
     (&mut from)
@@ -236,22 +207,4 @@ async fn read(
         }
     }
     Ok((bytes, over))
-}
-
-fn code(status: ExitStatus) -> i32 {
-    status
-        .code()
-        .or_else(|| status.signal().map(|signal| 128 + signal))
-        .unwrap_or(-1)
-}
-
-/// Kills the program's group unless it has ended well.
-struct Group(Option<u32>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0.filter(|group| *group > 1) {
-            let _ = killpg(Pid::from_raw(group as i32), Signal::SIGKILL);
-        }
-    }
 }

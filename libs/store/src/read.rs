@@ -7,7 +7,7 @@ use autopack_domain::{
     attempt::Attempt,
     run::{Job, Run, RunAggregate},
 };
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement};
 
 use crate::{
     CorruptRow, StoreError,
@@ -233,4 +233,12 @@ pub async fn set_aside<C: ConnectionTrait>(db: &C) -> Result<Vec<(String, Corrup
         }
     }
     Ok(bad)
+}
+
+/// The last event that the relay has published.
+pub async fn relay_cursor<C: ConnectionTrait>(db: &C) -> Result<u64, StoreError> {
+    let statement = Statement::from_string(db.get_database_backend(), "SELECT sequence FROM relay_cursor WHERE id = 1");
+    let row = db.query_one_raw(statement).await?;
+    let sequence = row.map(|r| r.try_get::<i64>("", "sequence")).transpose()?;
+    Ok(sequence.map_or(0, rows::unsigned))
 }

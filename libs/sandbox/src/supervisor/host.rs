@@ -61,7 +61,6 @@ fn heed_signals() {
 /// Marks every descriptor but the three standard ones to be closed in the command.
 #[expect(unsafe_code, reason = "close_range has no safe wrapper")]
 fn close_others_on_exec() {
-    const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
     // SAFETY: the call takes three integers and closes nothing now. A kernel before 5.11 refuses it; descriptors
     // opened by Rust code are close-on-exec anyway.
     unsafe {
@@ -69,7 +68,7 @@ fn close_others_on_exec() {
             libc::SYS_close_range,
             3 as libc::c_uint,
             libc::c_uint::MAX,
-            CLOSE_RANGE_CLOEXEC,
+            libc::CLOSE_RANGE_CLOEXEC,
         );
     }
 }

@@ -97,7 +97,10 @@ pub(super) fn start(spec: &Spec, output: &mut Output) -> Result<Child, End> {
 /// if it met a folder that it could not look into, and found nothing.
 fn on_path(program: &str, spec: &Spec) -> bool {
     let path = spec.env.get("PATH").map_or("", String::as_str);
-    program.contains('/') || path.split(':').any(|folder| Path::new(folder).join(program).is_file())
+    program.contains('/')
+        || path
+            .split(':')
+            .any(|folder| Path::new(folder).join(program).is_file())
 }
 
 /// `/dev/null`, or a file in memory that holds the given bytes.

@@ -70,11 +70,14 @@ async fn what_cannot_start_is_told_apart() {
 
 #[tokio::test]
 async fn a_bad_specification_is_refused() {
-    for spec in [
-        Spec::new(vec![], "/".into()),
-        Spec::shell("true", "relative".into()),
-        Spec::shell("a\0b", "/".into()),
-    ] {
+    let mut endless = Spec::shell("true", "/".into());
+    endless.limits.wall = std::time::Duration::MAX;
+    let mut boundless = Spec::shell("true", "/".into());
+    boundless.limits.output_keep_tail = usize::MAX;
+    let empty = Spec::new(vec![], "/".into());
+    let relative = Spec::shell("true", "relative".into());
+    let nul = Spec::shell("a\0b", "/".into());
+    for spec in [empty, relative, nul, endless, boundless] {
         let result = sandbox().run(spec, CancellationToken::new()).await;
         assert!(
             matches!(result, Err(SandboxError::InvalidSpec(_))),
@@ -120,7 +123,11 @@ async fn the_environment_is_what_was_given() {
 
     // The supervisor's own environment is empty too, if it can be read at all.
     let outcome = run(shell("tr '\\0' '\\n' < /proc/$PPID/environ", folder.path())).await;
-    assert!(!outcome.output.text().contains('='), "{}", outcome.output.text());
+    assert!(
+        !outcome.output.text().contains('='),
+        "{}",
+        outcome.output.text()
+    );
 }
 
 #[tokio::test]

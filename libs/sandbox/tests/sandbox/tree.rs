@@ -88,10 +88,13 @@ async fn a_command_that_kills_its_supervisor_dies_with_it() {
 async fn a_fork_bomb_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
     // Each doubles; the depth is there so that a defect here does not take the machine down.
-    let bomb = "[ $1 = 0 ] || { sh bomb $(($1 - 1)) & sh bomb $(($1 - 1)) & }; wait; sleep 1000";
+    let bomb = "[ $1 = 0 ] || { $2 sh bomb $(($1 - 1)) $2 & $2 sh bomb $(($1 - 1)) $2 & }; wait; sleep 1000";
     std::fs::write(folder.path().join("bomb"), bomb).unwrap();
-    let mut spec = shell("sh bomb 11", folder.path());
-    spec.limits.processes = Some(64);
-    let outcome = run(spec).await;
-    assert_eq!((outcome.end, outcome.survivors), (End::ProcessLimit, 0));
+    // In one group, and each process in a session of its own.
+    for wrapper in ["", " setsid"] {
+        let mut spec = shell(&format!("sh bomb 11{wrapper}"), folder.path());
+        spec.limits.processes = Some(64);
+        let outcome = run(spec).await;
+        assert_eq!((outcome.end, outcome.survivors), (End::ProcessLimit, 0));
+    }
 }
