@@ -1,6 +1,11 @@
 //! Compiles `proto/` without a protoc on the machine and writes the descriptor set for reflection.
 
-use std::{env, error::Error, fs, path::PathBuf};
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use prost::Message as _;
 
@@ -13,13 +18,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(&files, [&root])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("autopack.binpb"), descriptors.encode_to_vec())?;
-    // tonic-build describes the services, tonic-prost-build writes messages and services with prost.
-    let _attributes: tonic_build::Attributes = tonic_build::Attributes::default();
-    tonic_prost_build::configure().build_client(true).build_server(true).bytes(".autopack.registry.v1").compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .build_client(true)
+        .build_server(true)
+        .bytes(".autopack.registry.v1")
+        .compile_fds(descriptors)?;
     Ok(())
 }
 
-fn collect(dir: &PathBuf, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         if path.is_dir() {

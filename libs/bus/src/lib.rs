@@ -1,1 +1,42 @@
-//! Skeleton.
+//! The bus: jobs and events behind one trait, in one process or over NATS JetStream.
+//!
+//! Invariant: what is on the bus is a hint. Messages may be lost, doubled or reordered; safety comes from
+//! the registry's fences, and a lost stream is a delay, never a loss.
+//!
+//! | module | its part |
+//! |---|---|
+//! | [`port`] | the traits that services see |
+//! | [`message`] | envelopes and options |
+//! | [`subject`] | subjects and stream names |
+//! | [`config`] | where the bus is and how to reach it |
+//! | [`error`] | what can go wrong, and whether to try again |
+//! | [`memory`] | the in-process bus |
+//! | [`jetstream`] | the bus over NATS JetStream |
+
+use std::sync::Arc;
+
+pub mod config;
+mod continuity;
+pub mod error;
+pub mod jetstream;
+pub mod memory;
+pub mod message;
+pub mod port;
+pub mod subject;
+
+pub use config::{BusConfig, Secret, TlsFiles};
+pub use error::BusError;
+pub use jetstream::JetStreamBus;
+pub use memory::{InProcessBus, Limits};
+pub use message::{EventEnvelope, EventItem, EventOptions, JobEnvelope, JobOptions};
+pub use port::{Bus, EventSource, JobDelivery, JobSource};
+
+pub use autopack_wire::r#gen::{bus::v1::JobMessage, types::v1::Event};
+
+/// Opens the bus that the configuration names: in process, or JetStream.
+pub async fn connect(config: BusConfig) -> Result<Arc<dyn Bus>, BusError> {
+    if config.is_in_process() {
+        return Ok(Arc::new(InProcessBus::new(Limits::default())));
+    }
+    Ok(Arc::new(JetStreamBus::connect(config).await?))
+}

@@ -9,13 +9,19 @@
 //! - [`toolchain`]: which tools a repository uses, and the gate they imply
 //! - [`gate`]: counts, failing ids and the verdict of a gate's steps
 //! - [`signature`]: normal form, signature and class of a failure text
+//! - [`dispatch`]: what holds a phase back, and a run's next actions
+//! - [`estimate`], [`strategy`], [`retry`]: budgets, attempts, back-off
 //! - [`preflight`]: faults of a plan that only the repository and the worker show
 
+pub mod dispatch;
+pub mod estimate;
 pub mod gate;
 pub mod govern;
 pub mod paths;
 pub mod preflight;
+pub mod retry;
 pub mod scope;
 pub mod signature;
+pub mod strategy;
 mod text;
 pub mod toolchain;

@@ -57,7 +57,12 @@ pub fn preflight(plan: &Plan, facts: &PreflightFacts) -> Preflight {
     for (t, tier) in plan.tiers.iter().enumerate() {
         for (p, phase) in tier.phases.iter().enumerate() {
             phases += 1;
-            judge_phase(phase, &format!("tiers[{t}].phases[{p}]"), facts, &mut result);
+            judge_phase(
+                phase,
+                &format!("tiers[{t}].phases[{p}]"),
+                facts,
+                &mut result,
+            );
         }
     }
     totals(facts, &mut result);
@@ -98,19 +103,34 @@ fn judge_phase(phase: &PhaseSpec, at: &str, facts: &PreflightFacts, result: &mut
         result.faults.push(
             Fault::new(
                 format!("{at}.builder"),
-                format!("the patches touch {} files; a phase may touch {}", patch.files, phase.limits.files),
+                format!(
+                    "the patches touch {} files; a phase may touch {}",
+                    patch.files, phase.limits.files
+                ),
             )
-            .allowed(["smaller patches in several phases", "a larger `limits.files`"]),
+            .allowed([
+                "smaller patches in several phases",
+                "a larger `limits.files`",
+            ]),
         );
     }
     for tool in facts.missing_tools.get(&phase.id).into_iter().flatten() {
-        result.faults.push(Fault::new(at, format!("the worker has no program `{tool}`")));
+        result.faults.push(Fault::new(
+            at,
+            format!("the worker has no program `{tool}`"),
+        ));
     }
     if let Some(reason) = facts.no_gate.get(&phase.id) {
         result.faults.push(
-            Fault::new(format!("{at}.gate.steps"), format!("no gate can be inferred: {reason}"))
-                .allowed(["the commands that prove the phase", "`[]`: no gate, recorded as not_required"])
-                .example("steps: [{ run: \"make test\", kind: test }]"),
+            Fault::new(
+                format!("{at}.gate.steps"),
+                format!("no gate can be inferred: {reason}"),
+            )
+            .allowed([
+                "the commands that prove the phase",
+                "`[]`: no gate, recorded as not_required",
+            ])
+            .example("steps: [{ run: \"make test\", kind: test }]"),
         );
     }
 }
@@ -135,15 +155,27 @@ fn folders_without_slash(phase: &PhaseSpec, at: &str, tree: &[String], result: &
 }
 
 fn totals(facts: &PreflightFacts, result: &mut Preflight) {
-    let files = facts.patches.values().fold(0u64, |sum, patch| sum.saturating_add(patch.files));
+    let files = facts
+        .patches
+        .values()
+        .fold(0u64, |sum, patch| sum.saturating_add(patch.files));
     if files > MAX_PLAN_FILES {
-        let problem = format!("the patches touch {files} files in all; a plan may touch {MAX_PLAN_FILES}");
-        result.faults.push(Fault::new("tiers", problem).allowed(["several plans"]));
+        let problem =
+            format!("the patches touch {files} files in all; a plan may touch {MAX_PLAN_FILES}");
+        result
+            .faults
+            .push(Fault::new("tiers", problem).allowed(["several plans"]));
     }
-    let bytes = facts.patches.values().fold(0u64, |sum, patch| sum.saturating_add(patch.bytes));
+    let bytes = facts
+        .patches
+        .values()
+        .fold(0u64, |sum, patch| sum.saturating_add(patch.bytes));
     if bytes > TOTAL_BYTES {
-        let problem = format!("the patches have {bytes} bytes in all; a plan may have {TOTAL_BYTES}");
-        result.faults.push(Fault::new("tiers", problem).allowed(["several plans"]));
+        let problem =
+            format!("the patches have {bytes} bytes in all; a plan may have {TOTAL_BYTES}");
+        result
+            .faults
+            .push(Fault::new("tiers", problem).allowed(["several plans"]));
     }
 }
 
@@ -159,8 +191,11 @@ fn disk(plan: &Plan, facts: &PreflightFacts, result: &mut Preflight) {
         .max()
         .unwrap_or(0);
     if free < MIN_FREE_MB {
-        let problem = format!("{free} MiB free in the data directory; at least {MIN_FREE_MB} are needed");
-        result.faults.push(Fault::new("run", problem).allowed(["another --data-dir", "free space"]));
+        let problem =
+            format!("{free} MiB free in the data directory; at least {MIN_FREE_MB} are needed");
+        result
+            .faults
+            .push(Fault::new("run", problem).allowed(["another --data-dir", "free space"]));
     } else if free < wanted {
         let problem = format!("{free} MiB free in the data directory; a phase may write {wanted}");
         result.warnings.push(Fault::new("run", problem));
@@ -177,11 +212,19 @@ fn scope_exists(plan: &Plan, facts: &PreflightFacts, result: &mut Preflight) {
         .tiers
         .iter()
         .flat_map(|tier| &tier.phases)
-        .filter(|phase| phase.scope.paths.as_ref().is_some_and(|paths| !paths.is_empty()))
+        .filter(|phase| {
+            phase
+                .scope
+                .paths
+                .as_ref()
+                .is_some_and(|paths| !paths.is_empty())
+        })
         .filter(|phase| !matches!(phase.builder, Some(BuilderSpec::Noop)))
         .filter_map(|phase| CompiledScope::compile(&phase.scope).ok())
         .collect();
-    let none_exists = !scoped.iter().any(|scope| tree.iter().any(|path| scope.in_scope(path)));
+    let none_exists = !scoped
+        .iter()
+        .any(|scope| tree.iter().any(|path| scope.in_scope(path)));
     if !scoped.is_empty() && !tree.is_empty() && none_exists {
         result.warnings.push(Fault::new(
             "tiers",

@@ -155,7 +155,9 @@ pub fn scope_clashes(spec: &ScopeSpec) -> Vec<Fault> {
         let Ok(entry) = Entry::parse(text, true) else {
             continue;
         };
-        let inside = entry.floor().is_some_and(|floor| denied.iter().any(|d| denies(d, floor)))
+        let inside = entry
+            .floor()
+            .is_some_and(|floor| denied.iter().any(|d| denies(d, floor)))
             || denied.iter().any(|d| same_glob(d, &entry));
         if inside {
             faults.push(

@@ -4,6 +4,8 @@
 //! changes between versions; two texts that differ only in paths, line numbers, quoted names or
 //! addresses have one signature.
 
+use std::fmt::Write as _;
+
 use sha2::{Digest, Sha256};
 
 use crate::text::Pattern;
@@ -48,7 +50,11 @@ pub fn normalise(text: &str) -> String {
 /// The first 16 hex digits of the SHA-256 of the normal form.
 pub fn signature(text: &str) -> String {
     let digest = Sha256::digest(normalise(text).as_bytes());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let mut hex = String::with_capacity(16);
+    for byte in digest.iter().take(8) {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
 }
 
 /// The class of a failure text.

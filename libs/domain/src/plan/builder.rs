@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use super::{
     keys::{Keys, nearest},
+    lists::{ENV, list, text_map},
     model::{BuilderSpec, PatchSpec},
     node::{At, Cx, Section, clip, join, show},
     scope::plain_path,
-    value::{ENV, MAX_NAME, MAX_TEXT, filled, id, line, list, number32, text_map},
+    value::{MAX_NAME, MAX_TEXT, filled, id, line, number32},
 };
 use crate::{catalogue::Source, fault::Fault};
 
@@ -44,45 +45,116 @@ pub(super) fn read(cx: &mut Cx, at: &At) -> Option<BuilderDraft> {
     let mut sources = Vec::new();
     let Some(kind) = section.get(cx, "kind") else {
         let problem = "is missing: it says who builds";
-        cx.faults.push(Fault::new(join(&at.path, "kind"), problem).allowed(BuilderSpec::KINDS.iter().copied()).example(EXAMPLE));
+        cx.faults.push(
+            Fault::new(join(&at.path, "kind"), problem)
+                .allowed(BuilderSpec::KINDS.iter().copied())
+                .example(EXAMPLE),
+        );
         return None;
     };
     let spec = match kind.value.as_str().unwrap_or_default() {
         "patch" => {
-            section.check(cx, &Keys { v1: &["kind", "patch"], older: &[] });
-            BuilderSpec::Patch { patches: patches(cx, &section)? }
+            section.check(
+                cx,
+                &Keys {
+                    v1: &["kind", "patch"],
+                    older: &[],
+                },
+            );
+            BuilderSpec::Patch {
+                patches: patches(cx, &section)?,
+            }
         }
         "command" => {
-            section.check(cx, &Keys { v1: &["kind", "run", "env", "timeout_seconds"], older: &[] });
-            let run = needed(cx, &section, "run", "./build.sh").and_then(|at| filled(cx, &at, MAX_TEXT));
-            let env = section.get(cx, "env").map(|at| text_map(cx, &at, &ENV)).unwrap_or_default();
-            let timeout = section.get(cx, "timeout_seconds").and_then(|at| number32(cx, &at, 1, MAX_SECONDS));
-            sources.push(("timeout_seconds", if timeout.is_some() { Source::Plan } else { Source::Builtin }));
-            BuilderSpec::Command { run: run?, env, timeout_seconds: timeout.unwrap_or(COMMAND_SECONDS) }
+            section.check(
+                cx,
+                &Keys {
+                    v1: &["kind", "run", "env", "timeout_seconds"],
+                    older: &[],
+                },
+            );
+            let run =
+                needed(cx, &section, "run", "./build.sh").and_then(|at| filled(cx, &at, MAX_TEXT));
+            let env = section
+                .get(cx, "env")
+                .map(|at| text_map(cx, &at, &ENV))
+                .unwrap_or_default();
+            let timeout = section
+                .get(cx, "timeout_seconds")
+                .and_then(|at| number32(cx, &at, 1, MAX_SECONDS));
+            sources.push((
+                "timeout_seconds",
+                if timeout.is_some() {
+                    Source::Plan
+                } else {
+                    Source::Builtin
+                },
+            ));
+            BuilderSpec::Command {
+                run: run?,
+                env,
+                timeout_seconds: timeout.unwrap_or(COMMAND_SECONDS),
+            }
         }
         "model" => {
-            section.check(cx, &Keys { v1: &["kind", "model"], older: &[] });
+            section.check(
+                cx,
+                &Keys {
+                    v1: &["kind", "model"],
+                    older: &[],
+                },
+            );
             let model = needed(cx, &section, "model", "the-name-of-the-model");
-            BuilderSpec::Model { model: model.and_then(|at| line(cx, &at, MAX_NAME))? }
+            BuilderSpec::Model {
+                model: model.and_then(|at| line(cx, &at, MAX_NAME))?,
+            }
         }
         "replay" => {
-            section.check(cx, &Keys { v1: &["kind", "run"], older: &[] });
+            section.check(
+                cx,
+                &Keys {
+                    v1: &["kind", "run"],
+                    older: &[],
+                },
+            );
             let run = needed(cx, &section, "run", "demo-1")?;
-            BuilderSpec::Replay { run: id(cx, &run)?.parse().ok()? }
+            BuilderSpec::Replay {
+                run: id(cx, &run)?.parse().ok()?,
+            }
         }
         "external" => {
-            section.check(cx, &Keys { v1: &["kind"], older: &[] });
+            section.check(
+                cx,
+                &Keys {
+                    v1: &["kind"],
+                    older: &[],
+                },
+            );
             BuilderSpec::External
         }
         "noop" => {
-            section.check(cx, &Keys { v1: &["kind"], older: &[] });
+            section.check(
+                cx,
+                &Keys {
+                    v1: &["kind"],
+                    older: &[],
+                },
+            );
             BuilderSpec::Noop
         }
         written => {
-            let near = nearest(&written.to_ascii_lowercase(), BuilderSpec::KINDS);
+            let near = nearest(&written.to_ascii_lowercase(), BuilderSpec::KINDS)
+                .filter(|_| cx.may_hint(1));
             let hint = near.map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
-            let fault = Fault::new(&kind.path, format!("unknown kind of builder: {}{hint}", show(kind.value)));
-            cx.faults.push(fault.allowed(BuilderSpec::KINDS.iter().copied()).example(EXAMPLE));
+            let fault = Fault::new(
+                &kind.path,
+                format!("unknown kind of builder: {}{hint}", show(kind.value)),
+            );
+            cx.faults.push(
+                fault
+                    .allowed(BuilderSpec::KINDS.iter().copied())
+                    .example(EXAMPLE),
+            );
             return None;
         }
     };
@@ -90,7 +162,12 @@ pub(super) fn read(cx: &mut Cx, at: &At) -> Option<BuilderDraft> {
 }
 
 /// The value of a key that the section must have.
-pub(super) fn needed<'v>(cx: &mut Cx, section: &Section<'v>, key: &str, example: &str) -> Option<At<'v>> {
+pub(super) fn needed<'v>(
+    cx: &mut Cx,
+    section: &Section<'v>,
+    key: &str,
+    example: &str,
+) -> Option<At<'v>> {
     if !section.map.contains_key(key) || (cx.older() && section.map[key].is_null()) {
         cx.fault_like(&join(&section.path, key), "is missing", example);
     }
@@ -101,20 +178,34 @@ pub(super) fn needed<'v>(cx: &mut Cx, section: &Section<'v>, key: &str, example:
 fn patches(cx: &mut Cx, section: &Section) -> Option<Vec<PatchSpec>> {
     let at = needed(cx, section, "patch", "patches/0001.patch")?;
     let items = match at.value {
-        Value::String(_) => vec![At { value: at.value, path: at.path.clone(), older_name: false }],
-        _ => list(cx, &at, MAX_PATCHES, "[patches/0001.patch, patches/0002.patch]")?,
+        Value::String(_) => vec![At {
+            value: at.value,
+            path: at.path.clone(),
+            older_name: false,
+        }],
+        _ => list(
+            cx,
+            &at,
+            MAX_PATCHES,
+            "[patches/0001.patch, patches/0002.patch]",
+        )?,
     };
     if items.is_empty() {
         cx.fault_like(&at.path, "names no patch", "patches/0001.patch");
     }
     let mut found = Vec::new();
     for item in &items {
-        let Some(path) = plain_path(cx, item) else { continue };
+        let Some(path) = plain_path(cx, item) else {
+            continue;
+        };
         if path.ends_with('/') {
             let problem = format!("`{}` is a folder; name each patch file", clip(&path, 80));
             cx.fault_like(&item.path, problem, "patches/0001.patch");
         }
-        found.push(PatchSpec { path, digest: String::new() });
+        found.push(PatchSpec {
+            path,
+            digest: String::new(),
+        });
     }
     Some(found)
 }

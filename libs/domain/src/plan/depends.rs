@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     keys::nearest,
+    lists::Seen,
     node::{Cx, clip, join},
     tiers::TierDraft,
-    value::Seen,
 };
 use crate::{fault::Fault, ids::PhaseId};
 
@@ -28,11 +28,15 @@ pub(super) fn resolve(cx: &mut Cx, tiers: &mut [TierDraft]) {
             let id = phase.spec.as_ref().map(|spec| spec.id.clone());
             if let Some(id) = &id {
                 seen.first(cx, id.as_str(), &join(&phase.path, "id"));
-                places.entry(id.to_string()).or_insert(((tier, position), Some(id.clone())));
+                places
+                    .entry(id.to_string())
+                    .or_insert(((tier, position), Some(id.clone())));
             }
             // A reference to an id that was refused or changed is not a second fault.
             if let Some(written) = &phase.written {
-                places.entry(written.clone()).or_insert(((tier, position), id));
+                places
+                    .entry(written.clone())
+                    .or_insert(((tier, position), id));
             }
         }
     }
@@ -45,8 +49,9 @@ pub(super) fn resolve(cx: &mut Cx, tiers: &mut [TierDraft]) {
             match &phase.depends {
                 None => ids.extend(before.iter().map(|(place, id)| (*place, id.clone()))),
                 Some(written) => {
+                    let mut earlier = BTreeSet::new();
                     for (name, path) in written {
-                        ids.extend(reference(cx, &places, here, name, path, &ids));
+                        ids.extend(reference(cx, &places, here, name, path, &mut earlier));
                     }
                 }
             }
@@ -67,20 +72,36 @@ fn reference(
     here: Place,
     name: &str,
     path: &str,
-    earlier: &[(Place, PhaseId)],
+    earlier: &mut BTreeSet<Place>,
 ) -> Option<(Place, PhaseId)> {
     let shown = clip(name, 80);
     let Some((place, id)) = places.get(name) else {
-        let known: Vec<&str> = places.keys().map(String::as_str).filter(|id| id.len() <= 128).take(1000).collect();
-        let near = nearest(name, &known);
+        let known = places
+            .keys()
+            .map(String::as_str)
+            .filter(|id| id.len() <= 128);
+        let known: Vec<&str> = known.take(if cx.may_hint(0) { 1000 } else { 20 }).collect();
+        let near = if cx.may_hint(10) {
+            nearest(name, &known)
+        } else {
+            None
+        };
         let hint = near.map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
         let fault = Fault::new(path, format!("names the unknown phase `{shown}`{hint}"));
-        let example = near.or_else(|| known.first().copied()).unwrap_or_default().to_owned();
-        cx.faults.push(fault.allowed(known.into_iter().take(20)).example(example));
+        let example = near
+            .or_else(|| known.first().copied())
+            .unwrap_or_default()
+            .to_owned();
+        cx.faults
+            .push(fault.allowed(known.into_iter().take(20)).example(example));
         return None;
     };
     if *place == here {
-        cx.fault_like(path, format!("`{shown}` depends on itself"), "the phases that must be complete before it");
+        cx.fault_like(
+            path,
+            format!("`{shown}` depends on itself"),
+            "the phases that must be complete before it",
+        );
         return None;
     }
     if place.0 > here.0 {
@@ -88,7 +109,7 @@ fn reference(
         cx.fault_like(path, problem, "a phase of the same or an earlier tier");
         return None;
     }
-    if earlier.iter().any(|(known, _)| known == place) {
+    if !earlier.insert(*place) {
         if !cx.older() {
             cx.fault_like(path, format!("names `{shown}` twice"), "each phase once");
         }
@@ -101,7 +122,9 @@ fn reference(
 fn cycles(cx: &mut Cx, tiers: &[TierDraft], edges: &BTreeMap<Place, Vec<Place>>) {
     let name = |place: &Place| {
         let phase = tiers.get(place.0).and_then(|tier| tier.phases.get(place.1));
-        phase.and_then(|phase| phase.spec.as_ref()).map_or("?", |spec| spec.id.as_str())
+        phase
+            .and_then(|phase| phase.spec.as_ref())
+            .map_or("?", |spec| spec.id.as_str())
     };
     let mut done: BTreeSet<Place> = BTreeSet::new();
     for start in edges.keys() {
@@ -113,7 +136,11 @@ fn cycles(cx: &mut Cx, tiers: &[TierDraft], edges: &BTreeMap<Place, Vec<Place>>)
         }
         while let Some((place, followed)) = way.last_mut() {
             let place = *place;
-            let Some(next) = edges.get(&place).and_then(|next| next.get(*followed)).copied() else {
+            let Some(next) = edges
+                .get(&place)
+                .and_then(|next| next.get(*followed))
+                .copied()
+            else {
                 done.insert(place);
                 on_way.remove(&place);
                 way.pop();
@@ -121,7 +148,10 @@ fn cycles(cx: &mut Cx, tiers: &[TierDraft], edges: &BTreeMap<Place, Vec<Place>>)
             };
             *followed += 1;
             if on_way.contains(&next) {
-                let from = way.iter().position(|(place, _)| *place == next).unwrap_or_default();
+                let from = way
+                    .iter()
+                    .position(|(place, _)| *place == next)
+                    .unwrap_or_default();
                 let chain: Vec<&str> = way[from..].iter().map(|(place, _)| name(place)).collect();
                 let mut shown: Vec<&str> = chain.iter().copied().take(SHOWN).collect();
                 if chain.len() > SHOWN {
@@ -129,7 +159,9 @@ fn cycles(cx: &mut Cx, tiers: &[TierDraft], edges: &BTreeMap<Place, Vec<Place>>)
                 }
                 shown.push(name(&next));
                 let at = tiers.get(next.0).and_then(|tier| tier.phases.get(next.1));
-                let path = at.map(|phase| join(&phase.path, "depends_on")).unwrap_or_default();
+                let path = at
+                    .map(|phase| join(&phase.path, "depends_on"))
+                    .unwrap_or_default();
                 let problem = format!("the phases wait for each other: {}", shown.join(" -> "));
                 cx.fault_like(&path, problem, "remove one of these references");
             } else if !done.contains(&next) {

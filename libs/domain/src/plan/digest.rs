@@ -17,7 +17,9 @@ const SLUG: usize = 40;
 /// The plan as canonical JSON: one line, keys sorted. Stored with the run; read back with serde.
 pub fn canonical_json(plan: &Plan) -> String {
     // A plan holds only strings, integers, lists and maps with string keys: serialising cannot fail.
-    serde_json::to_value(plan).map(|value| sorted(&value)).unwrap_or_default()
+    serde_json::to_value(plan)
+        .map(|value| sorted(&value))
+        .unwrap_or_default()
 }
 
 fn sorted(value: &Value) -> String {
@@ -31,7 +33,10 @@ fn sorted(value: &Value) -> String {
             format!("{{{}}}", items.join(","))
         }
         Value::Array(items) => {
-            format!("[{}]", items.iter().map(sorted).collect::<Vec<_>>().join(","))
+            format!(
+                "[{}]",
+                items.iter().map(sorted).collect::<Vec<_>>().join(",")
+            )
         }
         scalar => scalar.to_string(),
     }
@@ -39,10 +44,12 @@ fn sorted(value: &Value) -> String {
 
 /// SHA-256 of [`canonical_json`] in hex.
 pub fn plan_digest(plan: &Plan) -> String {
-    Sha256::digest(canonical_json(plan)).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    Sha256::digest(canonical_json(plan))
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }
 
 /// The id of a run whose plan names none: `<slug of the goal>-<8 hex of the digest>`.
@@ -83,28 +90,47 @@ pub(super) fn slug(text: &str, max: usize) -> String {
 
 /// An id from a text that was built to satisfy the rule.
 fn id_of(text: &str) -> RunId {
-    let text = if is_user_id(text) { text } else { "run-00000000" };
-    #[expect(clippy::expect_used, reason = "both texts satisfy the rule; a property test says so")]
+    let text = if is_user_id(text) {
+        text
+    } else {
+        "run-00000000"
+    };
+    #[expect(
+        clippy::expect_used,
+        reason = "both texts satisfy the rule; a property test says so"
+    )]
     text.parse().expect("a slug and hex digits are an id")
 }
 
 /// Every patch file of the plan, in order: the phase, the position in its series, the patch.
 pub fn patch_paths(plan: &Plan) -> impl Iterator<Item = (&PhaseSpec, usize, &PatchSpec)> {
-    plan.tiers.iter().flat_map(|tier| &tier.phases).flat_map(|phase| {
-        let patches = match &phase.builder {
-            Some(BuilderSpec::Patch { patches }) => patches.as_slice(),
-            _ => &[],
-        };
-        patches.iter().enumerate().map(move |(index, patch)| (phase, index, patch))
-    })
+    plan.tiers
+        .iter()
+        .flat_map(|tier| &tier.phases)
+        .flat_map(|phase| {
+            let patches = match &phase.builder {
+                Some(BuilderSpec::Patch { patches }) => patches.as_slice(),
+                _ => &[],
+            };
+            patches
+                .iter()
+                .enumerate()
+                .map(move |(index, patch)| (phase, index, patch))
+        })
 }
 
 /// Records the digest of a patch file that was read; `false` if there is no such patch.
 pub fn set_patch_digest(plan: &mut Plan, phase: &PhaseId, index: usize, digest: &str) -> bool {
     let mut phases = plan.tiers.iter_mut().flat_map(|tier| &mut tier.phases);
-    let Some(phase) = phases.find(|candidate| candidate.id == *phase) else { return false };
-    let Some(BuilderSpec::Patch { patches }) = &mut phase.builder else { return false };
-    let Some(patch) = patches.get_mut(index) else { return false };
+    let Some(phase) = phases.find(|candidate| candidate.id == *phase) else {
+        return false;
+    };
+    let Some(BuilderSpec::Patch { patches }) = &mut phase.builder else {
+        return false;
+    };
+    let Some(patch) = patches.get_mut(index) else {
+        return false;
+    };
     digest.clone_into(&mut patch.digest);
     true
 }
@@ -116,7 +142,10 @@ mod tests {
     #[test]
     fn run_ids_follow_the_convention() {
         let digest = "ABCDEF0123456789";
-        assert_eq!(derive_run_id("Add JWT-based login!", digest).as_str(), "add-jwt-based-login-abcdef01");
+        assert_eq!(
+            derive_run_id("Add JWT-based login!", digest).as_str(),
+            "add-jwt-based-login-abcdef01"
+        );
         assert_eq!(derive_run_id("", digest).as_str(), "run-abcdef01");
         assert_eq!(derive_run_id("ÄÖÜ", "").as_str(), "run-00000000");
         let long = derive_run_id(&"word ".repeat(40), digest);

@@ -42,9 +42,17 @@ fn tree(text: &str, name: &str) -> Result<Value, Fault> {
             Err(error) => error,
         };
         // `{a: b}` is YAML; but what was meant as JSON gets the message of the JSON reader.
-        let flow = text.trim_start().trim_start_matches(['{', '[']).trim_start();
+        let flow = text
+            .trim_start()
+            .trim_start_matches(['{', '['])
+            .trim_start();
         if is_json || flow.starts_with('"') || error.is_data() {
-            return Err(located("JSON", &error.to_string(), error.line(), error.column()));
+            return Err(located(
+                "JSON",
+                &error.to_string(),
+                error.line(),
+                error.column(),
+            ));
         }
     }
     yaml(text)
@@ -84,14 +92,20 @@ fn yaml(text: &str) -> Result<Value, Fault> {
         Tree { depth: 0 }.deserialize(reader)
     })
     .map_err(|error| {
-        let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
+        let (line, column) = error
+            .location()
+            .map_or((0, 0), |at| (at.line(), at.column()));
         located("YAML", &error.render(), line as usize, column as usize)
     })
 }
 
 /// What the reader said, in our words where it names a limit; without the position.
 fn located(language: &str, message: &str, line: usize, column: usize) -> Fault {
-    let place = if line == 0 { String::new() } else { format!("line {line}, column {column}: ") };
+    let place = if line == 0 {
+        String::new()
+    } else {
+        format!("line {line}, column {column}: ")
+    };
     let fault = |problem: &str| Fault::new(DOCUMENT, format!("{place}{problem}"));
     if message.contains("Anchors {") || message.contains("Aliases {") {
         return fault("anchors and aliases are not accepted")
@@ -101,14 +115,25 @@ fn located(language: &str, message: &str, line: usize, column: usize) -> Fault {
         return fault("merge keys (`<<`) are not accepted").example("write the keys out");
     }
     if message.contains("Documents {") {
-        return fault("a second document begins here; a plan is one document").example("remove the line `---`");
+        return fault("a second document begins here; a plan is one document")
+            .example("remove the line `---`");
     }
-    if message.contains("Depth {") || message.contains("ecursion limit") || message.contains("nesting") {
+    if message.contains("Depth {")
+        || message.contains("ecursion limit")
+        || message.contains("nesting")
+    {
         return fault(&format!("nested deeper than {MAX_DEPTH} levels"));
     }
     let message = message.lines().next().unwrap_or_default();
-    let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message).trim();
-    let message: String = message.chars().filter(|c| !c.is_control()).take(300).collect();
+    let message = message
+        .rsplit_once(" at line ")
+        .map_or(message, |(message, _)| message)
+        .trim();
+    let message: String = message
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(300)
+        .collect();
     let fault = fault(&format!("not readable as {language}: {message}"));
     if message.to_ascii_lowercase().contains("duplicate") {
         return fault.example("write each key once; a list holds several values");
@@ -128,9 +153,13 @@ struct Tree {
 impl Tree {
     fn below<E: serde::de::Error>(self) -> Result<Self, E> {
         if self.depth >= MAX_DEPTH {
-            return Err(E::custom(format_args!("nested deeper than {MAX_DEPTH} levels")));
+            return Err(E::custom(format_args!(
+                "nested deeper than {MAX_DEPTH} levels"
+            )));
         }
-        Ok(Self { depth: self.depth + 1 })
+        Ok(Self {
+            depth: self.depth + 1,
+        })
     }
 }
 
@@ -231,14 +260,27 @@ mod tests {
     fn yaml_and_json_give_the_same_tree() {
         let json = r#"{"a": [1, -2, 1.5, true, null, "x\u00e9\ud83d\ude00"], "b": {}}"#;
         let yaml = "a:\n- 1\n- -2\n- 1.5\n- true\n- null\n- \"xé😀\"\nb: {}\n";
-        assert_eq!(parse_document(json, "").unwrap(), parse_document(yaml, "").unwrap());
-        assert_eq!(parse_document("{a: b}", "").unwrap(), serde_json::json!({"a": "b"}));
-        assert_eq!(parse_document("\u{feff}{\"a\":\t1}", "").unwrap(), serde_json::json!({"a": 1}));
+        assert_eq!(
+            parse_document(json, "").unwrap(),
+            parse_document(yaml, "").unwrap()
+        );
+        assert_eq!(
+            parse_document("{a: b}", "").unwrap(),
+            serde_json::json!({"a": "b"})
+        );
+        assert_eq!(
+            parse_document("\u{feff}{\"a\":\t1}", "").unwrap(),
+            serde_json::json!({"a": 1})
+        );
     }
 
     #[test]
     fn scalars_that_only_look_like_something_else_stay_text() {
-        let tree = parse_document("a: yes\nb: 0755\nc: 1_000\nd: no\ne: on\nf: 2024-01-01\n", "").unwrap();
+        let tree = parse_document(
+            "a: yes\nb: 0755\nc: 1_000\nd: no\ne: on\nf: 2024-01-01\n",
+            "",
+        )
+        .unwrap();
         let object = tree.as_object().unwrap();
         assert!(object.values().all(Value::is_string), "{tree}");
     }
@@ -248,7 +290,11 @@ mod tests {
         assert!(problem("").contains("is empty"));
         assert!(problem(" \n# only a comment\n").contains("is empty"));
         assert!(problem(&"a".repeat(MAX_BYTES + 1)).contains("at most"));
-        assert!(problem("a: 1\na: 2\n").contains("line 2"), "{}", problem("a: 1\na: 2\n"));
+        assert!(
+            problem("a: 1\na: 2\n").contains("line 2"),
+            "{}",
+            problem("a: 1\na: 2\n")
+        );
         assert!(problem("{\"a\": 1, \"a\": 2}").contains("duplicate key `a`"));
         assert!(problem("{\"a\": }").contains("line 1, column 7: not readable as JSON"));
         assert!(problem("a: [1\n").contains("not readable as YAML"));
@@ -258,12 +304,15 @@ mod tests {
             format!("a: {}1{}", "[".repeat(100), "]".repeat(100)),
             format!("{}1{}", "{\"a\":".repeat(100), "}".repeat(100)),
             "- ".repeat(200),
-            (0..200).map(|n| format!("{}a:\n", " ".repeat(n))).collect(),
+            (0..200).map(|n| " ".repeat(n) + "a:\n").collect(),
             "{".repeat(100_000),
             "[".repeat(100_000),
         ] {
             let problem = problem(&deep);
-            assert!(problem.contains("deeper than 64") || problem.contains("not readable"), "{problem}");
+            assert!(
+                problem.contains("deeper than 64") || problem.contains("not readable"),
+                "{problem}"
+            );
         }
     }
 
@@ -285,7 +334,10 @@ mod tests {
             let fault = parse_document(text, "");
             assert!(fault.is_err(), "{text}: {fault:?}");
         }
-        assert_eq!(problem("a: &x 1\nb: *x\n"), "line 1, column 7: anchors and aliases are not accepted");
+        assert_eq!(
+            problem("a: &x 1\nb: *x\n"),
+            "line 1, column 7: anchors and aliases are not accepted"
+        );
         assert!(problem("a: 1\n---\nb: 2\n").contains("second document"));
     }
 }

@@ -1,7 +1,6 @@
 //! The normalised plan for people: YAML-like text, each value with the source of it.
 //!
-//! Invariant: the text is a comment away from YAML: removing everything from ` # ` on leaves a document
-//! that any YAML reader takes.
+//! Invariant: the text is YAML, and any YAML reader gets the stored plan from it.
 
 use std::fmt::Write as _;
 
@@ -15,7 +14,10 @@ const COLUMN: usize = 56;
 
 /// The plan as text, with `# <source>` behind each value.
 pub fn explain(normalised: &Normalised) -> String {
-    let mut printer = Printer { normalised, text: String::new() };
+    let mut printer = Printer {
+        normalised,
+        text: String::new(),
+    };
     let _ = writeln!(printer.text, "# form: {}", normalised.form);
     for warning in &normalised.warnings {
         let _ = writeln!(printer.text, "# warning: {warning}");
@@ -26,7 +28,7 @@ pub fn explain(normalised: &Normalised) -> String {
     // A plan holds nothing that JSON cannot: serialising does not fail.
     if let Ok(Value::Object(map)) = serde_json::to_value(&normalised.plan) {
         for (key, value) in &map {
-            printer.value("", key, value, key);
+            printer.value(&format!("{key}:"), "", value, key);
         }
     }
     printer.text
@@ -38,31 +40,55 @@ struct Printer<'n> {
 }
 
 impl Printer<'_> {
-    /// Prints one key (or `-`) with its value; `path` is its path in the normalised plan.
-    fn value(&mut self, indent: &str, label: &str, value: &Value, path: &str) {
-        let head = if label == "-" { format!("{indent}-") } else { format!("{indent}{label}:") };
+    /// Prints a value behind `head`; `indent` is that of the entry, `path` its path in the normalised plan.
+    fn value(&mut self, head: &str, indent: &str, value: &Value, path: &str) {
         match value {
             Value::Object(map) if !map.is_empty() => {
-                self.line(&head, "", None);
-                for (key, value) in map {
-                    self.value(&format!("{indent}  "), &quoted(key), value, &format!("{path}.{key}"));
+                // The first key of a list's entry stands on the line of the dash.
+                let in_list = head.ends_with('-');
+                if !in_list {
+                    self.line(head, "", None);
+                }
+                let below = format!("{indent}  ");
+                for (index, (key, value)) in map.iter().enumerate() {
+                    let lead = if in_list && index == 0 {
+                        format!("{head} ")
+                    } else {
+                        below.clone()
+                    };
+                    self.value(
+                        &format!("{lead}{}:", quoted(key)),
+                        &below,
+                        value,
+                        &format!("{path}.{key}"),
+                    );
                 }
             }
             Value::Array(items) if items.iter().any(Value::is_object) => {
-                self.line(&head, "", None);
+                self.line(head, "", None);
+                let below = format!("{indent}  ");
                 for (index, item) in items.iter().enumerate() {
-                    self.value(&format!("{indent}  "), "-", item, &format!("{path}[{index}]"));
+                    self.value(
+                        &format!("{below}-"),
+                        &below,
+                        item,
+                        &format!("{path}[{index}]"),
+                    );
                 }
             }
             other => {
                 let source = self.source(path);
-                self.line(&head, &other.to_string(), source);
+                self.line(head, &other.to_string(), source);
             }
         }
     }
 
     fn line(&mut self, head: &str, value: &str, source: Option<Source>) {
-        let line = if value.is_empty() { head.to_owned() } else { format!("{head} {value}") };
+        let line = if value.is_empty() {
+            head.to_owned()
+        } else {
+            format!("{head} {value}")
+        };
         let _ = match source {
             Some(source) => writeln!(self.text, "{line:COLUMN$} # {source}"),
             None => writeln!(self.text, "{line}"),
@@ -83,6 +109,11 @@ impl Printer<'_> {
 
 /// A key as YAML takes it.
 fn quoted(key: &str) -> String {
-    let plain = key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') && !["null", "true", "false"].contains(&key);
-    if plain { key.to_owned() } else { Value::from(key).to_string() }
+    let plain = key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+        && !["null", "true", "false"].contains(&key);
+    if plain {
+        key.to_owned()
+    } else {
+        Value::from(key).to_string()
+    }
 }

@@ -7,17 +7,33 @@ use serde_json::Value;
 use super::{
     builder::{MAX_SECONDS, needed},
     keys::Keys,
+    lists::{ENV, list, text_map},
     model::{GateProfile, GateSpec, LimitSpec, StepKind, StepSpec},
     node::{At, Cx, Section, show},
     scope::plain_path,
-    value::{ENV, MAX_TEXT, choice, filled, list, number32, text_map},
+    value::{MAX_TEXT, choice, filled, number32},
 };
 use crate::{catalogue::Source, fault::Fault};
 
-const KEYS: Keys = Keys { v1: &["profile", "setup", "steps"], older: &[] };
-const STEP: Keys = Keys { v1: &["run", "kind", "dir", "timeout_seconds", "env"], older: &[] };
-const LIMITS: Keys =
-    Keys { v1: &["memory_mb", "disk_mb", "cpu_seconds", "processes", "file_kb", "files"], older: &[] };
+const KEYS: Keys = Keys {
+    v1: &["profile", "setup", "steps"],
+    older: &[],
+};
+const STEP: Keys = Keys {
+    v1: &["run", "kind", "dir", "timeout_seconds", "env"],
+    older: &[],
+};
+const LIMITS: Keys = Keys {
+    v1: &[
+        "memory_mb",
+        "disk_mb",
+        "cpu_seconds",
+        "processes",
+        "file_kb",
+        "files",
+    ],
+    older: &[],
+};
 /// Seconds a gate step has, if the plan does not say.
 pub(super) const STEP_SECONDS: u32 = 600;
 /// Longest list of steps.
@@ -42,13 +58,24 @@ struct Steps {
 
 /// A `gate` section.
 pub(super) fn read(cx: &mut Cx, at: &At) -> GateDraft {
-    let Some(section) = Section::read(cx, at, "{ steps: [\"cargo test\"] }") else { return GateDraft::default() };
+    let Some(section) = Section::read(cx, at, "{ steps: [\"cargo test\"] }") else {
+        return GateDraft::default();
+    };
     section.check(cx, &KEYS);
     let profile = section.get(cx, "profile");
-    let profile = profile.and_then(|at| choice(cx, &at, GateProfile::parse, &GateProfile::spellings()));
-    let setup = section.get(cx, "setup").map(|at| steps(cx, &at, StepKind::Check));
-    let steps = section.get(cx, "steps").map(|at| steps(cx, &at, StepKind::Test));
-    GateDraft { profile, setup, steps }
+    let profile =
+        profile.and_then(|at| choice(cx, &at, GateProfile::parse, &GateProfile::spellings()));
+    let setup = section
+        .get(cx, "setup")
+        .map(|at| steps(cx, &at, StepKind::Check));
+    let steps = section
+        .get(cx, "steps")
+        .map(|at| steps(cx, &at, StepKind::Test));
+    GateDraft {
+        profile,
+        setup,
+        steps,
+    }
 }
 
 /// A gate of one test command, as older forms name it.
@@ -60,13 +87,23 @@ pub(super) fn of_command(draft: &mut GateDraft, run: String) {
         timeout_seconds: STEP_SECONDS,
         env: std::collections::BTreeMap::new(),
     };
-    let sources = vec![(0, "timeout_seconds", Source::Builtin)];
-    draft.steps.get_or_insert(Steps { list: vec![step], sources, source: Source::OlderForm });
+    let sources = ["dir", "timeout_seconds", "env"]
+        .map(|key| (0, key, Source::Builtin))
+        .to_vec();
+    draft.steps.get_or_insert(Steps {
+        list: vec![step],
+        sources,
+        source: Source::OlderForm,
+    });
 }
 
 /// A list of steps; `kind` is the kind of one that names none.
 fn steps(cx: &mut Cx, at: &At, kind: StepKind) -> Steps {
-    let mut found = Steps { list: Vec::new(), sources: Vec::new(), source: Source::Plan };
+    let mut found = Steps {
+        list: Vec::new(),
+        sources: Vec::new(),
+        source: Source::Plan,
+    };
     for item in list(cx, at, MAX_STEPS, "[\"cargo test\"]").unwrap_or_default() {
         if let Some(step) = step(cx, &item, kind, &mut found) {
             found.list.push(step);
@@ -83,27 +120,44 @@ fn step(cx: &mut Cx, at: &At, kind: StepKind, steps: &mut Steps) -> Option<StepS
         }
     };
     if let Value::String(_) = at.value {
-        default("kind", false);
-        default("timeout_seconds", false);
+        for key in ["kind", "dir", "timeout_seconds", "env"] {
+            default(key, false);
+        }
         let env = std::collections::BTreeMap::new();
         let run = filled(cx, at, MAX_TEXT)?;
-        return Some(StepSpec { run, kind, dir: String::new(), timeout_seconds: STEP_SECONDS, env });
+        return Some(StepSpec {
+            run,
+            kind,
+            dir: String::new(),
+            timeout_seconds: STEP_SECONDS,
+            env,
+        });
     }
     if !at.value.is_object() {
         let problem = format!("expected a command or a mapping, found {}", show(at.value));
-        cx.faults.push(Fault::new(&at.path, problem).example(EXAMPLE));
+        cx.faults
+            .push(Fault::new(&at.path, problem).example(EXAMPLE));
         return None;
     }
     let section = Section::read(cx, at, EXAMPLE)?;
     section.check(cx, &STEP);
     let run = needed(cx, &section, "run", "cargo test").and_then(|at| filled(cx, &at, MAX_TEXT));
-    let found_kind = section.get(cx, "kind").and_then(|at| choice(cx, &at, StepKind::parse, &StepKind::spellings()));
+    let found_kind = section
+        .get(cx, "kind")
+        .and_then(|at| choice(cx, &at, StepKind::parse, &StepKind::spellings()));
     default("kind", found_kind.is_some());
-    let dir = section.get(cx, "dir").filter(|at| !matches!(at.value.as_str(), Some("" | "." | "./")));
+    let dir = section
+        .get(cx, "dir")
+        .filter(|at| !matches!(at.value.as_str(), Some("" | "." | "./")));
+    default("dir", dir.is_some());
     let dir = dir.and_then(|at| plain_path(cx, &at)).unwrap_or_default();
-    let timeout = section.get(cx, "timeout_seconds").and_then(|at| number32(cx, &at, 1, MAX_SECONDS));
+    let timeout = section
+        .get(cx, "timeout_seconds")
+        .and_then(|at| number32(cx, &at, 1, MAX_SECONDS));
     default("timeout_seconds", timeout.is_some());
-    let env = section.get(cx, "env").map(|at| text_map(cx, &at, &ENV)).unwrap_or_default();
+    let env = section.get(cx, "env").map(|at| text_map(cx, &at, &ENV));
+    default("env", env.is_some());
+    let env = env.unwrap_or_default();
     Some(StepSpec {
         run: run?,
         kind: found_kind.unwrap_or(kind),
@@ -114,7 +168,13 @@ fn step(cx: &mut Cx, at: &At, kind: StepKind, steps: &mut Steps) -> Option<StepS
 }
 
 /// The gate of a phase: its own draft over the run's, then environment and category.
-pub(super) fn resolve(cx: &mut Cx, own: GateDraft, run: &GateDraft, category: GateProfile, dst: &str) -> GateSpec {
+pub(super) fn resolve(
+    cx: &mut Cx,
+    own: GateDraft,
+    run: &GateDraft,
+    category: GateProfile,
+    dst: &str,
+) -> GateSpec {
     let written = own.profile.or(run.profile);
     let (default, source) = match cx.options.ci_profile {
         Some(profile) => (profile, Source::Environment),
@@ -125,14 +185,21 @@ pub(super) fn resolve(cx: &mut Cx, own: GateDraft, run: &GateDraft, category: Ga
     let none = steps.as_ref().is_some_and(|steps| steps.list.is_empty());
     let setup = own.setup.or_else(|| run.setup.clone().filter(|_| !none));
     let mut record = |name: &str, steps: Option<&Steps>, missing| {
-        cx.source(format!("{dst}.gate.{name}"), steps.map_or(missing, |steps| steps.source));
+        cx.source(
+            format!("{dst}.gate.{name}"),
+            steps.map_or(missing, |steps| steps.source),
+        );
         for (index, key, source) in steps.iter().flat_map(|steps| &steps.sources) {
             cx.source(format!("{dst}.gate.{name}[{index}].{key}"), *source);
         }
     };
     record("setup", setup.as_ref(), Source::Builtin);
     record("steps", steps.as_ref(), Source::Repository);
-    GateSpec { profile, setup: setup.map(|steps| steps.list).unwrap_or_default(), steps: steps.map(|steps| steps.list) }
+    GateSpec {
+        profile,
+        setup: setup.map(|steps| steps.list).unwrap_or_default(),
+        steps: steps.map(|steps| steps.list),
+    }
 }
 
 /// A `limits` section; what it does not say is `None`.
@@ -140,16 +207,24 @@ pub(super) fn resolve(cx: &mut Cx, own: GateDraft, run: &GateDraft, category: Ga
 pub(super) struct LimitDraft([Option<u32>; 6]);
 
 /// Largest value of each limit, in the order of the keys.
-const LARGEST: [u32; 6] = [16_777_216, 16_777_216, 31_536_000, 1_000_000, 4_194_304, 100_000];
+const LARGEST: [u32; 6] = [
+    16_777_216, 16_777_216, 31_536_000, 1_000_000, 4_194_304, 100_000,
+];
 
 /// A `limits` section.
 pub(super) fn limits(cx: &mut Cx, section: &Section) -> LimitDraft {
     let mut draft = LimitDraft::default();
-    let Some(at) = section.get(cx, "limits") else { return draft };
-    let Some(section) = Section::read(cx, &at, "{ memory_mb: 2048, cpu_seconds: 600 }") else { return draft };
+    let Some(at) = section.get(cx, "limits") else {
+        return draft;
+    };
+    let Some(section) = Section::read(cx, &at, "{ memory_mb: 2048, cpu_seconds: 600 }") else {
+        return draft;
+    };
     section.check(cx, &LIMITS);
     for ((key, largest), slot) in LIMITS.v1.iter().zip(LARGEST).zip(&mut draft.0) {
-        *slot = section.get(cx, key).and_then(|at| number32(cx, &at, 1, largest));
+        *slot = section
+            .get(cx, key)
+            .and_then(|at| number32(cx, &at, 1, largest));
     }
     draft
 }
@@ -160,7 +235,12 @@ impl LimitDraft {
         let built_in = LimitSpec::default();
         let mut value = |index: usize, default: u32| {
             let found = self.0[index].or(run.0[index]);
-            cx.or(format!("{dst}.limits.{}", LIMITS.v1[index]), found, default, Source::Builtin)
+            cx.or(
+                format!("{dst}.limits.{}", LIMITS.v1[index]),
+                found,
+                default,
+                Source::Builtin,
+            )
         };
         LimitSpec {
             memory_mb: value(0, built_in.memory_mb),

@@ -51,7 +51,9 @@ const MEANT: &[(&str, &str)] = &[
 /// The allowed key that a wrong one probably meant.
 pub(super) fn meant<'k>(wrong: &str, allowed: &[&'k str]) -> Option<&'k str> {
     let wrong = wrong.trim().to_ascii_lowercase().replace(['-', ' '], "_");
-    let known = MEANT.iter().find(|(key, meant)| *key == wrong && allowed.contains(meant));
+    let known = MEANT
+        .iter()
+        .find(|(key, meant)| *key == wrong && allowed.contains(meant));
     if let Some((_, meant)) = known {
         return allowed.iter().copied().find(|key| key == meant);
     }
@@ -63,8 +65,13 @@ pub(super) fn nearest<'k>(wrong: &str, words: &[&'k str]) -> Option<&'k str> {
     if wrong.len() > 64 {
         return None;
     }
-    let near = words.iter().map(|word| (distance(wrong, word), *word)).min_by_key(|(far, _)| *far);
-    near.filter(|(far, word)| *far <= 2.min(word.chars().count() / 3)).map(|(_, word)| word)
+    let (near, length) = (words.iter(), wrong.chars().count());
+    let near = near.filter(|word| word.chars().count().abs_diff(length) <= 2);
+    let near = near
+        .map(|word| (distance(wrong, word), *word))
+        .min_by_key(|(far, _)| *far);
+    near.filter(|(far, word)| *far <= 2.min(word.chars().count() / 3))
+        .map(|(_, word)| word)
 }
 
 /// Edits (insert, delete, replace, swap of neighbours) between two short words.
@@ -75,7 +82,9 @@ fn distance(a: &str, b: &str) -> usize {
         let mut row = vec![i];
         for j in 1..=b.len() {
             let same = usize::from(a[i - 1] != b[j - 1]);
-            let mut best = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + same);
+            let mut best = (rows[i - 1][j] + 1)
+                .min(row[j - 1] + 1)
+                .min(rows[i - 1][j - 1] + same);
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                 best = best.min(rows[i - 2][j - 2] + 1);
             }
@@ -92,7 +101,15 @@ mod tests {
 
     #[test]
     fn near_misses_are_recognised_and_far_ones_are_not() {
-        let allowed = ["id", "name", "goal", "depends_on", "task_category", "builder", "gate"];
+        let allowed = [
+            "id",
+            "name",
+            "goal",
+            "depends_on",
+            "task_category",
+            "builder",
+            "gate",
+        ];
         for (wrong, right) in [
             ("goals", Some("goal")),
             ("depend_on", Some("depends_on")),

@@ -5,12 +5,12 @@
 //!
 //! - [`model`]: the normalised plan, as stored with the run
 //! - [`options`]: what the caller adds, and what comes back
-//! - [`category`]: the defaults that a task category chooses
+//! - [`mod@category`]: the defaults that a task category chooses
 //! - [`document`]: text to a tree, within limits
 //! - [`digest`]: canonical JSON, digests, run ids, patches
-//! - [`explain`]: the plan with the source of each value, for people
-//! - `read`: forms; `run`, `tiers`, `phase`, `scope`, `builder`, `gate`, `depends`: one section each
-//! - `node`, `value`, `keys`, `paths`: typed access to the tree
+//! - [`mod@explain`]: the plan with the source of each value, for people
+//! - `read`: forms; `run`, `tiers`, `phase`, `scope`, `deliverables`, `builder`, `gate`, `depends`: one section each
+//! - `node`, `value`, `lists`, `keys`, `paths`: typed access to the tree
 
 pub mod category;
 pub mod digest;
@@ -20,9 +20,11 @@ pub mod model;
 pub mod options;
 
 mod builder;
+mod deliverables;
 mod depends;
 mod gate;
 mod keys;
+mod lists;
 mod node;
 mod paths;
 mod phase;
@@ -34,7 +36,7 @@ mod value;
 
 pub use category::{CategoryDefaults, category};
 pub use digest::{canonical_json, derive_run_id, patch_paths, plan_digest, set_patch_digest};
-pub use document::parse_document;
+pub use document::{MAX_BYTES, MAX_DEPTH, parse_document};
 pub use explain::explain;
 pub use model::*;
 pub use options::{Normalised, PlanForm, ReadOptions, Warning, WarningCode};

@@ -22,17 +22,27 @@ pub(super) struct Cx<'o> {
     pub(super) faults: Faults,
     pub(super) warnings: Vec<Warning>,
     pub(super) provenance: BTreeMap<String, Source>,
+    hints: u32,
 }
 
 /// At most this many warnings are kept.
 const MAX_WARNINGS: usize = 1000;
+/// Near misses are looked for this often; a file of garbage must not cost more.
+const MAX_HINTS: u32 = 500;
 /// Keys of a user's own, which are not looked at.
 const OWN: &str = "x-";
 
 impl<'o> Cx<'o> {
     pub(super) fn new(options: &'o ReadOptions, form: PlanForm) -> Self {
         let (faults, provenance) = (Faults::default(), BTreeMap::new());
-        Self { options, form, faults, warnings: Vec::new(), provenance }
+        Self {
+            options,
+            form,
+            faults,
+            warnings: Vec::new(),
+            provenance,
+            hints: MAX_HINTS,
+        }
     }
 
     /// Whether the text is of an older form, which is mapped rather than checked.
@@ -49,11 +59,28 @@ impl<'o> Cx<'o> {
         self.faults.push(Fault::new(path, problem).example(example));
     }
 
-    pub(super) fn warn(&mut self, code: WarningCode, path: &str, text: impl Into<String>, original: &str) {
+    pub(super) fn warn(
+        &mut self,
+        code: WarningCode,
+        path: &str,
+        text: impl Into<String>,
+        original: &str,
+    ) {
         if self.warnings.len() < MAX_WARNINGS {
             let original = clip(original, 2000);
-            self.warnings.push(Warning { code, path: path.to_owned(), text: text.into(), original });
+            self.warnings.push(Warning {
+                code,
+                path: path.to_owned(),
+                text: text.into(),
+                original,
+            });
         }
+    }
+
+    /// Whether a near miss may still be looked for; `cost` grows with the number of words.
+    pub(super) fn may_hint(&mut self, cost: u32) -> bool {
+        self.hints = self.hints.saturating_sub(cost);
+        self.hints > 0
     }
 
     /// Records where the value at a path of the normalised plan came from.
@@ -62,8 +89,21 @@ impl<'o> Cx<'o> {
     }
 
     /// The value that was found, or the default with its source; records which.
-    pub(super) fn or<T>(&mut self, path: impl Into<String>, found: Option<T>, default: T, source: Source) -> T {
-        self.source(path, if found.is_some() { Source::Plan } else { source });
+    pub(super) fn or<T>(
+        &mut self,
+        path: impl Into<String>,
+        found: Option<T>,
+        default: T,
+        source: Source,
+    ) -> T {
+        self.source(
+            path,
+            if found.is_some() {
+                Source::Plan
+            } else {
+                source
+            },
+        );
         found.unwrap_or(default)
     }
 }
@@ -85,7 +125,11 @@ pub(super) struct At<'v> {
 impl At<'_> {
     /// Where a value under this name came from.
     pub(super) fn source(&self) -> Source {
-        if self.older_name { Source::OlderForm } else { Source::Plan }
+        if self.older_name {
+            Source::OlderForm
+        } else {
+            Source::Plan
+        }
     }
 }
 
@@ -93,9 +137,16 @@ impl<'v> Section<'v> {
     /// The value as a mapping; anything else is a fault.
     pub(super) fn read(cx: &mut Cx, at: &At<'v>, example: &str) -> Option<Self> {
         if let Value::Object(map) = at.value {
-            return Some(Self { map, path: at.path.clone() });
+            return Some(Self {
+                map,
+                path: at.path.clone(),
+            });
         }
-        cx.fault_like(&at.path, format!("expected a mapping, found {}", show(at.value)), example);
+        cx.fault_like(
+            &at.path,
+            format!("expected a mapping, found {}", show(at.value)),
+            example,
+        );
         None
     }
 
@@ -108,7 +159,11 @@ impl<'v> Section<'v> {
                 continue;
             }
             let path = join(&self.path, &clip(key, 80));
-            let guess = meant(name, keys.v1);
+            let guess = if cx.may_hint(1) {
+                meant(name, keys.v1)
+            } else {
+                None
+            };
             let hint = guess.map_or(String::new(), |guess| format!(" (did you mean `{guess}`?)"));
             if cx.older() {
                 let text = format!("the key is not known and ignored{hint}");
@@ -116,7 +171,8 @@ impl<'v> Section<'v> {
             } else {
                 let fault = Fault::new(path, format!("unknown key{hint}"));
                 let example = format!("`{OWN}{}` for a key of your own", clip(name, 40));
-                cx.faults.push(fault.allowed(keys.v1.iter().copied()).example(example));
+                cx.faults
+                    .push(fault.allowed(keys.v1.iter().copied()).example(example));
             }
         }
     }
@@ -131,19 +187,34 @@ impl<'v> Section<'v> {
             }
             return None;
         }
-        Some(At { value, path, older_name: false })
+        Some(At {
+            value,
+            path,
+            older_name: false,
+        })
     }
 
     /// The value under the first of several names that is present; the others are for older forms only.
     pub(super) fn any(&self, cx: &mut Cx, names: &[&str]) -> Option<At<'v>> {
-        let usable = if cx.older() { names.len() } else { 1.min(names.len()) };
+        let usable = if cx.older() {
+            names.len()
+        } else {
+            1.min(names.len())
+        };
         let mut found: Option<At<'v>> = None;
         for (index, name) in names[..usable].iter().enumerate() {
-            let Some(mut at) = self.get(cx, name) else { continue };
+            let Some(mut at) = self.get(cx, name) else {
+                continue;
+            };
             if let Some(first) = &found {
                 if first.value != at.value {
                     let text = format!("ignored, because `{}` is given", first.path);
-                    cx.warn(WarningCode::KeyShadowed, &at.path, text, &at.value.to_string());
+                    cx.warn(
+                        WarningCode::KeyShadowed,
+                        &at.path,
+                        text,
+                        &at.value.to_string(),
+                    );
                 }
             } else {
                 at.older_name = index > 0;
@@ -156,12 +227,20 @@ impl<'v> Section<'v> {
 
 /// The path of a key below a path.
 pub(super) fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 /// At most so many characters of a text, without control characters.
 pub(super) fn clip(text: &str, max: usize) -> String {
-    let mut clipped: String = text.chars().take(max).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut clipped: String = text
+        .chars()
+        .take(max)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     if clipped.len() < text.len() && text.chars().nth(max).is_some() {
         clipped.push('…');
     }

@@ -20,7 +20,10 @@ pub(super) fn normal(path: &str) -> Result<String, String> {
         return Err("starts or ends with white space".to_owned());
     }
     if let Some(c) = path.chars().find(|c| c.is_control()) {
-        return Err(format!("contains the control character U+{:04X}", u32::from(c)));
+        return Err(format!(
+            "contains the control character U+{:04X}",
+            u32::from(c)
+        ));
     }
     if path.contains('\\') {
         return Err("contains `\\`; the separator is `/`".to_owned());
@@ -31,10 +34,16 @@ pub(super) fn normal(path: &str) -> Result<String, String> {
         return Err("is absolute; paths are relative to the repository".to_owned());
     }
     if path == "~" || path.starts_with("~/") {
-        return Err("starts with `~`, which is not expanded; paths are relative to the repository".to_owned());
+        return Err(
+            "starts with `~`, which is not expanded; paths are relative to the repository"
+                .to_owned(),
+        );
     }
     let mut parts = Vec::new();
-    for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
+    for part in path
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+    {
         if part == ".." {
             return Err("contains `..`; paths stay inside the repository".to_owned());
         }
@@ -49,10 +58,18 @@ pub(super) fn normal(path: &str) -> Result<String, String> {
     if parts.is_empty() {
         return Err("is the repository itself; leave `scope.paths` out, or write `**`".to_owned());
     }
-    let slash = if path.ends_with('/') || path.ends_with("/.") { "/" } else { "" };
+    let slash = if path.ends_with('/') || path.ends_with("/.") {
+        "/"
+    } else {
+        ""
+    };
     let joined = format!("{}{slash}", parts.join("/"));
     // `./~/a` and `./C:/a` are looked at again without their prefix.
-    if joined == path { Ok(joined) } else { normal(&joined) }
+    if joined == path {
+        Ok(joined)
+    } else {
+        normal(&joined)
+    }
 }
 
 /// Whether some file system takes this component for `.git`.
@@ -94,7 +111,9 @@ pub(super) fn glob_fault(pattern: &str) -> Option<&'static str> {
     if braces > 0 {
         return Some("has a `{` without its `}`");
     }
-    let stars = pattern.split('/').any(|part| part.contains("**") && part != "**");
+    let stars = pattern
+        .split('/')
+        .any(|part| part.contains("**") && part != "**");
     stars.then_some("has `**` next to other text; `**` stands alone between slashes")
 }
 
@@ -123,9 +142,34 @@ mod tests {
     #[test]
     fn paths_that_leave_the_repository_or_enter_git_are_refused() {
         for bad in [
-            "", " ", " a", "a ", "/a", "//a", "C:/a", "c:a", "a\\b", "..", "../a", "a/../b", "a/..", ".", "./", ".git",
-            ".GIT/config", "a/.git/hooks", ".git./x", ".git /x", "GIT~1/config", ".git::$INDEX_ALLOCATION/x", "a\0b",
-            "a\nb", "~/a", "~", &"a".repeat(2000), &"a".repeat(300),
+            "",
+            " ",
+            " a",
+            "a ",
+            "/a",
+            "//a",
+            "C:/a",
+            "c:a",
+            "a\\b",
+            "..",
+            "../a",
+            "a/../b",
+            "a/..",
+            ".",
+            "./",
+            ".git",
+            ".GIT/config",
+            "a/.git/hooks",
+            ".git./x",
+            ".git /x",
+            "GIT~1/config",
+            ".git::$INDEX_ALLOCATION/x",
+            "a\0b",
+            "a\nb",
+            "~/a",
+            "~",
+            &"a".repeat(2000),
+            &"a".repeat(300),
         ] {
             assert!(normal(bad).is_err(), "{bad:?}");
         }
@@ -133,10 +177,32 @@ mod tests {
 
     #[test]
     fn patterns_are_checked_for_their_brackets() {
-        for good in ["**", "src/**", "**/*.rs", "a/[a-z]?.{rs,toml}", "[]a]", "[!]]x", "a/**/b", "plain", "x}y".trim_end_matches("}y")] {
+        for good in [
+            "**",
+            "src/**",
+            "**/*.rs",
+            "a/[a-z]?.{rs,toml}",
+            "[]a]",
+            "[!]]x",
+            "a/**/b",
+            "plain",
+            "x}y".trim_end_matches("}y"),
+        ] {
             assert_eq!(glob_fault(good), None, "{good}");
         }
-        for bad in ["[", "a]", "{a", "a}", "[]", "[!]", "{a,{b,c}}", "a**", "src/**.rs", "[a/b]", "***"] {
+        for bad in [
+            "[",
+            "a]",
+            "{a",
+            "a}",
+            "[]",
+            "[!]",
+            "{a,{b,c}}",
+            "a**",
+            "src/**.rs",
+            "[a/b]",
+            "***",
+        ] {
             assert!(glob_fault(bad).is_some(), "{bad}");
         }
     }

@@ -7,14 +7,14 @@ use super::{
     category::{CATEGORIES, category},
     gate,
     keys::{Keys, nearest},
+    lists::{LABELS, list, text_map},
     model::{BuilderSpec, Complexity, GateProfile, PhaseSpec},
     node::{At, Cx, Section, clip, join},
     options::{PlanForm, WarningCode},
     run::{Defaults, MAX_ATTEMPTS, MAX_TOKENS},
     scope,
     value::{
-        LABELS, MAX_NAME, MAX_TEXT, boolean, choice, filled, first_line, id, line, list, number, number32, text,
-        text_map,
+        MAX_NAME, MAX_TEXT, boolean, choice, filled, first_line, id, line, number, number32, text,
     },
 };
 use crate::{catalogue::Source, ids::PhaseId};
@@ -61,9 +61,17 @@ const KEYS: Keys = Keys {
         "incident_token_cap",
     ],
 };
-const BUDGETS: Keys = Keys { v1: &["tokens"], older: &[] };
+const BUDGETS: Keys = Keys {
+    v1: &["tokens"],
+    older: &[],
+};
 /// The usual builder modes (SEMANTICS 4.1); others are kept with a warning.
-const MODES: &[&str] = &["tweak_light", "scaffolding_heavy", "refactor_heavy", "schema_heavy"];
+const MODES: &[&str] = &[
+    "tweak_light",
+    "scaffolding_heavy",
+    "refactor_heavy",
+    "schema_heavy",
+];
 /// Longest subject that is made of a goal.
 const SUBJECT: usize = 72;
 /// Longest `depends_on`.
@@ -85,13 +93,27 @@ pub(super) fn read(cx: &mut Cx, section: &Section, dst: &str, run: &Defaults) ->
     section.check(cx, &KEYS);
     let below = |key: &str| format!("{dst}.{key}");
     let at = section.any(cx, &["id", "phase_id"]);
-    if at.is_none() && !section.map.get("id").is_some_and(serde_json::Value::is_null) {
-        let key = if cx.form == PlanForm::CreationPayload { "phase_id" } else { "id" };
+    if at.is_none()
+        && !section
+            .map
+            .get("id")
+            .is_some_and(serde_json::Value::is_null)
+    {
+        let key = if cx.form == PlanForm::CreationPayload {
+            "phase_id"
+        } else {
+            "id"
+        };
         cx.fault_like(&join(&section.path, key), "is missing", "P1.1");
     }
-    let written = at.as_ref().and_then(|at| at.value.as_str()).map(str::to_owned);
+    let written = at
+        .as_ref()
+        .and_then(|at| at.value.as_str())
+        .map(str::to_owned);
     cx.source(below("id"), at.as_ref().map_or(Source::Plan, At::source));
-    let phase_id = at.and_then(|at| id(cx, &at)).and_then(|id| id.parse::<PhaseId>().ok());
+    let phase_id = at
+        .and_then(|at| id(cx, &at))
+        .and_then(|id| id.parse::<PhaseId>().ok());
 
     let at = section.any(cx, &["task_category", "category"]);
     let task = at.and_then(|at| task_category(cx, &at));
@@ -99,57 +121,110 @@ pub(super) fn read(cx: &mut Cx, section: &Section, dst: &str, run: &Defaults) ->
     let defaults = category(&task_category);
     let at = section.get(cx, "complexity");
     let complexity = at.and_then(|at| choice(cx, &at, Complexity::parse, &Complexity::spellings()));
-    let complexity = cx.or(below("complexity"), complexity, defaults.complexity, Source::Category);
-    let mode = section.get(cx, "builder_mode").and_then(|at| builder_mode(cx, &at));
-    let builder_mode = cx.or(below("builder_mode"), mode, "tweak_light".to_owned(), Source::Builtin);
+    let complexity = cx.or(
+        below("complexity"),
+        complexity,
+        defaults.complexity,
+        Source::Category,
+    );
+    let mode = section
+        .get(cx, "builder_mode")
+        .and_then(|at| builder_mode(cx, &at));
+    let builder_mode = cx.or(
+        below("builder_mode"),
+        mode,
+        "tweak_light".to_owned(),
+        Source::Builtin,
+    );
 
     let (scope, extras) = scope::read(cx, section, dst);
     let mut texts = texts(cx, section, dst, extras.goal);
     if !extras.notes.is_empty() {
-        let notes = extras.notes.iter().map(|note| format!("- {}\n", note.replace('\n', "\n  ")));
-        let gap = if texts.description.is_empty() { "" } else { "\n\n" };
-        texts.description = format!("{}{gap}Notes:\n{}", texts.description, notes.collect::<String>());
+        let notes = extras
+            .notes
+            .iter()
+            .map(|note| format!("- {}\n", note.replace('\n', "\n  ")));
+        let gap = if texts.description.is_empty() {
+            ""
+        } else {
+            "\n\n"
+        };
+        texts.description = format!(
+            "{}{gap}Notes:\n{}",
+            texts.description,
+            notes.collect::<String>()
+        );
         cx.source(below("description"), Source::OlderForm);
     }
 
-    let own = section.get(cx, "builder").map(|at| builder::read(cx, &at).map(|draft| (draft, Source::Plan)));
+    let own = section
+        .get(cx, "builder")
+        .map(|at| builder::read(cx, &at).map(|draft| (draft, Source::Plan)));
     // A phase whose builder is faulty has one: it must not also be reported as missing.
     let builder = own.unwrap_or_else(|| run.builder.clone());
     if let Some((draft, source)) = &builder {
         draft.record(cx, &below("builder"), *source);
-    } else if cx.form == PlanForm::CreationPayload {
-        cx.source(below("builder"), Source::OlderForm);
+    } else {
+        let external = cx.form == PlanForm::CreationPayload;
+        cx.source(
+            below("builder"),
+            if external {
+                Source::OlderForm
+            } else {
+                Source::Builtin
+            },
+        );
     }
     let external = (cx.form == PlanForm::CreationPayload).then_some(BuilderSpec::External);
     let builder = builder.map(|(draft, _)| draft.spec).or(external);
 
-    let mut own = section.get(cx, "gate").map(|at| gate::read(cx, &at)).unwrap_or_default();
+    let mut own = section
+        .get(cx, "gate")
+        .map(|at| gate::read(cx, &at))
+        .unwrap_or_default();
     if cx.older() {
         if let Some(run) = extras.test_cmd {
             gate::of_command(&mut own, run);
         }
         if own.profile.is_none() {
             let profile = section.get(cx, "ci_profile");
-            own.profile = profile.and_then(|at| choice(cx, &at, GateProfile::parse, &GateProfile::spellings()));
+            own.profile = profile
+                .and_then(|at| choice(cx, &at, GateProfile::parse, &GateProfile::spellings()));
         }
     }
     let gate = gate::resolve(cx, own, &run.gate, defaults.gate_profile, dst);
     let limits = gate::limits(cx, section).resolve(cx, run.limits, dst);
-    let allow_noop = section.get(cx, "allow_noop").and_then(|at| boolean(cx, &at));
+    let allow_noop = section
+        .get(cx, "allow_noop")
+        .and_then(|at| boolean(cx, &at));
     let allow_noop = cx.or(below("allow_noop"), allow_noop, false, Source::Builtin);
     let max_attempts = attempts(cx, section, run, dst);
     let tokens = tokens(cx, section);
     let tokens = cx.or(below("tokens"), tokens.map(Some), None, Source::Category);
-    let priority = section.get(cx, "priority").and_then(|at| number32(cx, &at, 0, 9));
+    let priority = section
+        .get(cx, "priority")
+        .and_then(|at| number32(cx, &at, 0, 9));
     let priority = priority.and_then(|priority| u8::try_from(priority).ok());
     let priority = cx.or(below("priority"), priority.map(Some), None, Source::Derived);
-    let labels = section.get(cx, "labels").map(|at| text_map(cx, &at, &LABELS)).unwrap_or_default();
-    if !labels.is_empty() {
-        cx.source(below("labels"), Source::Plan);
-    }
+    let labels = section
+        .get(cx, "labels")
+        .map(|at| text_map(cx, &at, &LABELS))
+        .unwrap_or_default();
+    cx.source(
+        below("labels"),
+        if labels.is_empty() {
+            Source::Builtin
+        } else {
+            Source::Plan
+        },
+    );
     let depends = depends(cx, section, dst);
     let spec = phase_id.map(|id| PhaseSpec {
-        name: if texts.name.is_empty() { id.to_string() } else { texts.name },
+        name: if texts.name.is_empty() {
+            id.to_string()
+        } else {
+            texts.name
+        },
         id,
         goal: texts.goal,
         description: texts.description,
@@ -167,7 +242,12 @@ pub(super) fn read(cx: &mut Cx, section: &Section, dst: &str, run: &Defaults) ->
         priority,
         labels,
     });
-    PhaseDraft { written, path: section.path.clone(), depends, spec }
+    PhaseDraft {
+        written,
+        path: section.path.clone(),
+        depends,
+        spec,
+    }
 }
 
 /// Name, goal and description, each of which may serve for another.
@@ -180,10 +260,23 @@ struct Texts {
 fn texts(cx: &mut Cx, section: &Section, dst: &str, scope_goal: Option<String>) -> Texts {
     let name_at = section.any(cx, &["name", "display_name", "title"]);
     let name = name_at.as_ref().and_then(|at| line(cx, at, MAX_NAME));
-    let goal = section.get(cx, "goal").and_then(|at| filled(cx, &at, MAX_TEXT));
-    let mut description = section.get(cx, "description").and_then(|at| text(cx, &at, MAX_TEXT)).unwrap_or_default();
+    let goal = section
+        .get(cx, "goal")
+        .and_then(|at| filled(cx, &at, MAX_TEXT));
+    let mut description = section
+        .get(cx, "description")
+        .and_then(|at| text(cx, &at, MAX_TEXT))
+        .unwrap_or_default();
     let source = |cx: &mut Cx, key: &str, source| cx.source(format!("{dst}.{key}"), source);
-    source(cx, "description", if description.is_empty() { Source::Builtin } else { Source::Plan });
+    source(
+        cx,
+        "description",
+        if description.is_empty() {
+            Source::Builtin
+        } else {
+            Source::Plan
+        },
+    );
     let older = scope_goal.filter(|_| cx.older());
     let (goal, from) = if let Some(goal) = goal {
         (goal, Source::Plan)
@@ -191,13 +284,22 @@ fn texts(cx: &mut Cx, section: &Section, dst: &str, scope_goal: Option<String>) 
         (goal, Source::OlderForm)
     } else if cx.older() && !description.trim().is_empty() {
         // The description says it all; it is not kept twice.
-        (std::mem::take(&mut description).trim().to_owned(), Source::OlderForm)
+        source(cx, "description", Source::Builtin);
+        (
+            std::mem::take(&mut description).trim().to_owned(),
+            Source::OlderForm,
+        )
     } else {
         (name.clone().unwrap_or_default(), Source::Derived)
     };
-    if goal.is_empty() && !section.map.contains_key("goal") && !section.map.contains_key("name") {
+    let reported = |key| !cx.older() && section.map.contains_key(key);
+    if goal.is_empty() && !reported("goal") && !reported("name") {
         let example = "goal: Parse durations such as 1h30m";
-        cx.fault_like(&join(&section.path, "goal"), "is missing: what the phase must achieve", example);
+        cx.fault_like(
+            &join(&section.path, "goal"),
+            "is missing: what the phase must achieve",
+            example,
+        );
     }
     source(cx, "goal", from);
     let (name, from) = match name {
@@ -205,14 +307,19 @@ fn texts(cx: &mut Cx, section: &Section, dst: &str, scope_goal: Option<String>) 
         None => (first_line(&goal, SUBJECT), Source::Derived),
     };
     source(cx, "name", from);
-    Texts { name, goal, description }
+    Texts {
+        name,
+        goal,
+        description,
+    }
 }
 
 /// The category is free text; a near miss of a known one is worth a word.
 fn task_category(cx: &mut Cx, at: &At) -> Option<String> {
     let name = line(cx, at, 100)?;
     let known: Vec<&str> = CATEGORIES.iter().map(|row| row.name).collect();
-    let near = nearest(&name.to_ascii_lowercase(), &known).filter(|near| !near.eq_ignore_ascii_case(&name));
+    let near = nearest(&name.to_ascii_lowercase(), &known)
+        .filter(|near| !near.eq_ignore_ascii_case(&name));
     if let Some(near) = near.filter(|_| !cx.older()) {
         let text = format!("kept; did you mean `{near}`? The base defaults hold");
         cx.warn(WarningCode::UnusualValue, &at.path, text, &name);
@@ -224,7 +331,11 @@ fn task_category(cx: &mut Cx, at: &At) -> Option<String> {
 fn builder_mode(cx: &mut Cx, at: &At) -> Option<String> {
     let mode = line(cx, at, 100)?;
     if !MODES.contains(&mode.as_str()) {
-        let text = format!("`{}` is not one of {}; kept as a label", clip(&mode, 60), MODES.join(", "));
+        let text = format!(
+            "`{}` is not one of {}; kept as a label",
+            clip(&mode, 60),
+            MODES.join(", ")
+        );
         cx.warn(WarningCode::UnusualValue, &at.path, text, &mode);
     }
     Some(mode)
@@ -233,7 +344,9 @@ fn builder_mode(cx: &mut Cx, at: &At) -> Option<String> {
 /// Attempts: the phase's, the run's, those of the environment, else the strategy's.
 fn attempts(cx: &mut Cx, section: &Section, run: &Defaults, dst: &str) -> Option<u32> {
     let own = section.any(cx, &["max_attempts", "max_builder_attempts"]);
-    let own = own.and_then(|at| number32(cx, &at, 1, MAX_ATTEMPTS)).or(run.max_attempts);
+    let own = own
+        .and_then(|at| number32(cx, &at, 1, MAX_ATTEMPTS))
+        .or(run.max_attempts);
     let source = if own.is_some() {
         Source::Plan
     } else if cx.options.max_attempts.is_some() {
@@ -270,5 +383,10 @@ fn depends(cx: &mut Cx, section: &Section, dst: &str) -> Option<Vec<(String, Str
     };
     cx.source(path, at.source());
     let items = list(cx, &at, MAX_DEPENDS, "[P1.1]").unwrap_or_default();
-    Some(items.iter().filter_map(|item| Some((filled(cx, item, 1024)?, item.path.clone()))).collect())
+    Some(
+        items
+            .iter()
+            .filter_map(|item| Some((filled(cx, item, 1024)?, item.path.clone())))
+            .collect(),
+    )
 }

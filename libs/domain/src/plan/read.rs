@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::{builder, depends};
 use super::{
     document::parse_document,
     keys::Keys,
@@ -15,14 +16,16 @@ use super::{
     tiers::{self, TierDraft},
     value::first_line,
 };
-use super::{builder, depends};
 use crate::{catalogue::Source, fault::Fault};
 
 /// The smallest plan, for faults about the whole document.
 pub(super) const EXAMPLE: &str = "{ schema: autopack/plan/v1, run: { goal: Say hello }, tiers: [{ id: T1, phases: \
      [{ id: P1, goal: Write hello.txt, builder: { kind: command, run: \"echo hello > hello.txt\" } }] }] }";
 
-const ROOT: Keys = Keys { v1: &["schema", "run", "tiers"], older: &["phases"] };
+const ROOT: Keys = Keys {
+    v1: &["schema", "run", "tiers"],
+    older: &["phases"],
+};
 
 /// Reads a plan of any form. All faults come back at once.
 pub fn read_plan(text: &str, options: &ReadOptions) -> Result<Normalised, Vec<Fault>> {
@@ -32,32 +35,60 @@ pub fn read_plan(text: &str, options: &ReadOptions) -> Result<Normalised, Vec<Fa
         let problem = format!("expected a mapping, found {}", show(&tree));
         return Err(vec![Fault::new("document", problem).example(EXAMPLE)]);
     };
-    let root = Section { map, path: String::new() };
+    let root = Section {
+        map,
+        path: String::new(),
+    };
     let mut cx = Cx::new(options, form(&root));
     if let Err(fault) = check_form(&root, cx.form) {
-        cx.faults.push(fault);
-        if root.map.get("schema").is_some_and(|schema| schema.as_str() != Some(SCHEMA_V1)) {
-            return cx.faults.into_result(()).and_then(|()| Err(Vec::new()));
+        // What follows is only worth reading if it was meant as `plan/v1`.
+        if map.contains_key("schema") || !map.contains_key("tiers") {
+            return Err(vec![fault]);
         }
+        cx.faults.push(fault);
     }
-    if options.max_attempts.is_some_and(|attempts| !(1..=MAX_ATTEMPTS).contains(&attempts)) {
-        cx.fault_like("MAX_ATTEMPTS", format!("is not between 1 and {MAX_ATTEMPTS}"), "3");
+    if options
+        .max_attempts
+        .is_some_and(|attempts| !(1..=MAX_ATTEMPTS).contains(&attempts))
+    {
+        cx.fault_like(
+            "MAX_ATTEMPTS",
+            format!("is not between 1 and {MAX_ATTEMPTS}"),
+            "3",
+        );
     }
     let (mut spec, mut tiers) = match cx.form {
         PlanForm::V1 => v1(&mut cx, &root),
-        PlanForm::PhasesOnly | PlanForm::OlderRun | PlanForm::CreationPayload => older(&mut cx, &root),
+        PlanForm::PhasesOnly | PlanForm::OlderRun | PlanForm::CreationPayload => {
+            older(&mut cx, &root)
+        }
     };
     depends::resolve(&mut cx, &mut tiers);
-    let tiers = tiers.into_iter().filter_map(TierDraft::finish).collect::<Vec<_>>();
-    let Cx { faults, .. } = &cx;
-    if !faults.is_empty() {
-        return cx.faults.into_result(()).and_then(|()| Err(Vec::new()));
+    let tiers = tiers
+        .into_iter()
+        .filter_map(TierDraft::finish)
+        .collect::<Vec<_>>();
+    if !cx.faults.is_empty() {
+        return Err(cx.faults.into_vec());
     }
     finish(&mut cx, &mut spec, &tiers);
-    let plan = Plan { schema: SCHEMA_V1.to_owned(), run: spec, tiers };
+    let plan = Plan {
+        schema: SCHEMA_V1.to_owned(),
+        run: spec,
+        tiers,
+    };
     let phases = plan.tiers.iter().flat_map(|tier| &tier.phases);
-    let unbuilt = phases.filter(|phase| phase.builder.is_none()).map(|phase| phase.id.clone()).collect();
-    Ok(Normalised { plan, form: cx.form, provenance: cx.provenance, warnings: cx.warnings, unbuilt })
+    let unbuilt = phases
+        .filter(|phase| phase.builder.is_none())
+        .map(|phase| phase.id.clone())
+        .collect();
+    Ok(Normalised {
+        plan,
+        form: cx.form,
+        provenance: cx.provenance,
+        warnings: cx.warnings,
+        unbuilt,
+    })
 }
 
 /// Reads a builder of the command line: `noop`, `external`, `command:RUN`, `model:NAME`, `replay:RUN`,
@@ -71,9 +102,18 @@ pub fn read_builder(text: &str) -> Result<BuilderSpec, Vec<Fault>> {
         ("model", rest) => serde_json::json!({ "kind": "model", "model": rest }),
         ("patch", rest) => serde_json::json!({ "kind": "patch", "patch": rest }),
         (kind, "") => serde_json::json!({ "kind": kind }),
-        _ => parse_document(text, "").map_err(|fault| vec![Fault { path: "builder".to_owned(), ..fault }])?,
+        _ => parse_document(text, "").map_err(|fault| {
+            vec![Fault {
+                path: "builder".to_owned(),
+                ..fault
+            }]
+        })?,
     };
-    let at = At { value: &value, path: "builder".to_owned(), older_name: false };
+    let at = At {
+        value: &value,
+        path: "builder".to_owned(),
+        older_name: false,
+    };
     let draft = builder::read(&mut cx, &at);
     cx.faults.into_result(())?;
     draft.map(|draft| draft.spec).ok_or_else(Vec::new)
@@ -83,14 +123,22 @@ pub fn read_builder(text: &str) -> Result<BuilderSpec, Vec<Fault>> {
 fn form(root: &Section) -> PlanForm {
     let has = |key: &str| root.map.contains_key(key);
     let phases = root.map.get("phases").and_then(Value::as_array);
-    let names = |key: &str| phases.is_some_and(|phases| phases.iter().any(|phase| phase.get(key).is_some()));
+    let names = |key: &str| {
+        phases.is_some_and(|phases| phases.iter().any(|phase| phase.get(key).is_some()))
+    };
     let nested = root.map.get("tiers").and_then(Value::as_array);
     let nested = nested.is_some_and(|tiers| tiers.iter().any(|tier| tier.get("phases").is_some()));
     if has("schema") || nested || !(has("phases") || has("tiers")) {
         PlanForm::V1
-    } else if has("tiers") || (has("run") && (names("phase_id") || root.map["run"].get("run_id").is_some())) {
+    } else if has("tiers")
+        || (has("run") && (names("phase_id") || root.map["run"].get("run_id").is_some()))
+    {
         PlanForm::CreationPayload
-    } else if ["run_id", "display_name", "name", "goal", "description"].iter().any(|key| has(key)) || names("phase_id") {
+    } else if ["run_id", "display_name", "name", "goal", "description"]
+        .iter()
+        .any(|key| has(key))
+        || names("phase_id")
+    {
         PlanForm::OlderRun
     } else {
         PlanForm::PhasesOnly
@@ -104,21 +152,37 @@ fn check_form(root: &Section, form: PlanForm) -> Result<(), Fault> {
         Some(other) => Fault::new("schema", format!("unknown schema: {}", show(other))),
         None if form != PlanForm::V1 => return Ok(()),
         None if root.map.contains_key("tiers") => Fault::new("schema", "is missing"),
-        None => return Err(Fault::new("document", "is not a plan: it has neither `tiers` nor `phases`").example(EXAMPLE)),
+        None => {
+            return Err(Fault::new(
+                "document",
+                "is not a plan: it has neither `tiers` nor `phases`",
+            )
+            .example(EXAMPLE));
+        }
     };
-    Err(fault.allowed([SCHEMA_V1]).example(format!("schema: {SCHEMA_V1}")))
+    Err(fault
+        .allowed([SCHEMA_V1])
+        .example(format!("schema: {SCHEMA_V1}")))
 }
 
 /// A section that is read as if it were empty.
 fn empty(path: &str) -> Section<'static> {
-    static NONE: std::sync::LazyLock<serde_json::Map<String, Value>> = std::sync::LazyLock::new(serde_json::Map::new);
-    Section { map: &NONE, path: path.to_owned() }
+    static NONE: std::sync::LazyLock<serde_json::Map<String, Value>> =
+        std::sync::LazyLock::new(serde_json::Map::new);
+    Section {
+        map: &NONE,
+        path: path.to_owned(),
+    }
 }
 
 fn v1(cx: &mut Cx, root: &Section) -> (RunSpec, Vec<TierDraft>) {
     if root.map.contains_key("phases") && !root.map.contains_key("tiers") {
         let problem = "phases stand in tiers";
-        cx.fault_like("phases", problem, "tiers: [{ id: T1, phases: [...] }]; or leave `schema` out");
+        cx.fault_like(
+            "phases",
+            problem,
+            "tiers: [{ id: T1, phases: [...] }]; or leave `schema` out",
+        );
     } else {
         root.check(cx, &ROOT);
     }
@@ -141,13 +205,19 @@ fn v1(cx: &mut Cx, root: &Section) -> (RunSpec, Vec<TierDraft>) {
         cx.faults = before;
     }
     let phases_at_top = root.map.contains_key("phases") && !root.map.contains_key("tiers");
-    let tiers = if phases_at_top { Vec::new() } else { tiers::nested(cx, root, &defaults) };
+    let tiers = if phases_at_top {
+        Vec::new()
+    } else {
+        tiers::nested(cx, root, &defaults)
+    };
     (spec, tiers)
 }
 
 /// Older forms: the run's keys stand in `run`, or at the top.
 fn older(cx: &mut Cx, root: &Section) -> (RunSpec, Vec<TierDraft>) {
-    let inner = root.get(cx, "run").and_then(|at| Section::read(cx, &at, "{ run_id: run-001 }"));
+    let inner = root
+        .get(cx, "run")
+        .and_then(|at| Section::read(cx, &at, "{ run_id: run-001 }"));
     if cx.form == PlanForm::OlderRun && inner.is_none() {
         root.check(cx, &run::KEYS);
     } else {
@@ -156,7 +226,10 @@ fn older(cx: &mut Cx, root: &Section) -> (RunSpec, Vec<TierDraft>) {
     if let Some(inner) = &inner {
         inner.check(cx, &run::KEYS);
     }
-    let at_top = Section { map: root.map, path: String::new() };
+    let at_top = Section {
+        map: root.map,
+        path: String::new(),
+    };
     let section = match (inner, cx.form) {
         (Some(inner), _) => inner,
         (None, PlanForm::OlderRun) => at_top,
@@ -166,10 +239,22 @@ fn older(cx: &mut Cx, root: &Section) -> (RunSpec, Vec<TierDraft>) {
     let tiers = tiers::flat(cx, root, &defaults);
     if spec.goal.is_empty() {
         cx.source("run.goal", Source::Derived);
-        let phases = || tiers.iter().flat_map(|tier| &tier.phases).filter_map(|phase| phase.spec.as_ref());
+        let phases = || {
+            tiers
+                .iter()
+                .flat_map(|tier| &tier.phases)
+                .filter_map(|phase| phase.spec.as_ref())
+        };
         spec.goal = match (phases().next(), phases().nth(1)) {
             (Some(only), None) => first_line(&only.goal, 1000),
-            _ => first_line(&phases().take(50).map(|phase| phase.name.as_str()).collect::<Vec<_>>().join("; "), 300),
+            _ => first_line(
+                &phases()
+                    .take(50)
+                    .map(|phase| phase.name.as_str())
+                    .collect::<Vec<_>>()
+                    .join("; "),
+                300,
+            ),
         };
     }
     (spec, tiers)
@@ -185,14 +270,26 @@ fn finish(cx: &mut Cx, spec: &mut RunSpec, tiers: &[super::model::TierSpec]) {
             cx.source("run.budgets.phases", Source::Derived);
         }
     } else if spec.budgets.phases < count {
-        let text = format!("is smaller than the {count} phases of the plan: the run will end when it is spent");
+        let text = format!(
+            "is smaller than the {count} phases of the plan: the run will end when it is spent"
+        );
         let original = spec.budgets.phases.to_string();
-        cx.warn(WarningCode::PhaseCapLow, "run.budgets.phases", text, &original);
+        cx.warn(
+            WarningCode::PhaseCapLow,
+            "run.budgets.phases",
+            text,
+            &original,
+        );
     }
-    let external = cx.provenance.iter().filter(|(path, source)| path.ends_with("].builder") && **source == Source::OlderForm);
+    let external = cx
+        .provenance
+        .iter()
+        .filter(|(path, source)| path.ends_with("].builder") && **source == Source::OlderForm);
     let external = external.count();
     if external > 0 {
-        let text = format!("{external} of {count} phases name no builder; their results are submitted from outside (`external`)");
+        let text = format!(
+            "{external} of {count} phases name no builder; their results are submitted from outside (`external`)"
+        );
         cx.warn(WarningCode::BuilderExternal, "phases", text, "");
     }
 }

@@ -6,9 +6,10 @@ use super::{
     builder::{self, BuilderDraft},
     gate::{self, GateDraft, LimitDraft},
     keys::Keys,
+    lists::{LABELS, text_map},
     model::{GateProfile, RunBudgets, RunScope, RunSpec, SafetyProfile},
     node::{At, Cx, Section, clip, join},
-    value::{LABELS, MAX_GOAL, MAX_NAME, choice, filled, first_line, id, line, number, number32, text_map},
+    value::{MAX_GOAL, MAX_NAME, choice, filled, first_line, id, line, number, number32},
 };
 use crate::{catalogue::Source, ids::RunId};
 
@@ -43,7 +44,10 @@ pub(super) const KEYS: Keys = Keys {
         "phases",
     ],
 };
-const BUDGETS: Keys = Keys { v1: &["tokens", "phases", "minutes"], older: &[] };
+const BUDGETS: Keys = Keys {
+    v1: &["tokens", "phases", "minutes"],
+    older: &[],
+};
 
 /// Tokens a run may use, if the plan does not say (SEMANTICS 4.3).
 const TOKENS: u64 = 5_000_000;
@@ -70,7 +74,10 @@ pub(super) struct Defaults {
 /// The run as far as its own section says; `phases` of the budgets is 0 if it does not.
 pub(super) fn read(cx: &mut Cx, section: &Section) -> (RunSpec, Defaults) {
     let chosen = section.any(cx, &["id", "run_id"]);
-    let written = chosen.as_ref().and_then(|at| id(cx, at)).and_then(|id| id.parse::<RunId>().ok());
+    let written = chosen
+        .as_ref()
+        .and_then(|at| id(cx, at))
+        .and_then(|id| id.parse::<RunId>().ok());
     let run_id = match (&cx.options.run_id, written) {
         (Some(flag), _) => (Some(flag.clone()), Source::Flag),
         (None, Some(id)) => (Some(id), chosen.map_or(Source::Plan, |at| at.source())),
@@ -78,7 +85,9 @@ pub(super) fn read(cx: &mut Cx, section: &Section) -> (RunSpec, Defaults) {
     };
     cx.source("run.id", run_id.1);
 
-    let project = section.any(cx, &["project", "project_id"]).and_then(|at| line(cx, &at, MAX_NAME));
+    let project = section
+        .any(cx, &["project", "project_id"])
+        .and_then(|at| line(cx, &at, MAX_NAME));
     let project = match (&cx.options.project, project) {
         (Some(flag), _) => (flag.clone(), Source::Flag),
         (None, Some(project)) => (project, Source::Plan),
@@ -89,30 +98,54 @@ pub(super) fn read(cx: &mut Cx, section: &Section) -> (RunSpec, Defaults) {
     let goal = goal(cx, section);
     let base = base(cx, section);
     let safety = section.get(cx, "safety_profile");
-    let safety = safety.and_then(|at| choice(cx, &at, SafetyProfile::parse, &SafetyProfile::spellings()));
+    let safety =
+        safety.and_then(|at| choice(cx, &at, SafetyProfile::parse, &SafetyProfile::spellings()));
     let scope = section.get(cx, "run_scope");
     let scope = scope.and_then(|at| choice(cx, &at, RunScope::parse, &RunScope::spellings()));
-    let priority = section.get(cx, "priority").and_then(|at| number32(cx, &at, 0, 9));
-    let labels = section.get(cx, "labels").map(|at| text_map(cx, &at, &LABELS)).unwrap_or_default();
-    if !labels.is_empty() {
-        cx.source("run.labels", Source::Plan);
-    }
+    let priority = section
+        .get(cx, "priority")
+        .and_then(|at| number32(cx, &at, 0, 9));
+    let labels = section
+        .get(cx, "labels")
+        .map(|at| text_map(cx, &at, &LABELS))
+        .unwrap_or_default();
+    cx.source(
+        "run.labels",
+        if labels.is_empty() {
+            Source::Builtin
+        } else {
+            Source::Plan
+        },
+    );
     let spec = RunSpec {
         id: run_id.0,
         project: project.0,
         goal,
         base,
-        safety_profile: cx.or("run.safety_profile", safety, SafetyProfile::Normal, Source::Builtin),
+        safety_profile: cx.or(
+            "run.safety_profile",
+            safety,
+            SafetyProfile::Normal,
+            Source::Builtin,
+        ),
         run_scope: cx.or("run.run_scope", scope, RunScope::MultiTier, Source::Builtin),
         budgets: budgets(cx, section),
-        priority: cx.or("run.priority", priority.and_then(|p| u8::try_from(p).ok()), PRIORITY, Source::Builtin),
+        priority: cx.or(
+            "run.priority",
+            priority.and_then(|p| u8::try_from(p).ok()),
+            PRIORITY,
+            Source::Builtin,
+        ),
         labels,
     };
     (spec, defaults(cx, section))
 }
 
 fn goal(cx: &mut Cx, section: &Section) -> String {
-    let at = section.any(cx, &["goal", "description", "display_name", "name", "title"]);
+    let at = section.any(
+        cx,
+        &["goal", "description", "display_name", "name", "title"],
+    );
     if at.is_none() && !cx.older() && !section.map.contains_key("goal") {
         let problem = "is missing: one sentence that says what the run is for";
         cx.fault_like(&join(&section.path, "goal"), problem, "Add JWT login");
@@ -125,7 +158,12 @@ fn goal(cx: &mut Cx, section: &Section) -> String {
             return goal;
         }
         let short = first_line(&goal, MAX_GOAL);
-        cx.warn(super::options::WarningCode::ValueChanged, &at.path, "shortened", &goal);
+        cx.warn(
+            super::options::WarningCode::ValueChanged,
+            &at.path,
+            "shortened",
+            &goal,
+        );
         return short;
     }
     filled(cx, &at, MAX_GOAL).unwrap_or_default()
@@ -157,38 +195,71 @@ fn base(cx: &mut Cx, section: &Section) -> String {
 
 fn budgets(cx: &mut Cx, section: &Section) -> RunBudgets {
     let at = section.get(cx, "budgets");
-    let own = at.and_then(|at| Section::read(cx, &at, "{ tokens: 5000000, phases: 25, minutes: 120 }"));
+    let own =
+        at.and_then(|at| Section::read(cx, &at, "{ tokens: 5000000, phases: 25, minutes: 120 }"));
     if let Some(own) = &own {
         own.check(cx, &BUDGETS);
     }
     let mut value = |key: &str, older: &str, max: u64, default: u64| {
         let mut at = own.as_ref().and_then(|own| own.get(cx, key));
         if cx.older() && at.is_none() {
-            at = section.get(cx, older).map(|at| At { older_name: true, ..at });
+            at = section.get(cx, older).map(|at| At {
+                older_name: true,
+                ..at
+            });
         }
         let found = at.as_ref().and_then(|at| number(cx, at, 1, max));
-        let source = if found.is_some() { at.map_or(Source::Plan, |at| at.source()) } else { Source::Builtin };
+        let source = if found.is_some() {
+            at.map_or(Source::Plan, |at| at.source())
+        } else {
+            Source::Builtin
+        };
         cx.source(format!("run.budgets.{key}"), source);
         found.unwrap_or(default)
     };
     RunBudgets {
         tokens: value("tokens", "token_cap", MAX_TOKENS, TOKENS),
         phases: u32::try_from(value("phases", "max_phases", 10_000, 0)).unwrap_or_default(),
-        minutes: u32::try_from(value("minutes", "max_duration_minutes", 525_600, MINUTES.into())).unwrap_or(MINUTES),
+        minutes: u32::try_from(value(
+            "minutes",
+            "max_duration_minutes",
+            525_600,
+            MINUTES.into(),
+        ))
+        .unwrap_or(MINUTES),
     }
 }
 
 fn defaults(cx: &mut Cx, section: &Section) -> Defaults {
-    let written = section.get(cx, "default_builder").and_then(|at| builder::read(cx, &at));
+    let written = section
+        .get(cx, "default_builder")
+        .and_then(|at| builder::read(cx, &at));
     let builder = match &cx.options.default_builder {
-        Some(spec) => Some((BuilderDraft { spec: spec.clone(), sources: Vec::new() }, Source::Flag)),
+        Some(spec) => Some((
+            BuilderDraft {
+                spec: spec.clone(),
+                sources: Vec::new(),
+            },
+            Source::Flag,
+        )),
         None => written.map(|draft| (draft, Source::Plan)),
     };
-    let max_attempts = section.get(cx, "max_attempts").and_then(|at| number32(cx, &at, 1, MAX_ATTEMPTS));
-    let mut gate = section.get(cx, "gate").map(|at| gate::read(cx, &at)).unwrap_or_default();
+    let max_attempts = section
+        .get(cx, "max_attempts")
+        .and_then(|at| number32(cx, &at, 1, MAX_ATTEMPTS));
+    let mut gate = section
+        .get(cx, "gate")
+        .map(|at| gate::read(cx, &at))
+        .unwrap_or_default();
     if cx.older() && gate.profile.is_none() {
         let profile = section.get(cx, "ci_profile");
-        gate.profile = profile.and_then(|at| choice(cx, &at, GateProfile::parse, &GateProfile::spellings()));
+        gate.profile =
+            profile.and_then(|at| choice(cx, &at, GateProfile::parse, &GateProfile::spellings()));
     }
-    Defaults { builder, max_attempts, gate, limits: gate::limits(cx, section) }
+    Defaults {
+        builder,
+        max_attempts,
+        gate,
+        limits: gate::limits(cx, section),
+    }
 }

@@ -5,23 +5,34 @@
 use serde_json::Value;
 
 use super::{
+    deliverables,
     document::parse_document,
     keys::Keys,
+    lists::{distinct, list, texts},
     model::{ContextSpec, ScopeSpec},
     node::{At, Cx, Section, clip, join, show},
     options::WarningCode,
     paths,
-    value::{MAX_TEXT, distinct, filled, list, text, texts},
+    value::{MAX_TEXT, filled, text},
 };
 use crate::{catalogue::Source, fault::Fault};
 
 const KEYS: Keys = Keys {
-    v1: &["paths", "protected_paths", "read_only_context", "deliverables", "acceptance_criteria"],
+    v1: &[
+        "paths",
+        "protected_paths",
+        "read_only_context",
+        "deliverables",
+        "acceptance_criteria",
+    ],
     older: &["allowed_paths", "goal", "test_cmd", "notes"],
 };
-const CONTEXT: Keys = Keys { v1: &["path", "reason"], older: &[] };
+const CONTEXT: Keys = Keys {
+    v1: &["path", "reason"],
+    older: &[],
+};
 /// Longest list of paths.
-const MAX_PATHS: usize = 2000;
+pub(super) const MAX_PATHS: usize = 2000;
 
 /// What older forms keep in the scope and the plan elsewhere.
 #[derive(Default)]
@@ -34,31 +45,43 @@ pub(super) struct Extras {
 /// The scope of a phase; `dst` is the phase's path in the normalised plan.
 pub(super) fn read(cx: &mut Cx, phase: &Section, dst: &str) -> (ScopeSpec, Extras) {
     let at = phase.get(cx, "scope");
-    let Some(at) = at else { return fields(cx, None, phase, dst, Extras::default()) };
+    let Some(at) = at else {
+        return fields(cx, None, phase, dst, Extras::default());
+    };
     let tree;
     let mut extras = Extras::default();
     let scope = match at.value {
         Value::Object(_) => Section::read(cx, &at, ""),
         Value::String(written) if cx.older() => {
             tree = parse_document(written, "scope.json").unwrap_or_default();
-            match &tree {
-                Value::Object(map) => {
-                    cx.warn(WarningCode::ScopeText, &at.path, "is text that holds JSON; read as a mapping", written);
-                    Some(Section { map, path: at.path.clone() })
-                }
-                _ => {
-                    cx.warn(WarningCode::ScopeText, &at.path, "is text; kept in the description", written);
-                    extras.notes.extend(filled(cx, &at, MAX_TEXT));
-                    None
-                }
+            if let Value::Object(map) = &tree {
+                let text = "is text that holds JSON; read as a mapping";
+                cx.warn(WarningCode::ScopeText, &at.path, text, written);
+                Some(Section {
+                    map,
+                    path: at.path.clone(),
+                })
+            } else {
+                let text = "is text; kept in the description";
+                cx.warn(WarningCode::ScopeText, &at.path, text, written);
+                extras.notes.extend(filled(cx, &at, MAX_TEXT));
+                None
             }
         }
         Value::Array(items) if cx.older() => {
             let mut map = serde_json::Map::new();
             map.insert("paths".to_owned(), Value::Array(items.clone()));
             tree = Value::Object(map);
-            cx.warn(WarningCode::ScopeText, &at.path, "is a list; read as `paths`", &at.value.to_string());
-            tree.as_object().map(|map| Section { map, path: at.path.clone() })
+            cx.warn(
+                WarningCode::ScopeText,
+                &at.path,
+                "is a list; read as `paths`",
+                &at.value.to_string(),
+            );
+            tree.as_object().map(|map| Section {
+                map,
+                path: at.path.clone(),
+            })
         }
         other if cx.older() => {
             let text = format!("expected a mapping, found {}; ignored", show(other));
@@ -86,11 +109,17 @@ fn fields(
         if inside.is_some() || !cx.older() {
             return inside;
         }
-        phase.any(cx, names).map(|at| At { older_name: true, ..at })
+        phase.any(cx, names).map(|at| At {
+            older_name: true,
+            ..at
+        })
     };
     let mut spec = ScopeSpec::default();
     let source = |cx: &mut Cx, name: &str, at: Option<&At>| {
-        cx.source(format!("{dst}.scope.{name}"), at.map_or(Source::Builtin, At::source));
+        cx.source(
+            format!("{dst}.scope.{name}"),
+            at.map_or(Source::Builtin, At::source),
+        );
     };
 
     let at = pick(cx, &["paths", "allowed_paths"]);
@@ -118,22 +147,33 @@ fn fields(
     source(cx, "deliverables", at.as_ref());
     if let Some(at) = at {
         if cx.older() {
-            flatten(cx, &at, &mut spec);
+            deliverables::flatten(cx, &at, &mut spec);
         } else {
             let items = list(cx, &at, MAX_PATHS, "[\"src/lib.rs\", \"docs/\"]").unwrap_or_default();
-            spec.deliverables = items.iter().filter_map(|item| deliverable(cx, item)).collect();
+            spec.deliverables = items
+                .iter()
+                .filter_map(|item| deliverables::one(cx, item))
+                .collect();
         }
         spec.deliverables = distinct(spec.deliverables);
     }
     if cx.older() {
-        extras.goal = scope.and_then(|scope| scope.get(cx, "goal")).and_then(|at| filled(cx, &at, MAX_TEXT));
+        extras.goal = scope
+            .and_then(|scope| scope.get(cx, "goal"))
+            .and_then(|at| filled(cx, &at, MAX_TEXT));
         extras.test_cmd = pick(cx, &["test_cmd"]).and_then(|at| filled(cx, &at, MAX_TEXT));
-        let notes = pick(cx, &["notes"]).map(|at| texts(cx, &at, 200)).unwrap_or_default();
+        let notes = pick(cx, &["notes"])
+            .map(|at| texts(cx, &at, 200))
+            .unwrap_or_default();
         extras.notes.extend(notes);
     }
     if let (false, Some(scope), Some(paths)) = (cx.older(), scope, &spec.paths) {
-        for both in paths.iter().filter(|path| spec.protected_paths.contains(path)) {
-            let problem = format!("`{both}` stands in `paths` and in `protected_paths`, which wins");
+        for both in paths
+            .iter()
+            .filter(|path| spec.protected_paths.contains(path))
+        {
+            let problem =
+                format!("`{both}` stands in `paths` and in `protected_paths`, which wins");
             cx.fault(&join(&scope.path, "paths"), problem);
         }
     }
@@ -141,22 +181,35 @@ fn fields(
 }
 
 /// One path; `globs` says whether it may be a pattern.
-fn path(cx: &mut Cx, at: &At, globs: bool) -> Option<String> {
+pub(super) fn path(cx: &mut Cx, at: &At, globs: bool) -> Option<String> {
     let mut written = text(cx, at, MAX_TEXT)?;
     if cx.older() && (written.contains('\\') || written.trim() != written) {
         let mended = written.trim().replace('\\', "/");
-        cx.warn(WarningCode::PathChanged, &at.path, format!("became `{}`", clip(&mended, 120)), &written);
+        cx.warn(
+            WarningCode::PathChanged,
+            &at.path,
+            format!("became `{}`", clip(&mended, 120)),
+            &written,
+        );
         written = mended;
     }
     match paths::normal(&written) {
         Err(problem) => {
             let problem = format!("`{}` {problem}", clip(&written, 80));
-            cx.fault_like(&at.path, problem, if globs { "src/**" } else { "src/lib.rs" });
+            cx.fault_like(
+                &at.path,
+                problem,
+                if globs { "src/**" } else { "src/lib.rs" },
+            );
             None
         }
         Ok(path) => match paths::glob_fault(&path).filter(|_| globs && paths::is_glob(&path)) {
             Some(problem) => {
-                cx.fault_like(&at.path, format!("the pattern `{}` {problem}", clip(&path, 80)), "src/**/*.rs");
+                cx.fault_like(
+                    &at.path,
+                    format!("the pattern `{}` {problem}", clip(&path, 80)),
+                    "src/**/*.rs",
+                );
                 None
             }
             None => Some(path),
@@ -171,16 +224,29 @@ pub(super) fn plain_path(cx: &mut Cx, at: &At) -> Option<String> {
 
 fn path_list(cx: &mut Cx, at: &At, globs: bool) -> Vec<String> {
     let items = list(cx, at, MAX_PATHS, "[\"src/**\", \"Cargo.toml\"]").unwrap_or_default();
-    distinct(items.iter().filter_map(|item| path(cx, item, globs)).collect())
+    distinct(
+        items
+            .iter()
+            .filter_map(|item| path(cx, item, globs))
+            .collect(),
+    )
 }
 
 /// Protected paths; older forms list `.git/`, which is protected anyway.
 fn protected(cx: &mut Cx, at: &At) -> Vec<String> {
     let mut found = Vec::new();
     for item in list(cx, at, MAX_PATHS, "[\"src/generated/\"]").unwrap_or_default() {
-        let git = item.value.as_str().is_some_and(|path| path.trim_start_matches("./").trim_end_matches('/') == ".git");
+        let git = item
+            .value
+            .as_str()
+            .is_some_and(|path| path.trim_start_matches("./").trim_end_matches('/') == ".git");
         if git && cx.older() {
-            cx.warn(WarningCode::EntryMoved, &item.path, "dropped: `.git` is always protected", ".git/");
+            cx.warn(
+                WarningCode::EntryMoved,
+                &item.path,
+                "dropped: `.git` is always protected",
+                ".git/",
+            );
         } else {
             found.extend(path(cx, &item, true));
         }
@@ -191,16 +257,33 @@ fn protected(cx: &mut Cx, at: &At) -> Vec<String> {
 /// Files to read: a path, or a path and why.
 fn context(cx: &mut Cx, at: &At) -> Vec<ContextSpec> {
     let mut found = Vec::new();
-    for item in list(cx, at, MAX_PATHS, "[{ path: README.md, reason: conventions }]").unwrap_or_default() {
+    for item in list(
+        cx,
+        at,
+        MAX_PATHS,
+        "[{ path: README.md, reason: conventions }]",
+    )
+    .unwrap_or_default()
+    {
         let (place, reason) = match item.value {
             Value::Object(_) => {
-                let Some(entry) = Section::read(cx, &item, "") else { continue };
+                let Some(entry) = Section::read(cx, &item, "") else {
+                    continue;
+                };
                 entry.check(cx, &CONTEXT);
-                let reason = entry.get(cx, "reason").and_then(|at| text(cx, &at, MAX_TEXT)).unwrap_or_default();
+                let reason = entry
+                    .get(cx, "reason")
+                    .and_then(|at| text(cx, &at, MAX_TEXT))
+                    .unwrap_or_default();
                 match entry.get(cx, "path") {
                     Some(place) => (place, reason),
                     None if cx.older() => {
-                        cx.warn(WarningCode::EntryMoved, &item.path, "dropped: it has no path", &item.value.to_string());
+                        cx.warn(
+                            WarningCode::EntryMoved,
+                            &item.path,
+                            "dropped: it has no path",
+                            &item.value.to_string(),
+                        );
                         continue;
                     }
                     None => {
@@ -211,12 +294,20 @@ fn context(cx: &mut Cx, at: &At) -> Vec<ContextSpec> {
             }
             Value::String(_) => (item, String::new()),
             other if cx.older() => {
-                cx.warn(WarningCode::EntryMoved, &item.path, "dropped: it is not a path", &other.to_string());
+                cx.warn(
+                    WarningCode::EntryMoved,
+                    &item.path,
+                    "dropped: it is not a path",
+                    &other.to_string(),
+                );
                 continue;
             }
             other => {
                 let problem = format!("expected a path or a mapping, found {}", show(other));
-                cx.faults.push(Fault::new(item.path, problem).example("{ path: README.md, reason: conventions }"));
+                cx.faults.push(
+                    Fault::new(item.path, problem)
+                        .example("{ path: README.md, reason: conventions }"),
+                );
                 continue;
             }
         };
@@ -225,93 +316,4 @@ fn context(cx: &mut Cx, at: &At) -> Vec<ContextSpec> {
         }
     }
     found
-}
-
-/// One deliverable of `plan/v1`: a file, or a folder with a trailing `/`.
-fn deliverable(cx: &mut Cx, at: &At) -> Option<String> {
-    let path = path(cx, at, false)?;
-    if path.contains(['*', '?']) {
-        let problem = format!("`{}` is a pattern; a deliverable is one file, or a folder with a trailing `/`", clip(&path, 80));
-        cx.fault_like(&at.path, problem, "docs/");
-        return None;
-    }
-    Some(path)
-}
-
-/// Deliverables of older forms: lists and mappings in any nesting, with annotations behind the paths.
-fn flatten(cx: &mut Cx, at: &At, spec: &mut ScopeSpec) {
-    if spec.deliverables.len() >= MAX_PATHS {
-        return;
-    }
-    match at.value {
-        Value::Array(items) => {
-            for (index, value) in items.iter().enumerate() {
-                let path = format!("{}[{index}]", at.path);
-                flatten(cx, &At { value, path, older_name: true }, spec);
-            }
-        }
-        Value::Object(map) => {
-            let whole = map.get("path").filter(|path| path.is_string());
-            for (key, value) in map.iter().filter(|(_, value)| whole.is_none_or(|path| std::ptr::eq(path, *value))) {
-                let path = join(&at.path, &clip(key, 80));
-                flatten(cx, &At { value, path, older_name: true }, spec);
-            }
-        }
-        Value::String(written) => {
-            let plain = leading_path(written);
-            if plain.is_empty() {
-                let text = "does not begin with a path; kept as an acceptance criterion";
-                cx.warn(WarningCode::EntryMoved, &at.path, text, written);
-                spec.acceptance_criteria.extend(filled(cx, at, MAX_TEXT));
-                return;
-            }
-            if plain != written.trim() {
-                let text = format!("the text behind the path `{plain}` is dropped");
-                cx.warn(WarningCode::AnnotationDropped, &at.path, text, written);
-            }
-            let value = Value::String(plain);
-            let plain = At { value: &value, path: at.path.clone(), older_name: true };
-            spec.deliverables.extend(path(cx, &plain, false));
-        }
-        other => {
-            let text = format!("expected a path, found {}; dropped", show(other));
-            cx.warn(WarningCode::EntryMoved, &at.path, text, &other.to_string());
-        }
-    }
-}
-
-/// The path that a text begins with; empty if it begins with prose or a pattern.
-fn leading_path(text: &str) -> String {
-    let Some(word) = text.split_whitespace().next() else { return String::new() };
-    let alone = text.split_whitespace().nth(1).is_none();
-    let word = word.trim_matches(['`', '"', '\'']).trim_end_matches([':', ',', ';']);
-    let extension = word.rsplit_once('.').is_some_and(|(stem, end)| {
-        !stem.is_empty() && !end.is_empty() && end.len() <= 10 && end.chars().all(char::is_alphanumeric)
-    });
-    let is_path = alone || extension || word.contains(['/', '\\']) || word.starts_with('.');
-    if is_path && !word.contains(['*', '?']) { word.to_owned() } else { String::new() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::leading_path;
-
-    #[test]
-    fn annotations_behind_a_path_are_recognised() {
-        for (written, path) in [
-            ("src/x.py modifications", "src/x.py"),
-            ("src/x.py: add a function", "src/x.py"),
-            ("`src/x.py` (new)", "src/x.py"),
-            ("Makefile", "Makefile"),
-            ("setup.cfg update", "setup.cfg"),
-            ("docs/", "docs/"),
-            (".env.example with all keys", ".env.example"),
-            ("Unit tests for the login", ""),
-            ("e.g. something", ""),
-            ("src/**/*.py", ""),
-            ("", ""),
-        ] {
-            assert_eq!(leading_path(written), path, "{written}");
-        }
-    }
 }

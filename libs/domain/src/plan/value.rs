@@ -1,14 +1,12 @@
-//! Typed values of the tree: text, numbers, choices, lists and maps, each within its bounds.
+//! Typed values of the tree: text, ids, numbers and choices, each within its bounds.
 //!
 //! Invariant: `None` means that the value is absent or that a fault was recorded, never silently wrong.
-
-use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::{
     keys::nearest,
-    node::{At, Cx, clip, join, show},
+    node::{At, Cx, clip, show},
     options::WarningCode,
 };
 use crate::{
@@ -34,24 +32,43 @@ pub(super) fn text(cx: &mut Cx, at: &At, max: usize) -> Option<String> {
         }
         other => {
             let scalar = other.is_number() || other.is_boolean();
-            let quoted = if scalar { other.to_string() } else { "text".to_owned() };
-            cx.fault_like(&at.path, format!("expected text, found {}", show(other)), &format!("\"{quoted}\""));
+            let quoted = if scalar {
+                other.to_string()
+            } else {
+                "text".to_owned()
+            };
+            cx.fault_like(
+                &at.path,
+                format!("expected text, found {}", show(other)),
+                &format!("\"{quoted}\""),
+            );
             return None;
         }
     };
     if text.len() > max {
-        cx.fault(&at.path, format!("is {} bytes long; at most {max}", text.len()));
+        cx.fault(
+            &at.path,
+            format!("is {} bytes long; at most {max}", text.len()),
+        );
         return None;
     }
     let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\t' | '\r');
     match text.chars().find(|c| odd(*c)) {
         None => Some(text),
         Some(_) if cx.older() => {
-            cx.warn(WarningCode::ValueChanged, &at.path, "control characters are removed", &text);
+            cx.warn(
+                WarningCode::ValueChanged,
+                &at.path,
+                "control characters are removed",
+                &text,
+            );
             Some(text.chars().filter(|c| !odd(*c)).collect())
         }
         Some(c) => {
-            cx.fault(&at.path, format!("contains the control character U+{:04X}", u32::from(c)));
+            cx.fault(
+                &at.path,
+                format!("contains the control character U+{:04X}", u32::from(c)),
+            );
             None
         }
     }
@@ -73,12 +90,19 @@ pub(super) fn filled(cx: &mut Cx, at: &At, max: usize) -> Option<String> {
 pub(super) fn line(cx: &mut Cx, at: &At, max: usize) -> Option<String> {
     let limit = if cx.older() { MAX_TEXT } else { max };
     let text = filled(cx, at, limit)?;
-    if text.len() <= max && !text.chars().any(char::is_control) {
+    if text.len() <= max
+        && !text.contains(|c: char| c.is_control() || "\u{2028}\u{2029}".contains(c))
+    {
         return Some(text);
     }
     if cx.older() {
         let short = first_line(&text, max);
-        cx.warn(WarningCode::ValueChanged, &at.path, format!("shortened to `{}`", clip(&short, 80)), &text);
+        cx.warn(
+            WarningCode::ValueChanged,
+            &at.path,
+            format!("shortened to `{}`", clip(&short, 80)),
+            &text,
+        );
         return Some(short);
     }
     cx.fault(&at.path, "has several lines; it must be one");
@@ -88,7 +112,10 @@ pub(super) fn line(cx: &mut Cx, at: &At, max: usize) -> Option<String> {
 /// The first line of a text, at most so many bytes, white space squeezed.
 pub(super) fn first_line(text: &str, max: usize) -> String {
     let text = text.trim().lines().next().unwrap_or_default();
-    let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|w| !w.is_empty())
+        .collect();
     let words = words.join(" ");
     if words.len() <= max {
         return words;
@@ -97,7 +124,10 @@ pub(super) fn first_line(text: &str, max: usize) -> String {
     while !words.is_char_boundary(end) {
         end -= 1;
     }
-    let cut = words[..end].rfind(' ').filter(|at| *at > end / 2).unwrap_or(end);
+    let cut = words[..end]
+        .rfind(' ')
+        .filter(|at| *at > end / 2)
+        .unwrap_or(end);
     format!("{}…", words[..cut].trim_end())
 }
 
@@ -109,11 +139,24 @@ pub(super) fn id(cx: &mut Cx, at: &At) -> Option<String> {
     }
     let mended = mend(&id);
     if cx.older() && is_user_id(&mended) {
-        cx.warn(WarningCode::IdChanged, &at.path, format!("became `{mended}`: an id is {ID_RULE}"), &id);
+        cx.warn(
+            WarningCode::IdChanged,
+            &at.path,
+            format!("became `{mended}`: an id is {ID_RULE}"),
+            &id,
+        );
         return Some(mended);
     }
-    let example = if is_user_id(&mended) { mended } else { "P1.1".to_owned() };
-    cx.fault_like(&at.path, format!("`{}` is not an id: {ID_RULE}", clip(&id, 80)), &example);
+    let example = if is_user_id(&mended) {
+        mended
+    } else {
+        "P1.1".to_owned()
+    };
+    cx.fault_like(
+        &at.path,
+        format!("`{}` is not an id: {ID_RULE}", clip(&id, 80)),
+        &example,
+    );
     None
 }
 
@@ -121,21 +164,33 @@ pub(super) fn id(cx: &mut Cx, at: &At) -> Option<String> {
 fn mend(id: &str) -> String {
     let mut mended = String::new();
     for c in id.chars() {
-        let c = if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+        let c = if c.is_ascii_alphanumeric() || "._-".contains(c) {
+            c
+        } else {
+            '-'
+        };
         let begins = mended.is_empty() && !c.is_ascii_alphanumeric();
-        if !begins && !(matches!(c, '-' | '.') && mended.ends_with(c)) {
+        let repeats = matches!(c, '-' | '.') && mended.ends_with(c);
+        if !(begins || repeats) {
             mended.push(c);
         }
     }
     mended.truncate(120);
     let mended = mended.trim_end_matches(['.', '-', '_']);
-    if mended.to_ascii_lowercase().ends_with(".lock") { mended.replace('.', "-") } else { mended.to_owned() }
+    if mended.to_ascii_lowercase().ends_with(".lock") {
+        mended.replace('.', "-")
+    } else {
+        mended.to_owned()
+    }
 }
 
 /// A whole number within bounds. In older forms zero and less count as left out.
 pub(super) fn number(cx: &mut Cx, at: &At, min: u64, max: u64) -> Option<u64> {
     let value = match at.value {
-        Value::Number(number) => number.as_f64().filter(|f| f.fract() == 0.0 && f.abs() < 9e15).map(|f| f as i64),
+        Value::Number(number) => number
+            .as_f64()
+            .filter(|f| f.fract() == 0.0 && f.abs() < 9e15)
+            .map(|f| f as i64),
         Value::String(text) if cx.older() => text.trim().parse().ok(),
         _ => None,
     };
@@ -148,7 +203,11 @@ pub(super) fn number(cx: &mut Cx, at: &At, min: u64, max: u64) -> Option<u64> {
         Some(value) => format!("{value} is too large"),
         None => format!("expected a whole number, found {}", show(at.value)),
     };
-    cx.fault_like(&at.path, format!("{problem}; {min} to {max}"), &min.max(1).to_string());
+    cx.fault_like(
+        &at.path,
+        format!("{problem}; {min} to {max}"),
+        &min.max(1).to_string(),
+    );
     None
 }
 
@@ -162,134 +221,53 @@ pub(super) fn boolean(cx: &mut Cx, at: &At) -> Option<bool> {
     if let Value::Bool(value) = at.value {
         return Some(*value);
     }
-    let fault = Fault::new(&at.path, format!("expected true or false, found {}", show(at.value)));
-    cx.faults.push(fault.allowed(["true", "false"]).example("true"));
+    let fault = Fault::new(
+        &at.path,
+        format!("expected true or false, found {}", show(at.value)),
+    );
+    cx.faults
+        .push(fault.allowed(["true", "false"]).example("true"));
     None
 }
 
 /// One of a closed list. In older forms case does not count, and an unknown value is left out with a warning.
-pub(super) fn choice<T>(cx: &mut Cx, at: &At, parse: fn(&str) -> Option<T>, allowed: &[&str]) -> Option<T> {
+pub(super) fn choice<T>(
+    cx: &mut Cx,
+    at: &At,
+    parse: fn(&str) -> Option<T>,
+    allowed: &[&str],
+) -> Option<T> {
     if let Value::String(text) = at.value {
-        let parsed = if cx.older() { parse(&text.trim().to_ascii_lowercase()) } else { parse(text) };
+        let parsed = if cx.older() {
+            parse(&text.trim().to_ascii_lowercase())
+        } else {
+            parse(text)
+        };
         if parsed.is_some() {
             return parsed;
         }
     }
     if cx.older() {
-        let original = at.value.as_str().map_or_else(|| at.value.to_string(), str::to_owned);
-        let text = format!("`{}` is not one of {}; the default is used", clip(&original, 60), allowed.join(", "));
+        let original = at
+            .value
+            .as_str()
+            .map_or_else(|| at.value.to_string(), str::to_owned);
+        let text = format!(
+            "`{}` is not one of {}; the default is used",
+            clip(&original, 60),
+            allowed.join(", ")
+        );
         cx.warn(WarningCode::UnknownValue, &at.path, text, &original);
         return None;
     }
-    let near = at.value.as_str().and_then(|text| nearest(&text.to_ascii_lowercase(), allowed));
+    let near = at.value.as_str().filter(|_| cx.may_hint(1));
+    let near = near.and_then(|text| nearest(&text.to_ascii_lowercase(), allowed));
     let hint = near.map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
     let fault = Fault::new(&at.path, format!("unknown value: {}{hint}", show(at.value)));
-    let example = near.or_else(|| allowed.first().copied()).unwrap_or_default();
-    cx.faults.push(fault.allowed(allowed.iter().copied()).example(example));
+    let example = near
+        .or_else(|| allowed.first().copied())
+        .unwrap_or_default();
+    cx.faults
+        .push(fault.allowed(allowed.iter().copied()).example(example));
     None
-}
-
-/// The entries of a list, each with its path. Older forms may write one entry without a list.
-pub(super) fn list<'v>(cx: &mut Cx, at: &At<'v>, max: usize, example: &str) -> Option<Vec<At<'v>>> {
-    let items = match at.value {
-        Value::Array(items) => items.as_slice(),
-        Value::String(_) if cx.older() => std::slice::from_ref(at.value),
-        other => {
-            cx.fault_like(&at.path, format!("expected a list, found {}", show(other)), example);
-            return None;
-        }
-    };
-    if items.len() > max {
-        cx.fault(&at.path, format!("has {} entries; at most {max}", items.len()));
-        return None;
-    }
-    let entry = |(index, value)| At { value, path: format!("{}[{index}]", at.path), older_name: at.older_name };
-    Some(items.iter().enumerate().map(entry).collect())
-}
-
-/// A list of texts.
-pub(super) fn texts(cx: &mut Cx, at: &At, max: usize) -> Vec<String> {
-    let items = list(cx, at, max, "[\"one\", \"two\"]").unwrap_or_default();
-    items.iter().filter_map(|item| filled(cx, item, MAX_TEXT)).collect()
-}
-
-/// Bounds of a map of texts.
-pub(super) struct MapRule {
-    pub(super) entries: usize,
-    pub(super) value: usize,
-    pub(super) key: fn(&str) -> bool,
-    pub(super) key_rule: &'static str,
-    pub(super) example: &'static str,
-}
-
-/// A free label: an id-like key, a short value.
-pub(super) const LABELS: MapRule = MapRule {
-    entries: 64,
-    value: 256,
-    key: |key| key.len() <= 63 && key.split('/').all(is_user_id),
-    key_rule: "at most 63 of A-Z a-z 0-9 . _ - /",
-    example: "{ team: core }",
-};
-
-/// Environment of a command.
-pub(super) const ENV: MapRule = MapRule {
-    entries: 200,
-    value: 32 * 1024,
-    key: |key| {
-        let mut chars = key.bytes();
-        key.len() <= 128
-            && chars.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
-            && chars.all(|b| b.is_ascii_alphanumeric() || b == b'_')
-    },
-    key_rule: "letters, digits and `_`, not starting with a digit",
-    example: "{ CI: \"1\" }",
-};
-
-/// A map of texts.
-pub(super) fn text_map(cx: &mut Cx, at: &At, rule: &MapRule) -> BTreeMap<String, String> {
-    let mut result = BTreeMap::new();
-    let Value::Object(map) = at.value else {
-        cx.fault_like(&at.path, format!("expected a mapping of text, found {}", show(at.value)), rule.example);
-        return result;
-    };
-    if map.len() > rule.entries {
-        cx.fault(&at.path, format!("has {} entries; at most {}", map.len(), rule.entries));
-        return result;
-    }
-    for (key, value) in map {
-        let path = join(&at.path, &clip(key, 80));
-        if !(rule.key)(key) {
-            cx.fault_like(&path, format!("is not a name: {}", rule.key_rule), rule.example);
-            continue;
-        }
-        let at = At { value, path, older_name: false };
-        if let Some(value) = text(cx, &at, rule.value) {
-            result.insert(key.clone(), value);
-        }
-    }
-    result
-}
-
-/// Ids already seen, without regard to case, and where.
-#[derive(Default)]
-pub(super) struct Seen(BTreeMap<String, (String, String)>);
-
-impl Seen {
-    /// Whether the id is new; else a fault is recorded.
-    pub(super) fn first(&mut self, cx: &mut Cx, id: &str, path: &str) -> bool {
-        let key = id.to_ascii_lowercase();
-        let Some((other, place)) = self.0.get(&key) else {
-            self.0.insert(key, (id.to_owned(), path.to_owned()));
-            return true;
-        };
-        let case = if other == id { "" } else { ", and ids are compared without regard to case" };
-        cx.fault_like(path, format!("duplicate id `{id}`: `{other}` stands at {place}{case}"), &format!("{id}-2"));
-        false
-    }
-}
-
-/// Every entry once, in the order of the first.
-pub(super) fn distinct(items: Vec<String>) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    items.into_iter().filter(|item| seen.insert(item.clone())).collect()
 }

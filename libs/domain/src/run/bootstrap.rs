@@ -105,6 +105,18 @@ impl RunAggregate {
         Ok(())
     }
 
+    /// Offers the job that is on offer again under a new uid: the earlier message is known to be lost.
+    pub fn reoffer_job(&mut self, uid: JobUid, now: Timestamp, changes: &mut Changes) {
+        let Some(job) = self.jobs.iter().find(|j| j.state == JobState::Offered).cloned() else { return };
+        let mut ended = job.clone();
+        ended.state = JobState::Done;
+        changes.jobs.insert(job.uid, ended);
+        self.jobs.retain(|j| j.uid != job.uid);
+        self.put_job(Job { uid, ..job }, changes);
+        self.tell_job(EventKind::JobOffered, uid, "offered again", changes);
+        self.close(now, changes);
+    }
+
     /// A worker takes a job.
     pub fn lease_job(&mut self, uid: JobUid, worker: WorkerUid, now: Timestamp, changes: &mut Changes) -> Result<Fence, Refusal> {
         let job = self.job(uid)?;
@@ -191,12 +203,12 @@ impl RunAggregate {
         changes: &mut Changes,
     ) -> Result<(), Refusal> {
         self.check_job_fence(uid, fence)?;
-        self.end_job(uid, "", changes);
         let open: Vec<AttemptUid> =
             self.attempts.values().filter(|a| a.state.is_terminal() && a.has_open_intent()).map(|a| a.uid).collect();
         for attempt in open {
             self.resolve_intent(attempt, landed == Some(attempt), now, changes);
         }
+        self.end_job(uid, "", changes);
         self.close(now, changes);
         Ok(())
     }

@@ -280,9 +280,11 @@ impl RunAggregate {
         changes: &mut Changes,
     ) {
         let view = (phase, self.phases[phase].clone());
+        let tier = (view.1.tier, self.tiers[view.1.tier].clone());
         let attempt = attempt.cloned();
         self.push_event(kind, text.into(), changes, |e| {
             e.phase = Some(view);
+            e.tier = Some(tier);
             e.attempt = attempt;
         });
     }
@@ -313,10 +315,45 @@ impl RunAggregate {
         self.finalise(now, changes);
         self.run.version += 1;
         changes.run = true;
-        // Every event of a command shows the version that the command led to.
+        // Every event of a command shows the version that the command led to, the last one the whole run.
         for event in &mut changes.events {
             event.run.version = self.run.version;
         }
+        if let Some(last) = changes.events.last_mut() {
+            last.run = self.run.clone();
+        }
+    }
+
+    /// Takes over the views of an event that was committed elsewhere. False: the event concerns something that
+    /// this copy does not have (a frozen plan, an added phase), so it must be read anew.
+    pub fn absorb(&mut self, event: &Event) -> bool {
+        if matches!(event.kind, EventKind::RunFrozen | EventKind::PhaseAdded) {
+            return false;
+        }
+        let fits = event.tier.as_ref().is_none_or(|(i, _)| *i < self.tiers.len())
+            && event.phase.as_ref().is_none_or(|(i, _)| *i < self.phases.len());
+        if !fits {
+            return false;
+        }
+        self.run = event.run.clone();
+        if let Some((i, tier)) = &event.tier {
+            self.tiers[*i] = tier.clone();
+        }
+        if let Some((i, phase)) = &event.phase {
+            self.phases[*i] = phase.clone();
+        }
+        if let Some(attempt) = &event.attempt {
+            if attempt.state.is_terminal() && !attempt.has_open_intent() {
+                self.attempts.remove(&attempt.uid);
+            } else {
+                self.attempts.insert(attempt.uid, attempt.clone());
+            }
+        }
+        if let Some(job) = &event.job {
+            self.jobs.clear();
+            self.jobs.push(job.clone());
+        }
+        true
     }
 
     /// Refuses a command in a terminal run.

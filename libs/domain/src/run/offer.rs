@@ -102,6 +102,11 @@ impl RunAggregate {
         Ok(())
     }
 
+    /// Ends a batch of offers or exhaustions: they are one command.
+    pub fn close_offers(&mut self, now: Timestamp, changes: &mut Changes) {
+        self.close(now, changes);
+    }
+
     /// Offers the same attempt under a new job: the earlier message is known to be lost.
     pub fn offer_again(&mut self, uid: AttemptUid, job: JobUid, now: Timestamp, changes: &mut Changes) -> Result<(), Refusal> {
         let mut attempt = self.attempt(uid)?.clone();

@@ -29,7 +29,7 @@ static FORMS: [Pattern; 15] = [
     Pattern::new(r"^\s*not ok \d+ - (.*?)(?:\s+# .*)?$"),
     Pattern::new(r"^\s*✖ (.+?) \([\d.]+ms\)$"),
     // jest, vitest
-    Pattern::new(r"^\s+● (.+ › .+|[^›]+)$"),
+    Pattern::new(r"^  ● (.+)$"),
     Pattern::new(r"^\s*(?:FAIL|×|❯ FAIL)\s+(\S+ > .+)$"),
     // maven
     Pattern::new(r"^\[ERROR\] (\S+?)(?: --)? +Time elapsed: .*<<< (?:FAILURE|ERROR)!.*$"),
@@ -105,9 +105,7 @@ impl Mocha {
             Self::Before if FAILING.is_match(line) => Self::Listing,
             Self::Before => Self::Before,
             Self::Listing => match NUMBERED.first(line) {
-                Some(found) => {
-                    Self::named(found.get(1).map_or("", |m| m.as_str()).to_owned(), ids)
-                }
+                Some(found) => Self::named(found.get(1).map_or("", |m| m.as_str()).to_owned(), ids),
                 None => Self::Listing,
             },
             Self::Name(_) if line.trim().is_empty() => Self::Listing,

@@ -3,10 +3,10 @@
 //! Invariant: only exit codes and limits decide; output can turn a green step into "cannot tell", and
 //! never a red one into green.
 //!
-//! - [`counts`]: tests counted, by runner
+//! - [`mod@counts`]: tests counted, by runner
 //! - [`ids`]: names of failing tests
 //! - [`scripts`]: files of the tree that the steps run
-//! - [`verdict`]: the four verdicts
+//! - [`mod@verdict`]: the four verdicts
 
 pub mod counts;
 pub mod ids;

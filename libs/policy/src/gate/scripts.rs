@@ -10,10 +10,12 @@ use autopack_domain::plan::StepSpec;
 use crate::text::Pattern;
 
 const INTERPRETERS: &[&str] = &[
-    "sh", "bash", "dash", "zsh", "ksh", "source", ".", "python", "python3", "node", "ruby", "perl", "php", "deno",
-    "bun", "tsx", "pwsh",
+    "sh", "bash", "dash", "zsh", "ksh", "source", ".", "python", "python3", "node", "ruby", "perl",
+    "php", "deno", "bun", "tsx", "pwsh",
 ];
-const WRAPPERS: &[&str] = &["env", "exec", "time", "timeout", "nice", "sudo", "xvfb-run", "command", "uv", "poetry", "run"];
+const WRAPPERS: &[&str] = &[
+    "env", "exec", "time", "timeout", "nice", "sudo", "xvfb-run", "command", "uv", "poetry", "run",
+];
 
 /// The files of the tree that the steps run as programs or scripts.
 pub fn of_steps(steps: &[StepSpec], tree_paths: &[String]) -> BTreeSet<String> {
@@ -55,7 +57,9 @@ fn programs(command: &str) -> Vec<&str> {
         let assigns = word.split_once('=').is_some_and(|(name, _)| {
             !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         });
-        let number = word.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 's' | 'm' | 'h'));
+        let number = word
+            .chars()
+            .all(|c| c.is_ascii_digit() || matches!(c, '.' | 's' | 'm' | 'h'));
         if assigns || word.starts_with('-') || (number && word != ".") || WRAPPERS.contains(&base) {
             continue;
         }
@@ -70,7 +74,8 @@ fn programs(command: &str) -> Vec<&str> {
 }
 
 fn is_test_file(word: &str) -> bool {
-    static TEST: Pattern = Pattern::new(r"(?i)(^|/)(test_[^/]*|[^/]*_test\.\w+|[^/]*\.(test|spec)\.\w+)$");
+    static TEST: Pattern =
+        Pattern::new(r"(?i)(^|/)(test_[^/]*|[^/]*_test\.\w+|[^/]*\.(test|spec)\.\w+)$");
     TEST.is_match(word)
 }
 

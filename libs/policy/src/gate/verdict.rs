@@ -124,10 +124,9 @@ fn step(step: &StepResult<'_>) -> Said {
         StepEnd::TimedOut => Said::CannotTell(Cause::GateTimeout),
         StepEnd::Signalled(signal) => signalled(signal),
         StepEnd::DiskLimit => Said::CannotTell(Cause::DiskLimit),
-        StepEnd::MemoryLimit
-        | StepEnd::CpuLimit
-        | StepEnd::OutputLimit
-        | StepEnd::ProcessLimit => Said::CannotTell(Cause::GateKilled),
+        StepEnd::MemoryLimit | StepEnd::CpuLimit | StepEnd::OutputLimit | StepEnd::ProcessLimit => {
+            Said::CannotTell(Cause::GateKilled)
+        }
         StepEnd::NotFound => Said::CannotTell(Cause::GateNotFound),
         StepEnd::SetupFailed => Said::CannotTell(Cause::GateSetupFailed),
     }
@@ -142,6 +141,8 @@ fn exited(step: &StepResult<'_>, code: i32) -> Said {
     match code {
         0 if ran_none => Said::CannotTell(Cause::GateZeroTests),
         0 => Said::Green(report),
+        // Some runners exit with the number of failures, which may look like any other code.
+        _ if report.is_some_and(|report| report.counts.failed > 0) => Said::Red,
         126 | 127 => Said::CannotTell(Cause::GateNotFound),
         // pytest, and unittest since Python 3.12: no tests were collected.
         5 if tests && names_python_runner(step.run) && report.is_none_or(|r| r.ran() == 0) => {

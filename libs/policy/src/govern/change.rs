@@ -72,5 +72,8 @@ pub struct TreeFacts {
 
 /// Whether the mode is one that git writes for a file, a link or a submodule.
 pub(crate) fn is_known_mode(mode: u32) -> bool {
-    matches!(mode, 0o100_644 | 0o100_664 | 0o100_755 | LINK_MODE | SUBMODULE_MODE)
+    matches!(
+        mode,
+        0o100_644 | 0o100_664 | 0o100_755 | LINK_MODE | SUBMODULE_MODE
+    )
 }

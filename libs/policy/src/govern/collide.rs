@@ -18,7 +18,11 @@ pub(super) fn names(changes: &ChangeSet, facts: &TreeFacts, found: &mut Vec<Viol
     let mut fresh: BTreeMap<String, BTreeMap<&str, &str>> = BTreeMap::new();
     for path in &added {
         for name in ancestors(path).chain([*path]) {
-            fresh.entry(fold(name)).or_default().entry(name).or_insert(path);
+            fresh
+                .entry(fold(name))
+                .or_default()
+                .entry(name)
+                .or_insert(path);
         }
     }
     // Spellings that stand in the tree without the change.
@@ -28,9 +32,8 @@ pub(super) fn names(changes: &ChangeSet, facts: &TreeFacts, found: &mut Vec<Viol
             continue;
         }
         for name in ancestors(path).chain([path.as_str()]) {
-            if let Some((folded, spellings)) = fresh.get_key_value(fold(name).as_str()) {
+            if let Some((folded, _)) = fresh.get_key_value(fold(name).as_str()) {
                 standing.entry(folded.as_str()).or_default().insert(name);
-                debug_assert!(!spellings.is_empty());
             }
         }
     }
@@ -68,10 +71,18 @@ pub(super) fn bare_repositories(
     }
     for root in candidates {
         let below = |part: &str| {
-            let prefix = if root.is_empty() { part.to_owned() } else { format!("{root}/{part}") };
+            let prefix = if root.is_empty() {
+                part.to_owned()
+            } else {
+                format!("{root}/{part}")
+            };
             facts.paths.iter().any(|path| path.starts_with(&prefix))
         };
-        let head = if root.is_empty() { "HEAD".to_owned() } else { format!("{root}/HEAD") };
+        let head = if root.is_empty() {
+            "HEAD".to_owned()
+        } else {
+            format!("{root}/HEAD")
+        };
         if facts.paths.contains(&head) && below("objects/") && below("refs/") {
             found.push(Violation::new(
                 Cause::SubmoduleChanged,

@@ -54,7 +54,8 @@ fn target_problem(path: &str, target: &str, links: &BTreeSet<String>) -> Option<
     if target.chars().any(char::is_control) {
         return Some("has a control character");
     }
-    let drive = target.as_bytes().get(1) == Some(&b':') && target.as_bytes()[0].is_ascii_alphabetic();
+    let drive =
+        target.as_bytes().get(1) == Some(&b':') && target.as_bytes()[0].is_ascii_alphabetic();
     if target.starts_with(['/', '\\', '~']) || drive {
         return Some("is absolute");
     }

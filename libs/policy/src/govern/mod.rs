@@ -149,13 +149,24 @@ pub fn judge(
         }
         submodules(path, facts, &mut found);
         if scope.protects(path) {
-            found.push(Violation::new(Cause::ProtectedPath, path, "a protected path"));
+            found.push(Violation::new(
+                Cause::ProtectedPath,
+                path,
+                "a protected path",
+            ));
         }
         if !scope.in_scope(path) {
-            found.push(Violation::new(Cause::OutOfScope, path, "not in `scope.paths`"));
+            found.push(Violation::new(
+                Cause::OutOfScope,
+                path,
+                "not in `scope.paths`",
+            ));
         }
         let named = scope.names_literally(path);
-        if guards_gate_files && !named && let Some(why) = rules.gate_files.decides(path) {
+        if guards_gate_files
+            && !named
+            && let Some(why) = rules.gate_files.decides(path)
+        {
             found.push(Violation::new(Cause::GateFilesChanged, path, why));
         }
         let explicit = scope.is_open() && rules.binary == BinaryPolicy::Explicit;
@@ -168,7 +179,11 @@ pub fn judge(
         }
     }
     for folder in &facts.nested_repositories {
-        found.push(Violation::new(Cause::SubmoduleChanged, folder, "a nested repository"));
+        found.push(Violation::new(
+            Cause::SubmoduleChanged,
+            folder,
+            "a nested repository",
+        ));
     }
     collide::bare_repositories(changes, facts, &mut found);
     collide::names(changes, facts, &mut found);
@@ -204,7 +219,8 @@ fn submodules(path: &str, facts: &TreeFacts, found: &mut Vec<Violation>) {
             "the list of submodules",
         ));
     }
-    if let Some(folder) = paths::ancestors(path).find(|up| facts.nested_repositories.contains(*up)) {
+    if let Some(folder) = paths::ancestors(path).find(|up| facts.nested_repositories.contains(*up))
+    {
         let detail = format!("inside the nested repository `{folder}`");
         found.push(Violation::new(Cause::SubmoduleChanged, path, detail));
     }

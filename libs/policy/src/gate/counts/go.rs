@@ -9,7 +9,9 @@ use super::Report;
 use crate::text::Pattern;
 
 pub(super) fn read(text: &str) -> Option<Report> {
-    json(text).or_else(|| verbose(text)).or_else(|| packages(text))
+    json(text)
+        .or_else(|| verbose(text))
+        .or_else(|| packages(text))
 }
 
 fn json(text: &str) -> Option<Report> {
@@ -58,7 +60,9 @@ fn verbose(text: &str) -> Option<Report> {
 
 fn packages(text: &str) -> Option<Report> {
     static TESTED: Pattern = Pattern::new(r"(?m)^(?:ok|FAIL|---)\s+[^\n]*$");
-    static EMPTY: Pattern = Pattern::new(r"(?m)^(?:\?\s+\S+\s+\[no test files\]|ok\s+\S+\s[^\n]*\[no tests to run\])|^go: warning: [^\n]* matched no packages|^no packages to test");
+    static EMPTY: Pattern = Pattern::new(
+        r"(?m)^(?:\?\s+\S+\s+\[no test files\]|ok\s+\S+\s[^\n]*\[no tests to run\])|^go: warning: [^\n]* matched no packages|^no packages to test",
+    );
     let tested = TESTED
         .find_all(text)
         .any(|found| !found[0].contains("[no tests to run]"));

@@ -10,7 +10,9 @@ pub(super) fn maven(text: &str) -> Option<Report> {
     static TOTAL: Pattern = Pattern::new(
         r"(?m)^(?:\[\w+\] )?Tests run: (\d+), Failures: (\d+), Errors: (\d+), Skipped: (\d+)(?:, Flakes: \d+)?[ \t]*$",
     );
-    static EMPTY: Pattern = Pattern::new(r"(?m)^(?:\[\w+\] )?(?:No tests to run\.?|There are no tests to run\.?|Tests are skipped\.?)\s*$");
+    static EMPTY: Pattern = Pattern::new(
+        r"(?m)^(?:\[\w+\] )?(?:No tests to run\.?|There are no tests to run\.?|Tests are skipped\.?)\s*$",
+    );
     let total = TOTAL
         .find_all(text)
         .map(|found| {
@@ -29,7 +31,8 @@ pub(super) fn gradle(text: &str) -> Option<Report> {
     static COMPLETED: Pattern =
         Pattern::new(r"(?m)^(\d+) tests? completed(?:, (\d+) failed)?(?:, (\d+) skipped)?\s*$");
     static LINE: Pattern = Pattern::new(r"(?m)^\S[^\n]* > [^\n]* (PASSED|FAILED|SKIPPED)\s*$");
-    static TASK: Pattern = Pattern::new(r"(?m)^> Task :(?:\S+:)?(?:\w*[tT]est)(?: (NO-SOURCE|SKIPPED))?[^\n]*$");
+    static TASK: Pattern =
+        Pattern::new(r"(?m)^> Task :(?:\S+:)?\w*[tT]est(?: (NO-SOURCE|SKIPPED)| [^\n]*)?[ \t]*$");
     let completed = COMPLETED
         .find_all(text)
         .map(|found| {

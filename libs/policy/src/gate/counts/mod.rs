@@ -89,7 +89,7 @@ static RUNNERS: [Runner; 14] = [
         read: go::read,
     },
     Runner {
-        named_by: Pattern::new(r"\bnode\b.*--test\b"),
+        named_by: Pattern::new(r"\bnode\b.*--test\b|\btape\b"),
         read: node::built_in,
     },
     Runner {
@@ -121,7 +121,7 @@ static RUNNERS: [Runner; 14] = [
         read: java::gradle,
     },
     Runner {
-        named_by: Pattern::new(r"\b(prove|bats|tap|tape)\b"),
+        named_by: Pattern::new(r"\b(prove|bats)\b"),
         read: other::tap,
     },
     Runner {

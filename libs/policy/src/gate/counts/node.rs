@@ -29,9 +29,11 @@ pub(super) fn built_in(text: &str) -> Option<Report> {
 
 /// `Tests:       1 failed, 2 passed, 3 total`
 pub(super) fn jest(text: &str) -> Option<Report> {
-    static SUMMARY: Pattern =
-        Pattern::new(r"(?m)^Tests:[ \t]+((?:\d+ (?:failed|passed|skipped|todo|pending), )*\d+ total)\s*$");
-    static EMPTY: Pattern = Pattern::new(r"(?m)^No tests found, exiting with code \d|^No tests found related to");
+    static SUMMARY: Pattern = Pattern::new(
+        r"(?m)^Tests:[ \t]+((?:\d+ (?:failed|passed|skipped|todo|pending), )*\d+ total)\s*$",
+    );
+    static EMPTY: Pattern =
+        Pattern::new(r"(?m)^No tests found, exiting with code \d|^No tests found related to");
     match SUMMARY.last(text) {
         Some(found) => Some(words(found.get(1)?.as_str())),
         None => EMPTY.is_match(text).then(Report::none_found),
@@ -82,7 +84,9 @@ pub(super) fn bun(text: &str) -> Option<Report> {
     static SUMMARY: Pattern = Pattern::new(
         r"(?m)^[ \t]*(\d+) pass[ \t]*\n((?:[ \t]*\d+ (?:skip|todo|fail|filtered out|errors?|snapshots|expect\(\) calls)[^\n]*\n)*)Ran \d+ tests? across",
     );
-    static EMPTY: Pattern = Pattern::new(r"(?m)^(?:error: )?No tests found!|^error: The following filters did not match any test files|^\s*0 test files matching");
+    static EMPTY: Pattern = Pattern::new(
+        r"(?m)^(?:error: )?No tests found!|^(?:error: )?The following filters did not match any test files|^\s*0 test files matching",
+    );
     let Some(found) = SUMMARY.last(text) else {
         return EMPTY.is_match(text).then(Report::none_found);
     };

@@ -48,7 +48,11 @@ fn ctest(text: &str) -> Option<Report> {
     match SUMMARY.last(text) {
         Some(found) => {
             let failed = number(&found, 1);
-            Some(Report::of(number(&found, 2).saturating_sub(failed), failed, 0))
+            Some(Report::of(
+                number(&found, 2).saturating_sub(failed),
+                failed,
+                0,
+            ))
         }
         None => EMPTY.is_match(text).then(Report::none_found),
     }
@@ -76,7 +80,11 @@ fn phpunit(text: &str) -> Option<Report> {
     }
     if let Some(found) = RED.last(text) {
         let failed = number(&found, 2).saturating_add(number(&found, 3));
-        return Some(Report::of(number(&found, 1).saturating_sub(failed), failed, 0));
+        return Some(Report::of(
+            number(&found, 1).saturating_sub(failed),
+            failed,
+            0,
+        ));
     }
     EMPTY.is_match(text).then(Report::none_found)
 }

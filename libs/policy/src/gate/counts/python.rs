@@ -49,7 +49,10 @@ pub(super) fn unittest(text: &str) -> Option<Report> {
         }
     }
     if ran == 0 && failed == 0 {
-        return Some(Report { found_none: true, ..Report::of(0, 0, skipped) });
+        return Some(Report {
+            found_none: true,
+            ..Report::of(0, 0, skipped)
+        });
     }
     let passed = ran.saturating_sub(failed).saturating_sub(skipped);
     Some(Report::of(passed, failed, skipped))

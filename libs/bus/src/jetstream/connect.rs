@@ -1,0 +1,181 @@
+//! Opens the connection and checks what is at its other end.
+//!
+//! Invariant: once open, the connection comes back by itself for ever; only the first attempt can fail.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout_at},
+};
+
+use super::{FLOOR, Link};
+use crate::{config::BusConfig, error::BusError};
+
+/// Longest pause between two attempts to connect.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Connects within the configured deadline, trying again meanwhile.
+pub(super) async fn connect(
+    config: &BusConfig,
+) -> Result<(Client, watch::Receiver<Link>), BusError> {
+    let addresses = addresses(config)?;
+    let deadline = Instant::now() + config.connect_deadline;
+    let (sender, mut link) = watch::channel(Link::default());
+    let sender = Arc::new(sender);
+    for attempt in 0.. {
+        let options = options(config, Arc::clone(&sender)).await?;
+        let error = match timeout_at(deadline, options.connect(addresses.clone())).await {
+            Ok(Ok(client)) => {
+                // The event of this first connection is not to look like a reconnection later.
+                let _ = timeout_at(deadline, link.wait_for(|l| l.connects > 0)).await;
+                return Ok((client, link));
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer".to_owned(),
+        };
+        let next = Instant::now() + pause(attempt);
+        if next >= deadline {
+            return Err(BusError::Unavailable(error));
+        }
+        tracing::debug!(error, "the bus does not answer yet");
+        sleep(next - Instant::now()).await;
+    }
+    Err(BusError::Unavailable("no attempt was made".into()))
+}
+
+/// Refuses a server below the floor unless allowed; whether it lacks several filters per consumer.
+pub(super) fn check_version(client: &Client, allow_unsupported: bool) -> Result<bool, BusError> {
+    let found = client.server_info().version;
+    let version = parse_version(&found);
+    if version < FLOOR {
+        if !allow_unsupported {
+            let (major, minor, patch) = FLOOR;
+            return Err(BusError::Unsupported {
+                found,
+                floor: format!("{major}.{minor}.{patch}"),
+            });
+        }
+        tracing::warn!(version = %found, "this nats-server is not supported; it was allowed by configuration");
+    }
+    Ok(version < (2, 10, 0))
+}
+
+fn addresses(config: &BusConfig) -> Result<Vec<ServerAddr>, BusError> {
+    let url = config.url.as_deref().unwrap_or_default();
+    url.split(',')
+        .map(|one| {
+            one.trim().parse::<ServerAddr>().map_err(|_| {
+                // The address itself may hold a password.
+                BusError::Config(
+                    "bus.url: not an address such as `nats://host:4222`, several with commas"
+                        .into(),
+                )
+            })
+        })
+        .collect()
+}
+
+async fn options(
+    config: &BusConfig,
+    link: Arc<watch::Sender<Link>>,
+) -> Result<ConnectOptions, BusError> {
+    let mut options = ConnectOptions::new()
+        .name(&config.name)
+        .max_reconnects(None)
+        .reconnect_delay_callback(pause)
+        .connection_timeout(config.request_timeout)
+        .request_timeout(Some(config.request_timeout))
+        .ping_interval(Duration::from_secs(10))
+        .event_callback(move |event| {
+            let link = Arc::clone(&link);
+            async move { note(&link, &event) }
+        });
+    if let (Some(user), Some(password)) = (&config.user, &config.password) {
+        options = options.user_and_password(user.clone(), password.0.clone());
+    }
+    if let Some(file) = &config.credentials_file {
+        options = options
+            .credentials_file(file)
+            .await
+            .map_err(|error| BusError::Config(format!("{}: {error}", file.display())))?;
+    }
+    let tls = &config.tls;
+    if let Some(ca) = &tls.ca {
+        options = options.add_root_certificates(ca.clone());
+    }
+    if let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) {
+        options = options.add_client_certificate(certificate.clone(), key.clone());
+    }
+    if tls.required {
+        options = options.require_tls(true);
+    }
+    if tls.first {
+        options = options.tls_first();
+    }
+    Ok(options)
+}
+
+fn note(link: &watch::Sender<Link>, event: &Event) {
+    match event {
+        Event::Connected => {
+            tracing::info!("connected to the bus");
+            link.send_modify(|l| l.connects += 1);
+        }
+        Event::SlowConsumer(_) => {
+            tracing::warn!("a consumer of the bus was too slow and missed messages");
+            link.send_modify(|l| l.overflows += 1);
+        }
+        other => tracing::info!(event = %other, "the connection to the bus changed"),
+    }
+}
+
+/// Doubles from 50 ms, with jitter so that many clients do not return at the same moment.
+fn pause(attempt: usize) -> Duration {
+    let full = Duration::from_millis(50 << attempt.min(8)).min(LONGEST_PAUSE);
+    let draw = RandomState::new().build_hasher().finish() % 1000;
+    full / 2 + full.mul_f64(draw as f64 / 2000.0)
+}
+
+/// The leading numbers of a version; what follows a dash is ignored.
+fn parse_version(text: &str) -> (u64, u64, u64) {
+    let plain = text.trim_start_matches('v').split('-').next();
+    let mut numbers = plain
+        .unwrap_or_default()
+        .split('.')
+        .map(|n| n.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    (next(), next(), next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert!(parse_version("2.9.10") < FLOOR);
+        assert!(parse_version("2.10.27") < FLOOR);
+        assert!(parse_version("v2.11.0-RC.1") >= FLOOR);
+        assert!(parse_version("2.15.1") >= FLOOR);
+        assert!(parse_version("") < FLOOR);
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound() {
+        assert!(pause(0) <= Duration::from_millis(50));
+        assert!(pause(usize::MAX) >= LONGEST_PAUSE / 2);
+        assert!(pause(usize::MAX) <= LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn a_bad_address_is_not_repeated_in_the_error() {
+        let error = addresses(&BusConfig::at("nats://u:hunter2@[")).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"));
+    }
+}

@@ -1,0 +1,197 @@
+//! One call of a client: limit, headers, deadline, tries.
+//!
+//! Invariant: a unary call always has a deadline and tells the server; it covers the wait for a free slot, all
+//! tries and the pauses between them. Only UNAVAILABLE is tried again, only for calls that may be repeated.
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use autopack_domain::{Reason, Refusal};
+use futures::future::BoxFuture;
+use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
+use http_body_util::Full;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep, timeout_at},
+};
+use tonic::{Code, Status, body::Body};
+use tower::{Service, ServiceExt as _};
+
+use super::{
+    ClientOptions, GrpcService, Inject,
+    replay::{Payload, payload},
+    timeout::{self, GRPC_TIMEOUT},
+};
+use crate::{methods, status};
+
+/// The client layers around a transport.
+#[derive(Clone)]
+pub struct ClientService {
+    inner: GrpcService,
+    slots: Arc<Semaphore>,
+    plan: Arc<Plan>,
+}
+
+struct Plan {
+    deadline: Duration,
+    tries: u32,
+    backoff: Duration,
+    max_backoff: Duration,
+    authorization: Option<HeaderValue>,
+    inject: Option<Inject>,
+    jitter: RandomState,
+}
+
+impl ClientService {
+    /// The layers with these options.
+    pub fn new(inner: GrpcService, options: &ClientOptions) -> Self {
+        let authorization = options.token.as_deref().and_then(|token| {
+            let mut value = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
+            value.set_sensitive(true);
+            Some(value)
+        });
+        let plan = Plan {
+            deadline: options.deadline,
+            tries: options.tries.max(1),
+            backoff: options.backoff,
+            max_backoff: options.max_backoff,
+            authorization,
+            inject: options.inject.clone(),
+            jitter: RandomState::new(),
+        };
+        Self {
+            inner,
+            slots: Arc::new(Semaphore::new(options.concurrency.max(1))),
+            plan: Arc::new(plan),
+        }
+    }
+}
+
+impl Service<Request<Body>> for ClientService {
+    type Response = Response<Body>;
+    type Error = Status;
+    type Future = BoxFuture<'static, Result<Response<Body>, Status>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let (inner, slots, plan) = (self.inner.clone(), self.slots.clone(), self.plan.clone());
+        // The trace context is that of the span in which the call was made.
+        plan.decorate(request.headers_mut());
+        Box::pin(async move {
+            let method = methods::method(request.uri().path());
+            let asked = timeout::read(request.headers());
+            let span = asked.or_else(|| {
+                method
+                    .is_none_or(methods::Method::is_unary)
+                    .then_some(plan.deadline)
+            });
+            let deadline = span.map(|span| Instant::now() + span);
+            let work = async {
+                // Never closed.
+                let _slot = slots
+                    .acquire()
+                    .await
+                    .map_err(|_| Status::cancelled("the client is closed"))?;
+                plan.tries(inner, method, request, deadline).await
+            };
+            match deadline {
+                Some(deadline) => timeout_at(deadline, work)
+                    .await
+                    .unwrap_or_else(|_| Err(expired(span))),
+                None => work.await,
+            }
+        })
+    }
+}
+
+impl Plan {
+    fn decorate(&self, headers: &mut http::HeaderMap) {
+        if let Some(value) = &self.authorization {
+            headers.insert(AUTHORIZATION, value.clone());
+        }
+        if let Some(inject) = &self.inject {
+            inject(headers);
+        }
+    }
+
+    async fn tries(
+        &self,
+        inner: GrpcService,
+        method: Option<methods::Method>,
+        request: Request<Body>,
+        deadline: Option<Instant>,
+    ) -> Result<Response<Body>, Status> {
+        let (parts, body) = request.into_parts();
+        let bytes = match payload(method, body).await? {
+            Payload::Once(body) => {
+                let request = Request::from_parts(parts, body);
+                return inner.oneshot(with_timeout(request, deadline)).await;
+            }
+            Payload::Kept(bytes) => bytes,
+        };
+        let mut pause = self.backoff;
+        let mut tried = 1;
+        loop {
+            let request = Request::from_parts(parts.clone(), Body::new(Full::new(bytes.clone())));
+            let answer = inner.clone().oneshot(with_timeout(request, deadline)).await;
+            let Some(asked) = unavailable(&answer) else {
+                return answer;
+            };
+            let wait = asked.max(self.jittered(pause, tried));
+            // A pause beyond the deadline would only hide why the call failed.
+            if tried >= self.tries || deadline.is_some_and(|d| Instant::now() + wait >= d) {
+                return answer;
+            }
+            sleep(wait).await;
+            pause = (pause * 2).min(self.max_backoff);
+            tried += 1;
+        }
+    }
+
+    /// Half of the pause to the whole pause.
+    fn jittered(&self, pause: Duration, tried: u32) -> Duration {
+        let share = self.jitter.hash_one((tried, Instant::now())) % 1000;
+        pause / 2 + (pause / 2).mul_f64(share as f64 / 1000.0)
+    }
+}
+
+/// Tells the server what is left.
+fn with_timeout(mut request: Request<Body>, deadline: Option<Instant>) -> Request<Body> {
+    if let Some(deadline) = deadline {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if let Ok(value) = HeaderValue::try_from(timeout::write(left)) {
+            request.headers_mut().insert(GRPC_TIMEOUT, value);
+        }
+    }
+    request
+}
+
+/// `Some` if the answer is UNAVAILABLE: the pause that the server asks for, or none.
+fn unavailable(answer: &Result<Response<Body>, Status>) -> Option<Duration> {
+    let status = match answer {
+        // A refusal before the first byte comes as headers alone.
+        Ok(response) => Status::from_header_map(response.headers())?,
+        Err(status) => status.clone(),
+    };
+    (status.code() == Code::Unavailable)
+        .then(|| status::from_status(&status).retry_after.unwrap_or_default())
+}
+
+fn expired(span: Option<Duration>) -> Status {
+    let within = span.map_or_else(String::new, |span| {
+        format!(" within {} ms", span.as_millis())
+    });
+    let refusal = Refusal::new(
+        Reason::DeadlineExceeded,
+        format!("the call did not end{within}"),
+    )
+    .with("deadlineMs", span.unwrap_or_default().as_millis());
+    status::to_status(&refusal)
+}

@@ -1,0 +1,113 @@
+//! The table: which principal may call which RPC.
+//!
+//! Invariant: every RPC of the descriptor stands here once; a test fails for one that does not. A method that is
+//! not here is not served.
+
+use super::principal::Principal::{self, Auditor, Builder, Scheduler, Telemetry, User, Worker};
+
+/// Principals by `/package.Service/Method`.
+pub const ALLOWED: &[(&str, &[Principal])] = &[
+    ("/autopack.registry.v1.RegistryService/CreateRun", &[User]),
+    ("/autopack.registry.v1.RegistryService/StartRun", &[User]),
+    ("/autopack.registry.v1.RegistryService/PauseRun", &[User]),
+    ("/autopack.registry.v1.RegistryService/ResumeRun", &[User]),
+    ("/autopack.registry.v1.RegistryService/CancelRun", &[User]),
+    ("/autopack.registry.v1.RegistryService/RetryRun", &[User]),
+    ("/autopack.registry.v1.RegistryService/AddPhase", &[User]),
+    (
+        "/autopack.registry.v1.RegistryService/ImportRuleset",
+        &[User],
+    ),
+    (
+        "/autopack.registry.v1.RegistryService/GetRun",
+        &[User, Worker, Scheduler, Telemetry, Builder, Auditor],
+    ),
+    (
+        "/autopack.registry.v1.RegistryService/ListRuns",
+        &[User, Scheduler, Telemetry, Auditor],
+    ),
+    (
+        "/autopack.registry.v1.RegistryService/WatchRun",
+        &[User, Scheduler, Telemetry, Auditor],
+    ),
+    (
+        "/autopack.registry.v1.RegistryService/ExplainRun",
+        &[User, Telemetry, Auditor],
+    ),
+    (
+        "/autopack.registry.v1.RegistryService/ListAttempts",
+        &[User, Telemetry, Auditor],
+    ),
+    (
+        "/autopack.registry.v1.RegistryService/ListFacts",
+        &[User, Telemetry, Auditor],
+    ),
+    (
+        "/autopack.registry.v1.RegistryService/GetProject",
+        &[User, Telemetry, Auditor],
+    ),
+    (
+        "/autopack.registry.v1.RegistryService/GetInfo",
+        &[User, Worker, Scheduler, Telemetry, Builder, Auditor],
+    ),
+    (
+        "/autopack.registry.v1.DispatchService/ListActiveRuns",
+        &[Scheduler],
+    ),
+    (
+        "/autopack.registry.v1.DispatchService/GetSnapshot",
+        &[Scheduler],
+    ),
+    (
+        "/autopack.registry.v1.DispatchService/OfferJob",
+        &[Scheduler],
+    ),
+    (
+        "/autopack.registry.v1.DispatchService/OfferPhases",
+        &[Scheduler],
+    ),
+    (
+        "/autopack.registry.v1.DispatchService/ExhaustBudget",
+        &[Scheduler],
+    ),
+    (
+        "/autopack.registry.v1.WorkService/RegisterWorker",
+        &[Worker],
+    ),
+    ("/autopack.registry.v1.WorkService/LeaseJob", &[Worker]),
+    ("/autopack.registry.v1.WorkService/Heartbeat", &[Worker]),
+    ("/autopack.registry.v1.WorkService/ReportStage", &[Worker]),
+    ("/autopack.registry.v1.WorkService/RecordUsage", &[Worker]),
+    (
+        "/autopack.registry.v1.WorkService/AwaitLandingTurn",
+        &[Worker],
+    ),
+    (
+        "/autopack.registry.v1.WorkService/PrepareLanding",
+        &[Worker],
+    ),
+    ("/autopack.registry.v1.WorkService/SettleAttempt", &[Worker]),
+    ("/autopack.registry.v1.WorkService/ReleaseLease", &[Worker]),
+    (
+        "/autopack.registry.v1.WorkService/FinishBootstrap",
+        &[Worker],
+    ),
+    ("/autopack.registry.v1.WorkService/FinishCleanup", &[Worker]),
+    ("/autopack.registry.v1.WorkService/FailJob", &[Worker]),
+    (
+        "/autopack.registry.v1.WorkService/RecordSnapshot",
+        &[Worker],
+    ),
+    (
+        "/autopack.registry.v1.ArtifactService/PutArtifact",
+        &[User, Worker, Builder],
+    ),
+    (
+        "/autopack.registry.v1.ArtifactService/GetArtifact",
+        &[User, Worker, Telemetry, Builder, Auditor],
+    ),
+    (
+        "/autopack.registry.v1.ArtifactService/StatArtifact",
+        &[User, Worker, Telemetry, Builder, Auditor],
+    ),
+];

@@ -1,0 +1,101 @@
+//! What a worker process is told at its start.
+//!
+//! Invariant: every wait of the worker has its bound here or in the lease that the registry grants.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Configuration of one worker.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    /// Holds `repos/`, `workspaces/`, `caches/` and `tmp/`; the caller holds its lock.
+    pub data_dir: PathBuf,
+    /// Jobs at a time.
+    pub slots: usize,
+    /// The worker's name, for people.
+    pub name: String,
+    /// A program that serves as the sandbox's supervisor.
+    pub supervisor: PathBuf,
+    /// `PATH` of git, builders and gates.
+    pub path: OsString,
+    /// Lanes of the bus that this worker serves.
+    pub lanes: Vec<String>,
+    /// After this long without a sign the bus delivers a job again.
+    pub ack_wait: Duration,
+    /// With less free space in `data_dir` no job is begun.
+    pub min_free_disk_mb: u64,
+    /// How often a running builder's usage file is read.
+    pub usage_poll: Duration,
+    /// Whether the steps of a gate may use the network; its set-up always may.
+    pub gate_network: bool,
+    /// Variables of the worker's environment that builders and gates get; a trailing `*` is a prefix.
+    pub env_passthrough: Vec<String>,
+    /// Variables for git commands with a remote address, such as `SSH_AUTH_SOCK`.
+    pub git_remote_env: Vec<(OsString, OsString)>,
+    /// How long calls to an unavailable registry are repeated before the work is given up.
+    pub registry_patience: Duration,
+    /// How long a finished attempt's report is repeated.
+    pub settle_patience: Duration,
+    /// How long a landing waits for an open intent of another attempt before the lease is given back.
+    pub landing_patience: Duration,
+    /// How long one wait for the landing turn lasts; at most 30 s.
+    pub turn_wait: Duration,
+    /// How long a shutdown may take before what still runs is dropped.
+    pub drain: Duration,
+    /// First delay before a job is delivered again because the registry could not be reached.
+    pub retry_delay: Duration,
+}
+
+/// Where toolchains live, certificates, proxies: what builders and gates need to start at all.
+const PASSTHROUGH: &[&str] = &[
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "CARGO_HOME",
+    "PYENV_ROOT",
+    "PYENV_VERSION",
+    "NVM_DIR",
+    "GOROOT",
+    "GOPROXY",
+    "JAVA_HOME",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "PIP_CERT",
+    "PIP_INDEX_URL",
+    "PIP_FIND_LINKS",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+impl WorkerConfig {
+    /// A worker on this data directory, everything else at its default.
+    pub fn new(data_dir: impl Into<PathBuf>, slots: usize) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            slots,
+            name: "builder-worker".to_owned(),
+            supervisor: PathBuf::from("/proc/self/exe"),
+            path: std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
+            lanes: vec![autopack_bus::subject::DEFAULT_LANE.to_owned()],
+            ack_wait: Duration::from_secs(30),
+            min_free_disk_mb: 256,
+            usage_poll: Duration::from_secs(2),
+            gate_network: true,
+            env_passthrough: PASSTHROUGH.iter().map(|name| (*name).to_owned()).collect(),
+            git_remote_env: Vec::new(),
+            registry_patience: Duration::from_secs(30),
+            settle_patience: Duration::from_secs(60),
+            landing_patience: Duration::from_secs(15),
+            turn_wait: Duration::from_secs(10),
+            drain: Duration::from_secs(20),
+            retry_delay: Duration::from_millis(500),
+        }
+    }
+}

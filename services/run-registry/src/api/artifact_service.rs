@@ -1,0 +1,53 @@
+//! `ArtifactService`: streams of 256 KiB in and out; only the registry holds the store.
+
+use std::pin::Pin;
+
+use autopack_domain::{Reason, Refusal};
+use autopack_wire::registry::{self as pb, artifact_service_server::ArtifactService};
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt as _};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Api, decode::refuse};
+
+/// Bytes of an artifact at most.
+const MAX: usize = 256 << 20;
+
+#[tonic::async_trait]
+impl ArtifactService for Api {
+    type GetArtifactStream = Pin<Box<dyn Stream<Item = Result<pb::GetArtifactResponse, Status>> + Send>>;
+
+    async fn put_artifact(&self, request: Request<Streaming<pb::PutArtifactRequest>>) -> Result<Response<pb::PutArtifactResponse>, Status> {
+        let mut pieces = request.into_inner();
+        let mut data = BytesMut::new();
+        while let Some(piece) = pieces.message().await? {
+            if data.len() + piece.data.len() > MAX {
+                return Err(refuse(Refusal::new(Reason::LimitExceeded, format!("an artifact has at most {MAX} bytes")).with("max", MAX)));
+            }
+            data.extend_from_slice(&piece.data);
+        }
+        let stored = self.core.ports.artifacts.put(data.freeze()).await.map_err(store_failed)?;
+        Ok(Response::new(pb::PutArtifactResponse { digest: stored.hex, size: stored.size }))
+    }
+
+    async fn get_artifact(&self, request: Request<pb::GetArtifactRequest>) -> Result<Response<Self::GetArtifactStream>, Status> {
+        let digest = request.into_inner().digest;
+        if self.core.ports.artifacts.stat(&digest).await.map_err(store_failed)?.is_none() {
+            return Err(refuse(Refusal::new(Reason::ArtifactNotFound, format!("no artifact {digest}")).with("digest", digest)));
+        }
+        let pieces = self.core.ports.artifacts.get(&digest).await.map_err(store_failed)?;
+        let stream = pieces.map(|piece| piece.map(|data: Bytes| pb::GetArtifactResponse { data }).map_err(store_failed));
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn stat_artifact(&self, request: Request<pb::StatArtifactRequest>) -> Result<Response<pb::StatArtifactResponse>, Status> {
+        let found = self.core.ports.artifacts.stat(&request.into_inner().digest).await.map_err(store_failed)?;
+        Ok(Response::new(pb::StatArtifactResponse { exists: found.is_some(), size: found.unwrap_or(0) }))
+    }
+}
+
+fn store_failed(error: impl std::fmt::Display) -> Status {
+    let text = error.to_string();
+    tracing::warn!(error = %text, "the artifact store failed");
+    refuse(Refusal::new(Reason::ArtifactNotFound, text))
+}

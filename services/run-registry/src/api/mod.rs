@@ -1,0 +1,126 @@
+//! The gRPC services: decode, call `app`, encode. No decisions.
+//!
+//! Invariant: every fault of a request is reported at once, and nothing reaches a caller as a bare INTERNAL.
+
+mod artifact_service;
+mod decode;
+mod dispatch_service;
+mod registry_service;
+mod watch;
+mod work_service;
+
+use std::sync::Arc;
+
+use autopack_bus::{EventEnvelope, JobEnvelope};
+use autopack_domain::{EventKind, run::JobKind};
+use autopack_store::rows::event::StoredEvent;
+use autopack_store_write::Encoder;
+use autopack_wire::{
+    bus::JobMessage,
+    convert::time_to_proto,
+    registry::{
+        artifact_service_server::ArtifactServiceServer, dispatch_service_server::DispatchServiceServer,
+        registry_service_server::RegistryServiceServer, work_service_server::WorkServiceServer,
+    },
+    types,
+};
+use prost::Message as _;
+use tokio_util::sync::CancellationToken;
+use tonic::service::{Routes, RoutesBuilder};
+
+use crate::{Registry, app::Core};
+
+/// Messages of a request at most; plans are 4 MiB at most.
+const MAX_MESSAGE: usize = 8 << 20;
+
+impl Registry {
+    /// The four services as routes; open streams end on the token.
+    pub fn routes(&self, shutdown: CancellationToken) -> Routes {
+        let api = Api { core: Arc::clone(&self.core), shutdown };
+        let mut routes = RoutesBuilder::default();
+        routes
+            .add_service(RegistryServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(DispatchServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(WorkServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(ArtifactServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE));
+        routes.routes()
+    }
+}
+
+/// One value serves all four services.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    core: Arc<Core>,
+    shutdown: CancellationToken,
+}
+
+/// How events are stored, relayed and watched: as the protobuf message.
+pub(crate) fn event_encoder() -> Encoder {
+    Arc::new(|header, event| {
+        types::Event {
+            sequence: header.sequence,
+            run_sequence: header.run_sequence,
+            kind: event.kind.code().to_owned(),
+            time: Some(time_to_proto(header.at)),
+            run: Some((&event.run).into()),
+            tier: event.tier.as_ref().map(|(i, t)| (*i, t).into()),
+            phase: event.phase.as_ref().map(|(i, p)| (*i, p).into()),
+            attempt: event.attempt.as_ref().map(Into::into),
+            job: event.job.as_ref().map(Into::into),
+            text: event.text.clone(),
+        }
+        .encode_to_vec()
+    })
+}
+
+/// What the relay publishes for a page of the log: every event, and a job for each offer.
+pub(crate) fn bus_messages(stored: &[StoredEvent]) -> (Vec<EventEnvelope>, Vec<JobEnvelope>) {
+    let mut events = Vec::with_capacity(stored.len());
+    let mut jobs = Vec::new();
+    for row in stored {
+        let Ok(event) = types::Event::decode(row.body.as_slice()) else {
+            tracing::error!(sequence = row.sequence, "an event of the log does not decode; it is left out");
+            continue;
+        };
+        let run = event.run.as_ref();
+        let traceparent = run.and_then(|r| r.facts.get("traceparent").cloned());
+        jobs.extend(job_of(&event, traceparent.clone()).map(|job| JobEnvelope { id: row.uid.to_string(), job, traceparent: traceparent.clone() }));
+        events.push(EventEnvelope {
+            id: row.uid.to_string(),
+            project: run.map_or_else(String::new, |r| r.project.clone()),
+            run_uid: row.run.to_string(),
+            event,
+            traceparent,
+        });
+    }
+    (events, jobs)
+}
+
+fn job_of(event: &types::Event, traceparent: Option<String>) -> Option<JobMessage> {
+    let run = event.run.as_ref()?;
+    let base = JobMessage {
+        run_uid: run.uid.clone(),
+        priority: run.priority,
+        lane: autopack_bus::subject::DEFAULT_LANE.to_owned(),
+        traceparent: traceparent.unwrap_or_default(),
+        ..JobMessage::default()
+    };
+    match EventKind::parse(&event.kind)? {
+        EventKind::AttemptOffered => {
+            let attempt = event.attempt.as_ref()?;
+            Some(JobMessage {
+                job_uid: attempt.job.clone(),
+                kind: JobKind::Phase.as_str().to_owned(),
+                attempt_uid: attempt.uid.clone(),
+                phase: attempt.phase,
+                offer: attempt.number,
+                ..base
+            })
+        }
+        EventKind::JobOffered => {
+            let job = event.job.as_ref()?;
+            Some(JobMessage { job_uid: job.uid.clone(), kind: job.kind.clone(), ..base })
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,136 @@
+//! `WatchRun`: a snapshot, then gapless events, a sign of life while idle, an end after the terminal event.
+//!
+//! Invariant: events come from the log by their number, so a watch that starts at any number misses none and
+//! doubles none; commits only wake it up. The stream ends on shutdown.
+
+use std::pin::Pin;
+
+use autopack_domain::{Reason, Refusal, RunUid};
+use autopack_wire::{
+    registry::{WatchRunResponse, watch_run_response::Message},
+    status::to_status,
+    types,
+};
+use futures::Stream;
+use prost::Message as _;
+use tokio::sync::{broadcast, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::{Api, registry_service::whole};
+use crate::app::write_refusal;
+
+/// What a client gets.
+pub(crate) type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchRunResponse, Status>> + Send>>;
+
+/// Events of one read at most.
+const PAGE: u64 = 200;
+/// Messages that wait for a slow client at most.
+const BUFFER: usize = 64;
+
+pub(super) async fn watch(api: Api, id: &str, after: u64) -> Result<WatchStream, Refusal> {
+    let run = api.core.find(id).await?;
+    // Subscribed before the first read: nothing can be committed in between unseen.
+    let commits = api.core.writer.subscribe();
+    let aggregate = api.core.writer.read(run, autopack_domain::run::RunAggregate::clone).await.map_err(write_refusal)?;
+    let last = aggregate.run.last_event;
+    if after > last {
+        return Err(Refusal::new(Reason::SnapshotTooOld, format!("run {id} has {last} events, not {after}"))
+            .with("last", last)
+            .with("after", after));
+    }
+    let (tx, rx) = mpsc::channel(BUFFER);
+    let start = if after == 0 { last } else { after };
+    let snapshot = (after == 0).then(|| Message::Snapshot(whole(&aggregate, false)));
+    let ended = aggregate.run.state.is_terminal() && start == last;
+    let watcher = Watcher { api, run, sent: start, tx, commits };
+    // The stream owns the task: when the client goes away, the channel closes and the task ends.
+    #[expect(clippy::disallowed_methods, reason = "ends with its channel or the shutdown token")]
+    tokio::spawn(async move { watcher.run(snapshot, ended).await });
+    Ok(Box::pin(ReceiverStream::new(rx)))
+}
+
+struct Watcher {
+    api: Api,
+    run: RunUid,
+    sent: u64,
+    tx: mpsc::Sender<Result<WatchRunResponse, Status>>,
+    commits: broadcast::Receiver<autopack_store_write::Committed>,
+}
+
+impl Watcher {
+    async fn run(mut self, snapshot: Option<Message>, ended: bool) {
+        if let Some(snapshot) = snapshot
+            && self.send(snapshot).await.is_err()
+        {
+            return;
+        }
+        if ended {
+            return;
+        }
+        loop {
+            match self.send_new().await {
+                Ok(true) | Err(()) => return,
+                Ok(false) => {}
+            }
+            let shutdown = self.api.shutdown.clone();
+            let idle = self.api.core.config.watch_heartbeat;
+            tokio::select! {
+                () = shutdown.cancelled() => {
+                    let refusal = Refusal::new(Reason::RegistryUnavailable, "the registry is stopping; watch again from the last sequence");
+                    let _ = self.tx.send(Err(to_status(&refusal))).await;
+                    return;
+                }
+                () = self.tx.closed() => return,
+                woken = tokio::time::timeout(idle, self.wake()) => match woken {
+                    Ok(true) => {}
+                    Ok(false) => return,
+                    Err(_) => if self.send(Message::Heartbeat(self.sent)).await.is_err() { return },
+                },
+            }
+        }
+    }
+
+    /// Waits for a commit that concerns the run; false: the registry has ended.
+    async fn wake(&mut self) -> bool {
+        loop {
+            match self.commits.recv().await {
+                Ok(events) if events.iter().any(|e| e.run == self.run && e.run_sequence > self.sent) => return true,
+                Ok(_) => {}
+                Err(broadcast::error::RecvError::Lagged(_)) => return true,
+                Err(broadcast::error::RecvError::Closed) => return false,
+            }
+        }
+    }
+
+    /// Sends what the log has beyond the last number; true after the terminal event.
+    async fn send_new(&mut self) -> Result<bool, ()> {
+        loop {
+            let page = match self.api.core.run_events(self.run, self.sent, PAGE).await {
+                Ok(page) => page,
+                Err(refusal) => {
+                    let _ = self.tx.send(Err(to_status(&refusal))).await;
+                    return Err(());
+                }
+            };
+            if page.is_empty() {
+                return Ok(false);
+            }
+            for stored in page {
+                let Ok(event) = types::Event::decode(stored.body.as_slice()) else { continue };
+                self.sent = stored.run_sequence;
+                let finished = event.kind == autopack_domain::EventKind::RunFinished.code();
+                // A reopened run has events after its first end: only the last end is one.
+                let last = event.run.as_ref().is_none_or(|r| r.last_event <= self.sent);
+                self.send(Message::Event(event)).await?;
+                if finished && last {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    async fn send(&self, message: Message) -> Result<(), ()> {
+        self.tx.send(Ok(WatchRunResponse { message: Some(message) })).await.map_err(drop)
+    }
+}

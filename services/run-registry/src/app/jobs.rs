@@ -1,0 +1,105 @@
+//! Jobs that need the repository but are not phases: bootstrap and cleanup.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use autopack_domain::{
+    AttemptUid, Cause, Fence, JobUid, Refusal, RunUid, WorkerUid,
+    attempt::Attempt,
+    plan::{GateSpec, Plan},
+    run::{Run, bootstrap::Frozen},
+};
+use autopack_policy::strategy::{Backlog, Overrides, compile};
+use autopack_store::read;
+
+use super::{Core, lock, store_refusal, write_refusal};
+
+/// All that a worker needs for such a job.
+#[derive(Clone, Debug)]
+pub struct LeasedJob {
+    /// Fence of the lease.
+    pub fence: Fence,
+    /// The run.
+    pub run: Run,
+    /// Its plan.
+    pub plan: Arc<Plan>,
+    /// Attempts that ever stored a landing intent, newest first.
+    pub intents: Vec<Attempt>,
+}
+
+/// What a bootstrap found.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    /// The base commit.
+    pub base_sha: String,
+    /// The tip.
+    pub tip: String,
+    /// Inferred gates, by index of the phase.
+    pub gates: BTreeMap<usize, GateSpec>,
+    /// Facts.
+    pub facts: Vec<(String, String)>,
+}
+
+impl Core {
+    /// A worker takes a job.
+    pub async fn lease_job(&self, run: RunUid, job: JobUid, worker: WorkerUid) -> Result<LeasedJob, Refusal> {
+        self.check_worker(worker)?;
+        let clock = Arc::clone(&self.ports.clock);
+        let (fence, record, plan) = self
+            .writer
+            .on_run(run, None, move |a, c| {
+                let fence = a.lease_job(job, worker, clock.now(), c)?;
+                Ok((fence, a.run.clone(), Arc::clone(&a.plan)))
+            })
+            .await
+            .map_err(write_refusal)?;
+        lock(&self.leases).grant(job.0, run, worker, self.ports.clock.monotonic());
+        let intents = read::intents(&self.database.read, run).await.map_err(store_refusal)?;
+        Ok(LeasedJob { fence, run: record, plan, intents })
+    }
+
+    /// The bootstrap ended well: gates are filled in and the strategy is compiled anew, then both freeze.
+    pub async fn finish_bootstrap(&self, run: RunUid, job: JobUid, fence: Fence, found: Findings) -> Result<(), Refusal> {
+        let project = self.writer.read(run, |a| a.run.project.clone()).await.map_err(write_refusal)?;
+        let ruleset = self.ruleset(&project).await?;
+        self.command(run, None, move |a, c, now| {
+            let mut plan = Plan::clone(&a.plan);
+            for (&phase, gate) in &found.gates {
+                if let Some(p) = a.phases.get(phase) {
+                    plan.tiers[p.tier].phases[p.place].gate = gate.clone();
+                }
+            }
+            let backoff = a.strategy.phase.first().map(|p| p.backoff_seconds);
+            let strategy = compile(&ruleset, &Backlog::default(), &plan, Overrides { backoff_seconds: backoff });
+            let frozen = Frozen {
+                base_sha: found.base_sha.clone(),
+                tip: found.tip.clone(),
+                plan: Arc::new(plan),
+                strategy: Arc::new(strategy),
+                facts: found.facts.clone(),
+            };
+            a.finish_bootstrap(job, fence, frozen, now, c)
+        })
+        .await?;
+        lock(&self.leases).end(job.0);
+        Ok(())
+    }
+
+    /// The cleanup ended well.
+    pub async fn finish_cleanup(&self, run: RunUid, job: JobUid, fence: Fence, landed: Option<AttemptUid>) -> Result<(), Refusal> {
+        self.command(run, None, move |a, c, now| a.finish_cleanup(job, fence, landed, now, c)).await?;
+        lock(&self.leases).end(job.0);
+        Ok(())
+    }
+
+    /// The job failed.
+    pub async fn fail_job(&self, run: RunUid, job: JobUid, fence: Fence, cause: Cause, detail: String) -> Result<(), Refusal> {
+        self.command(run, None, move |a, c, now| {
+            let backoff = a.strategy.phase.first().map_or(5, |p| p.backoff_seconds);
+            let later = now.plus(std::time::Duration::from_secs(backoff.into()));
+            a.fail_job(job, Some(fence), cause, &detail, later, now, c)
+        })
+        .await?;
+        lock(&self.leases).end(job.0);
+        Ok(())
+    }
+}

@@ -1,0 +1,219 @@
+//! The use cases, one a file, over one [`Core`].
+//!
+//! Invariant: a use case loads, lets the domain decide, and replies after the commit; it holds no rule of
+//! its own.
+
+pub mod add_phase;
+pub mod create_run;
+pub mod dispatch;
+pub mod jobs;
+pub mod leases;
+pub mod project;
+pub mod reads;
+pub mod turns;
+pub mod work;
+pub mod workers;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use autopack_domain::{
+    AttemptUid, Cause, Reason, Refusal, RunUid, Timestamp,
+    catalogue::Charge,
+    run::{Run, RunAggregate, settle::Follow},
+};
+use autopack_store::{CorruptRow, StoreError, read};
+use autopack_store_write::{Database, RequestKey, WriteError, WriterHandle};
+
+use crate::{Ports, RegistryConfig};
+
+/// Everything the use cases share.
+pub struct Core {
+    pub(crate) config: RegistryConfig,
+    pub(crate) ports: Ports,
+    pub(crate) database: Database,
+    pub(crate) writer: WriterHandle,
+    pub(crate) leases: Mutex<leases::Leases>,
+    pub(crate) turns: turns::Turns,
+    pub(crate) workers: Mutex<workers::Workers>,
+    pub(crate) set_aside: Mutex<Vec<(String, CorruptRow)>>,
+    pub(crate) epoch: u64,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+/// Takes a lock; a panic elsewhere does not make the data unusable.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Core {
+    pub(crate) async fn new(
+        config: RegistryConfig,
+        ports: Ports,
+        database: Database,
+        writer: WriterHandle,
+        epoch: u64,
+    ) -> Result<Self, StoreError> {
+        let set_aside = read::set_aside(&database.read).await?;
+        for (run, corrupt) in &set_aside {
+            tracing::error!(run, %corrupt, "a run was set aside; every other run goes on");
+        }
+        Ok(Self {
+            leases: Mutex::new(leases::Leases::new(config.lease)),
+            turns: turns::Turns::default(),
+            workers: Mutex::new(workers::Workers::default()),
+            set_aside: Mutex::new(set_aside),
+            config,
+            ports,
+            database,
+            writer,
+            epoch,
+        })
+    }
+
+    /// After the start: what an earlier registry left. Embedded: its workers died with it, so their leases
+    /// end now; else each live lease gets a fresh deadline (DESIGN rule 3).
+    pub(crate) async fn take_over(&self) -> Result<(), Refusal> {
+        let set_aside: Vec<String> = lock(&self.set_aside).iter().map(|(id, _)| id.clone()).collect();
+        for uid in read::open_runs(&self.database.read).await.map_err(store_refusal)? {
+            let held = self.writer.read(uid, |a| (a.run.id.to_string(), leases::held(a))).await;
+            let held = match held {
+                Ok((id, held)) if !set_aside.contains(&id) => held,
+                _ => continue,
+            };
+            for lease in held {
+                if self.config.embedded {
+                    self.lose(uid, lease.uid, true).await?;
+                } else {
+                    lock(&self.leases).grant(lease.uid, uid, lease.worker, self.ports.clock.monotonic());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The time by the registry's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    /// The run that a caller names by id or uid.
+    pub(crate) async fn find(&self, id: &str) -> Result<RunUid, Refusal> {
+        if let Some((_, corrupt)) = lock(&self.set_aside).iter().find(|(run, _)| run.eq_ignore_ascii_case(id)) {
+            return Err(Refusal::new(Reason::DataCorrupt, corrupt.to_string()).with("run", id));
+        }
+        let found = read::find_run(&self.database.read, id).await.map_err(store_refusal)?;
+        found.ok_or_else(|| {
+            Refusal::new(Reason::RunNotFound, format!("no run `{id}`; `autopack runs` lists the runs")).with("run", id)
+        })
+    }
+
+    /// Carries a command out on a run and returns the run after it. A repeated request returns the run as it is.
+    pub(crate) async fn command(
+        &self,
+        uid: RunUid,
+        request: Option<RequestKey>,
+        mut command: impl FnMut(&mut RunAggregate, &mut autopack_domain::run::Changes, Timestamp) -> Result<(), Refusal> + Send + 'static,
+    ) -> Result<Run, Refusal> {
+        let clock = Arc::clone(&self.ports.clock);
+        let done = self.writer.on_run(uid, request, move |a, c| command(a, c, clock.now()).map(|()| a.run.clone())).await;
+        let result = match done {
+            Err(WriteError::Repeated(run)) => {
+                self.writer.read(run, |a| a.run.clone()).await.map_err(write_refusal)
+            }
+            other => other.map_err(write_refusal),
+        };
+        (self.ports.failpoint)("registry.before_reply");
+        result
+    }
+
+    /// `policy::retry`, with the seed that spreads the back-off.
+    pub(crate) fn decide(&self) -> impl Fn(&RunAggregate, usize, Cause) -> Follow + Send + use<> {
+        let clock = Arc::clone(&self.ports.clock);
+        let ids = Arc::clone(&self.ports.ids);
+        move |run, phase, cause| {
+            let seed = match cause.charge() {
+                Charge::Attempt | Charge::Infrastructure => ids.uuid().as_u128() as u64,
+                Charge::Crash | Charge::Nothing | Charge::Final => 0,
+            };
+            autopack_policy::retry::decide(run, phase, cause, clock.now(), seed)
+        }
+    }
+
+    /// Ends a lease that is over: by expiry, or because its worker gives it back.
+    pub(crate) async fn lose(&self, run: RunUid, uid: uuid::Uuid, handed_over: bool) -> Result<(), Refusal> {
+        lock(&self.leases).end(uid);
+        let decide = self.decide();
+        let attempt = AttemptUid(uid);
+        self.command(run, None, move |a, c, now| {
+            if a.attempts.contains_key(&attempt) {
+                return a.lose(attempt, handed_over, &decide, now, c);
+            }
+            let job = autopack_domain::JobUid(uid);
+            if a.job(job).is_err() {
+                return Ok(());
+            }
+            let cause = if handed_over { Cause::HandedOver } else { Cause::LeaseExpired };
+            a.fail_job(job, None, cause, cause.text(), now, now, c)
+        })
+        .await?;
+        self.turns.leave(run, attempt);
+        Ok(())
+    }
+
+    /// What is wrong with stored rows, by run.
+    pub fn corrupt_rows(&self) -> Vec<String> {
+        lock(&self.set_aside).iter().map(|(run, corrupt)| format!("{run}: {corrupt}")).collect()
+    }
+}
+
+/// A store failure as a refusal.
+pub(crate) fn store_refusal(error: StoreError) -> Refusal {
+    match error {
+        StoreError::Corrupt(corrupt) => Refusal::new(Reason::DataCorrupt, corrupt.to_string()),
+        StoreError::Database(error) => {
+            let text = error.to_string();
+            tracing::error!(error = %text, "the database failed");
+            if text.contains("database or disk is full") {
+                return Refusal::new(Reason::DiskFullDatabase, "the database could not grow: the disk is full");
+            }
+            Refusal::new(Reason::RegistryUnavailable, "the database failed; the log has the cause")
+        }
+    }
+}
+
+/// A write failure as a refusal.
+pub(crate) fn write_refusal(error: WriteError) -> Refusal {
+    match error {
+        WriteError::Refused(refusal) => refusal,
+        WriteError::Repeated(run) => Refusal::new(Reason::RequestIdReused, "this request was carried out before").with("run", run),
+        WriteError::Store(error) => store_refusal(error),
+    }
+}
+
+/// The idempotency key of a request; `None` without a `request_id`.
+pub(crate) fn request_key(id: &str, method: &'static str, body: &str) -> Result<Option<RequestKey>, Refusal> {
+    if id.is_empty() {
+        return Ok(None);
+    }
+    if id.len() > 36 || !id.bytes().all(|b| b.is_ascii_graphic()) {
+        let fault = autopack_domain::Fault::new("request_id", "must be at most 36 printable ASCII characters")
+            .example("0197a4c2-0000-7000-8000-000000000000");
+        return Err(Refusal::invalid(Reason::ArgumentInvalid, vec![fault]));
+    }
+    Ok(Some(RequestKey { id: id.to_owned(), method, digest: sha256(body.as_bytes()) }))
+}
+
+/// SHA-256 in hex.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    use sha2::{Digest as _, Sha256};
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut s, b| {
+        use std::fmt::Write as _;
+        let _ = write!(s, "{b:02x}");
+        s
+    })
+}

@@ -1,0 +1,180 @@
+//! What workers do with attempts: lease, stages, usage, landing, settlement.
+
+use std::time::Duration;
+
+use autopack_domain::{
+    AttemptUid, Fence, JobUid, Reason, Refusal, RunUid, WorkerUid,
+    attempt::{Attempt, Intent},
+    plan::PhaseSpec,
+    run::{Run, settle::Report},
+    states::{AttemptState, TierState},
+    strategy::PhaseStrategy,
+    usage::Usage,
+};
+
+use super::{Core, lock, write_refusal};
+
+/// All that a worker needs to execute an attempt.
+#[derive(Clone, Debug)]
+pub struct LeasedPhase {
+    /// Fence of the lease.
+    pub fence: Fence,
+    /// The run.
+    pub run: Run,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// Its phase's specification.
+    pub spec: PhaseSpec,
+    /// Its phase's strategy.
+    pub strategy: PhaseStrategy,
+    /// Why the previous attempt failed, and its detail.
+    pub previous: Option<(String, String)>,
+    /// Id of the tier.
+    pub tier: String,
+}
+
+/// What a settlement meant.
+#[derive(Clone, Debug, Default)]
+pub struct Settled {
+    /// The tier that it completed.
+    pub completed_tier: Option<(usize, String)>,
+    /// The branch's tip now.
+    pub tip: String,
+}
+
+/// The longest that a worker may wait for its turn in one call.
+pub const MAX_TURN_WAIT: Duration = Duration::from_secs(30);
+
+impl Core {
+    /// Announces a worker.
+    pub fn register_worker(&self, name: &str, slots: u32) -> Result<WorkerUid, Refusal> {
+        let uid = WorkerUid(self.ports.ids.uuid());
+        if !lock(&self.workers).register(uid, slots, self.ports.clock.monotonic()) {
+            return Err(Refusal::new(Reason::LimitExceeded, "too many workers are registered"));
+        }
+        tracing::info!(worker = %uid, name, slots, "a worker registered");
+        Ok(uid)
+    }
+
+    /// A worker takes an attempt.
+    pub async fn lease_phase(&self, run: RunUid, attempt: AttemptUid, job: JobUid, worker: WorkerUid) -> Result<LeasedPhase, Refusal> {
+        self.check_worker(worker)?;
+        let clock = std::sync::Arc::clone(&self.ports.clock);
+        let leased = self
+            .writer
+            .on_run(run, None, move |a, c| {
+                let before = a.attempts.get(&attempt).map(|x| x.phase);
+                let previous = before.and_then(|p| a.phases[p].cause.map(|cause| (cause.to_string(), a.phases[p].detail.clone())));
+                let fence = a.lease(attempt, job, worker, clock.now(), c)?;
+                let record = a.attempt(attempt)?.clone();
+                Ok(LeasedPhase {
+                    fence,
+                    run: a.run.clone(),
+                    spec: a.spec(record.phase).clone(),
+                    strategy: a.phase_strategy(record.phase).clone(),
+                    tier: a.tiers[a.phases[record.phase].tier].id.to_string(),
+                    attempt: record,
+                    previous,
+                })
+            })
+            .await
+            .map_err(write_refusal)?;
+        lock(&self.leases).grant(attempt.0, run, worker, self.ports.clock.monotonic());
+        Ok(leased)
+    }
+
+    pub(crate) fn check_worker(&self, worker: WorkerUid) -> Result<(), Refusal> {
+        if lock(&self.workers).seen(worker, self.ports.clock.monotonic()) {
+            return Ok(());
+        }
+        Err(Refusal::new(Reason::RegistryUnavailable, "the registry does not know this worker; register again").with("worker", worker))
+    }
+
+    /// Renews leases; returns those that are over, and whether the worker is unknown.
+    pub fn heartbeat(&self, worker: WorkerUid, leases: &[(uuid::Uuid, Fence)]) -> (Vec<uuid::Uuid>, bool) {
+        let now = self.ports.clock.monotonic();
+        let known = lock(&self.workers).seen(worker, now);
+        (lock(&self.leases).renew(worker, leases, now), !known)
+    }
+
+    /// An attempt entered another stage.
+    pub async fn stage(&self, run: RunUid, attempt: AttemptUid, fence: Fence, stage: AttemptState) -> Result<(), Refusal> {
+        self.command(run, None, move |a, c, now| a.stage(attempt, fence, stage, now, c)).await.map(drop)
+    }
+
+    /// Books usage so far.
+    pub async fn record_usage(&self, run: RunUid, attempt: AttemptUid, fence: Fence, usage: Vec<Usage>) -> Result<(), Refusal> {
+        self.command(run, None, move |a, c, now| a.record_usage(attempt, fence, usage.clone(), now, c)).await.map(drop)
+    }
+
+    /// Waits for the landing turn; the tip is the one that the registry knows.
+    pub async fn await_turn(&self, run: RunUid, attempt: AttemptUid, fence: Fence, wait: Duration) -> Result<(bool, String), Refusal> {
+        let check = move |a: &autopack_domain::run::RunAggregate| {
+            a.attempt(attempt).and_then(|x| x.check_fence(fence)).map(|()| a.run.tip.clone())
+        };
+        self.writer.read(run, check).await.map_err(write_refusal)??;
+        let granted = self.turns.wait(run, attempt, wait.min(MAX_TURN_WAIT)).await;
+        // Read again: the tip may have moved while waiting, and the lease may be over.
+        match self.writer.read(run, check).await.map_err(write_refusal)? {
+            Ok(tip) => Ok((granted, tip)),
+            Err(refusal) => {
+                self.turns.leave(run, attempt);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Stores a landing intent.
+    pub async fn prepare_landing(&self, run: RunUid, attempt: AttemptUid, fence: Fence, intent: Intent) -> Result<(), Refusal> {
+        if !self.turns.holds(run, attempt) {
+            return Err(Refusal::new(Reason::LandingBusy, format!("attempt {attempt} does not hold the landing turn")).with("attempt", attempt));
+        }
+        self.command(run, None, move |a, c, now| a.prepare_landing(attempt, fence, intent.clone(), now, c)).await.map(drop)
+    }
+
+    /// Ends an attempt. A settlement that is repeated with the same fence answers as the first time.
+    pub async fn settle(&self, run: RunUid, attempt: AttemptUid, fence: Fence, report: Report) -> Result<Settled, Refusal> {
+        let decide = self.decide();
+        let clock = std::sync::Arc::clone(&self.ports.clock);
+        let result = self
+            .writer
+            .on_run(run, None, move |a, c| {
+                let phase = a.attempts.get(&attempt).map(|x| x.phase);
+                a.settle(attempt, fence, report.clone(), &decide, clock.now(), c)?;
+                let completed = phase.map(|p| a.phases[p].tier).filter(|&t| a.tiers[t].state == TierState::Complete);
+                Ok(Settled {
+                    completed_tier: completed.map(|t| (t, a.tiers[t].id.to_string())),
+                    tip: a.run.tip.clone(),
+                })
+            })
+            .await
+            .map_err(write_refusal);
+        if result.is_ok() {
+            lock(&self.leases).end(attempt.0);
+            self.turns.leave(run, attempt);
+        }
+        (self.ports.failpoint)("registry.before_reply");
+        result
+    }
+
+    /// A worker gives a lease back.
+    pub async fn release(&self, run: RunUid, uid: uuid::Uuid, fence: Fence) -> Result<(), Refusal> {
+        let held = self.writer.read(run, move |a| a.holder(uid)).await.map_err(write_refusal)?;
+        match held {
+            Some((_, current)) if current == fence => self.lose(run, uid, true).await,
+            _ => Err(Refusal::new(Reason::LeaseFenced, format!("lease {uid} is over")).with("presented", fence)),
+        }
+    }
+
+    /// A completed tier is held by a private ref.
+    pub async fn record_snapshot(&self, run: RunUid, tier: usize, commit: String) -> Result<(), Refusal> {
+        self.command(run, None, move |a, c, now| {
+            if tier < a.tiers.len() {
+                a.record_snapshot(tier, &commit, now, c);
+            }
+            Ok(())
+        })
+        .await
+        .map(drop)
+    }
+}

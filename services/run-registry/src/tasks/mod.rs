@@ -1,0 +1,5 @@
+//! Tasks, one a file: each a loop around one idempotent pass, woken by an event and by a timer.
+
+pub mod expire;
+pub mod relay;
+pub mod reoffer;
