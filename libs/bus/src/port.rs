@@ -13,7 +13,7 @@ use crate::{
     message::{EventEnvelope, EventItem, EventOptions, JobEnvelope, JobOptions},
 };
 
-/// Jobs to workers, events to whoever wants them.
+/// Jobs to workers, events to whoever wants them. Sources end when the bus is closed or dropped.
 #[async_trait]
 pub trait Bus: Send + Sync {
     /// Publishes jobs in order and returns their stream sequences. After an error some may be stored:

@@ -1,1 +1,35 @@
-//! Skeleton.
+//! Process plumbing: what every service needs before it can do its own job.
+//!
+//! Invariant: the system clock, random ids and the environment are read here only; each wait has a
+//! deadline and each task an owner.
+//!
+//! | module | its part |
+//! |---|---|
+//! | [`attributes`] | names of span and metric attributes |
+//! | [`clock`] | the clock, and one for tests |
+//! | [`config`] | defaults, file, environment, flags |
+//! | [`data_dir`] | the data directory, its lock and its files |
+//! | [`env_alias`] | variables of the deployment guide |
+//! | [`ids`] | fresh ids and jitter |
+//! | [`paths`] | default places, masked addresses |
+//! | [`signals`] | when the process is asked to end |
+//! | [`supervise`] | tasks with an owner |
+//! | [`switches`] | everything that can be switched on or off |
+//! | [`telemetry`] | logs, traces, trace context |
+
+pub mod attributes;
+pub mod clock;
+pub mod config;
+pub mod data_dir;
+pub mod env_alias;
+pub mod ids;
+pub mod paths;
+pub mod signals;
+pub mod supervise;
+pub mod switches;
+pub mod telemetry;
+
+pub use clock::{Clock, FakeClock, SystemClock};
+pub use data_dir::{DataDir, Opened, RegistryFile};
+pub use ids::{IdSource, Jitter, SeededIds, V7Ids};
+pub use supervise::{Kind, Supervisor};

@@ -5,7 +5,7 @@
 
 use autopack_domain::Timestamp;
 use autopack_store::{
-    entity::{attempt, event, failure, job, phase, project, request, run, run_document, tier, usage_event},
+    entity::{attempt, event, failure, job, phase, request, run, run_document, tier, usage_event},
     rows::{self, event::StoredEvent},
 };
 use sea_orm::{

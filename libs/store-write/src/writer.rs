@@ -25,6 +25,8 @@ const QUEUE: usize = 1024;
 const BATCH: usize = 256;
 /// Batches of events that a subscriber may lag behind before it has to read the log.
 const LAG: usize = 4096;
+/// Silence after which a writer that is to end does so.
+const QUIET: Duration = Duration::from_millis(200);
 /// How long a caller waits for its commit.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -194,10 +196,19 @@ impl Writer {
         Ok((Self { queue: rx, events, session, epoch, clock, ids, failpoint }, handle))
     }
 
-    /// Serves commands until every handle is gone or the registry's epoch has passed.
-    pub async fn run(mut self) -> Result<(), WriteError> {
+    /// Serves commands until every handle is gone, or until `ending` is done and nothing was asked for a while:
+    /// the last reports of a process that stops still find their writer.
+    pub async fn run(mut self, ending: impl Future<Output = ()> + Send) -> Result<(), WriteError> {
         let mut batch: Vec<Command> = Vec::with_capacity(BATCH);
-        while self.queue.recv_many(&mut batch, BATCH).await > 0 {
+        let mut ended = false;
+        tokio::pin!(ending);
+        loop {
+            tokio::select! {
+                biased;
+                received = self.queue.recv_many(&mut batch, BATCH) => if received == 0 { return Ok(()) },
+                () = &mut ending, if !ended => { ended = true; continue; }
+                () = tokio::time::sleep(QUIET), if ended => return Ok(()),
+            }
             if let Err(error) = self.attempt(&mut batch).await {
                 tracing::warn!(%error, commands = batch.len(), "a batch failed; replaying its commands one by one");
                 for command in batch.drain(..) {

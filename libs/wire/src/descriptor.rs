@@ -130,4 +130,19 @@ mod tests {
              libs/wire/descriptor.txt:\n{new:#?}"
         );
     }
+
+    #[test]
+    fn the_form_names_what_callers_depend_on() {
+        let lines = normal_form(crate::DESCRIPTOR).unwrap();
+        for want in [
+            "message autopack.types.v1.Account field 0001 cap optional uint64",
+            "message autopack.types.v1.Builder field 0001 patch autopack.types.v1.PatchBuilder oneof kind",
+            "message autopack.types.v1.Plan field 0003 tiers repeated autopack.types.v1.TierSpec",
+            "enum autopack.types.v1.Run.State value 0014 STATE_DONE_CANCELLED",
+            "service autopack.registry.v1.RegistryService rpc WatchRun(autopack.registry.v1.WatchRunRequest) \
+             returns (stream autopack.registry.v1.WatchRunResponse)",
+        ] {
+            assert!(lines.contains(want), "{want}");
+        }
+    }
 }

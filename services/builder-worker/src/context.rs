@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use autopack_domain::Timestamp;
-use autopack_sandbox::Sandbox;
+use autopack_sandbox::{CancellationToken, Sandbox};
 use autopack_sandbox::redact::Redactor;
 use tokio::time::{Instant, sleep};
 
@@ -32,6 +32,8 @@ pub(crate) struct Context {
     pub(crate) sandbox: Sandbox,
     pub(crate) redactor: Redactor,
     pub(crate) leases: Leases,
+    /// The worker shuts down: nothing new is begun.
+    pub(crate) draining: CancellationToken,
     terms: Mutex<Terms>,
 }
 
@@ -51,6 +53,7 @@ impl Context {
             sandbox,
             redactor,
             leases: Leases::default(),
+            draining: CancellationToken::new(),
             terms: Mutex::new(terms),
         }
     }

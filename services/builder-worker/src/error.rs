@@ -127,8 +127,8 @@ pub(crate) enum Stop {
     Failed(Failure),
     /// The lease was cancelled; [`crate::leases::Lease::why`] tells by whom.
     Interrupted,
-    /// The branch may have moved and nobody can look: only a cleanup can tell.
-    Undecided(String),
+    /// Only somebody else can go on, such as a cleanup that reads the branch.
+    GiveBack(String),
     /// The registry refused or could not be reached.
     Registry(CallError),
 }

@@ -99,6 +99,11 @@ impl Lease {
         Ok(())
     }
 
+    /// The intent was refused: a shutdown need not wait any more.
+    pub(crate) fn end_landing(&self) {
+        self.state().landing = false;
+    }
+
     /// Refuses to go on with a lease that was cancelled or ran out.
     pub(crate) fn check(&self) -> Result<(), Stop> {
         let state = self.state();

@@ -85,11 +85,12 @@ impl Registry {
         .await
         .map_err(|e| unavailable(&e))?;
         let core = Arc::new(Core::new(config, ports, database, handle, epoch).await.map_err(|e| unavailable(&e))?);
+        let token = supervisor.token();
+        let ending = token.clone();
         supervisor.spawn("registry.writer", Kind::Critical, async move {
-            writer.run().await.map_err(|e| e.to_string())
+            writer.run(ending.cancelled_owned()).await.map_err(|e| e.to_string())
         });
         core.take_over().await?;
-        let token = supervisor.token();
         supervisor.spawn("registry.relay", Kind::Critical, tasks::relay::run(Arc::clone(&core), token.clone()));
         supervisor.spawn("registry.leases", Kind::Critical, tasks::expire::run(Arc::clone(&core), token.clone()));
         supervisor.spawn("registry.offers", Kind::Critical, tasks::reoffer::run(Arc::clone(&core), token));

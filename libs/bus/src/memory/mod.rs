@@ -89,6 +89,12 @@ impl InProcessBus {
     }
 }
 
+impl Drop for InProcessBus {
+    fn drop(&mut self) {
+        self.shared.closed.cancel();
+    }
+}
+
 #[async_trait]
 impl Bus for InProcessBus {
     async fn publish_jobs(&self, jobs: Vec<JobEnvelope>) -> Result<Vec<u64>, BusError> {

@@ -57,7 +57,7 @@ mod tests {
             Duration::from_nanos(1),
             Duration::from_millis(1500),
             Duration::from_secs(30),
-            Duration::from_secs(86_400 * 365),
+            Duration::from_hours(8760),
         ] {
             let mut headers = http::HeaderMap::new();
             headers.insert(GRPC_TIMEOUT, write(span).parse().unwrap());

@@ -115,8 +115,8 @@ impl<'a> At<'a> {
         }
     }
 
-    /// An id or uid; empty means none.
-    // The outer layer says whether it could be read, the inner one whether it was there.
+    /// An id or uid; empty means none. The outer layer says whether it could be read, the inner one whether it
+    /// was there; so for all `*_optional` getters.
     pub fn parse_optional<T: FromStr<Err: std::fmt::Display>>(
         &self,
         text: &str,

@@ -1,6 +1,10 @@
 //! Server layers: panics, limits, request ids, deadlines.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    io::Write,
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::Duration,
+};
 
 use autopack_domain::Reason;
 use autopack_wire::{
@@ -136,4 +140,79 @@ async fn a_wrong_token_is_not_outweighed_by_a_trusted_transport() {
     let status = clients.registry.get_run(get("ok")).await.unwrap_err();
     assert_eq!((status.code(), stub.calls()), (Code::Unauthenticated, 0));
     assert!(from_status(&status).is(Reason::Unauthenticated));
+}
+
+/// Keeps what a subscriber writes.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn each_call_has_a_span_with_its_method_and_status() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::CLOSE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let extract: autopack_wire::server::Extract = {
+        let seen = seen.clone();
+        Arc::new(move |headers, span| {
+            seen.lock()
+                .unwrap()
+                .push((headers.len(), span.is_disabled()));
+        })
+    };
+    let mut clients = clients(
+        &Stub::default(),
+        ServerOptions {
+            extract: Some(extract),
+            ..Default::default()
+        },
+    );
+    clients.registry.get_run(get("ok")).await.unwrap();
+    clients.registry.get_run(get("x")).await.unwrap_err();
+    clients.registry.get_run(get("panic")).await.unwrap_err();
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let closed: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("\"close\""))
+        .collect();
+    assert_eq!(closed.len(), 3, "{text}");
+    for (line, status, failed) in [
+        (closed[0], "OK", false),
+        (closed[1], "NOT_FOUND", false),
+        (closed[2], "INTERNAL", true),
+    ] {
+        assert!(
+            line.contains(&format!("\"rpc.response.status_code\":\"{status}\"")),
+            "{line}"
+        );
+        assert!(
+            line.contains("\"rpc.method\":\"autopack.registry.v1.RegistryService/GetRun\""),
+            "{line}"
+        );
+        assert_eq!(
+            line.contains("\"error.type\""),
+            failed,
+            "only our own failures are errors: {line}"
+        );
+    }
+    assert!(
+        text.contains("a handler panicked") && text.contains("a defect"),
+        "the log has the cause"
+    );
+    assert_eq!(seen.lock().unwrap().len(), 3);
 }

@@ -73,7 +73,7 @@ async fn on_tcp(routes: Routes) -> (String, Running) {
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(async move {
         serve_tcp(listener, routes, options(), async {
-            stopped.await.unwrap()
+            stopped.await.unwrap();
         })
         .await
         .unwrap();
@@ -234,7 +234,8 @@ async fn an_open_stream_does_not_hold_up_the_shutdown() {
     let end = tokio::time::timeout(Duration::from_secs(3), stream.message())
         .await
         .expect("the stream ends");
-    assert!(end.is_err());
+    let error = from_status(&end.unwrap_err());
+    assert!(error.is(Reason::RegistryUnavailable), "{error}");
 }
 
 #[tokio::test]

@@ -20,12 +20,15 @@ use autopack_wire::{
 use futures::{StreamExt as _, stream};
 use tonic::{Request, Response, Status, service::Routes};
 
+/// One call: principal, request id, `traceparent`.
+type Call = (Option<Principal>, Option<String>, Option<String>);
+
 /// What the handlers saw.
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) calls: AtomicU32,
     pub(crate) abandoned: AtomicU32,
-    pub(crate) last: Mutex<Vec<(Option<Principal>, Option<String>, Option<String>)>>,
+    pub(crate) last: Mutex<Vec<Call>>,
 }
 
 #[derive(Clone, Default)]

@@ -42,7 +42,7 @@ impl ArtifactService for Api {
 
     async fn stat_artifact(&self, request: Request<pb::StatArtifactRequest>) -> Result<Response<pb::StatArtifactResponse>, Status> {
         let found = self.core.ports.artifacts.stat(&request.into_inner().digest).await.map_err(store_failed)?;
-        Ok(Response::new(pb::StatArtifactResponse { exists: found.is_some(), size: found.unwrap_or(0) }))
+        Ok(Response::new(pb::StatArtifactResponse { exists: found.is_some(), size: found.map_or(0, |d| d.size) }))
     }
 }
 

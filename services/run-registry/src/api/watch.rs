@@ -75,13 +75,14 @@ impl Watcher {
             }
             let shutdown = self.api.shutdown.clone();
             let idle = self.api.core.config.watch_heartbeat;
+            let tx = self.tx.clone();
             tokio::select! {
                 () = shutdown.cancelled() => {
                     let refusal = Refusal::new(Reason::RegistryUnavailable, "the registry is stopping; watch again from the last sequence");
                     let _ = self.tx.send(Err(to_status(&refusal))).await;
                     return;
                 }
-                () = self.tx.closed() => return,
+                () = tx.closed() => return,
                 woken = tokio::time::timeout(idle, self.wake()) => match woken {
                     Ok(true) => {}
                     Ok(false) => return,

@@ -71,11 +71,6 @@ impl Leases {
     pub(crate) fn expired(&self, now: Duration) -> Vec<(RunUid, Uuid)> {
         self.live.iter().filter(|(_, l)| l.deadline <= now).map(|(uid, l)| (l.run, *uid)).collect()
     }
-
-    /// When the next deadline passes.
-    pub(crate) fn next_deadline(&self) -> Option<Duration> {
-        self.live.values().map(|l| l.deadline).min()
-    }
 }
 
 impl Leases {

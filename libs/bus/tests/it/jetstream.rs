@@ -1,0 +1,179 @@
+//! What only JetStream has: a server that goes away, is full, or refuses.
+
+use std::{sync::Arc, time::Duration};
+
+use autopack_bus::{
+    Bus, BusConfig, BusError, EventItem, EventOptions, JetStreamBus, JobOptions, Secret,
+};
+use tokio::time::timeout;
+
+use crate::{
+    rig::{SOON, event, job, take},
+    server::Server,
+};
+
+async fn publish_until_done(bus: &dyn Bus, id: &str) {
+    let done = timeout(SOON, async {
+        while let Err(error) = bus.publish_jobs(vec![job(id)]).await {
+            assert!(error.is_transient(), "{error}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    done.await.expect("published in time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_comes_back_goes_on_where_it_stopped() {
+    let mut server = Server::start(&[]);
+    let config = BusConfig {
+        request_timeout: Duration::from_secs(1),
+        ..BusConfig::at(server.url())
+    };
+    let bus = JetStreamBus::connect(config).await.unwrap();
+    let epoch = bus.stream_epoch().await.unwrap();
+    let mut source = bus.jobs(JobOptions::default()).await.unwrap();
+    let mut events = bus.events(EventOptions::default()).await.unwrap();
+    assert_eq!(events.next().await.unwrap(), Some(EventItem::Gap));
+    let stored = bus.publish_jobs(vec![job("a"), job("b")]).await.unwrap();
+    take(&mut source).await.ack().await.unwrap();
+    let waiting = tokio::spawn(async move {
+        let first = take(&mut source).await;
+        let first = first.job().job_uid.clone();
+        (first, source)
+    });
+    let (first, mut source) = waiting.await.unwrap();
+    assert_eq!(first, "b", "it was dropped, and will come again");
+
+    server.kill();
+    let down = bus.publish_jobs(vec![job("c")]).await;
+    assert!(down.unwrap_err().is_transient());
+    server.start_again();
+
+    publish_until_done(&bus, "c").await;
+    assert_eq!(bus.stream_epoch().await.unwrap(), epoch);
+    assert!(bus.has_job(stored[1]).await.unwrap());
+    let mut got = Vec::new();
+    for _ in 0..2 {
+        let delivery = timeout(Duration::from_secs(40), source.next()).await;
+        let delivery = delivery.unwrap().unwrap().unwrap();
+        got.push(delivery.job().job_uid.clone());
+        delivery.ack().await.unwrap();
+    }
+    got.sort();
+    assert_eq!(got, ["b", "c"]);
+    let item = timeout(SOON, events.next()).await.unwrap().unwrap();
+    assert_eq!(item, Some(EventItem::Gap), "events may have been missed");
+    bus.publish_events(vec![event("aa", 1, 1)]).await.unwrap();
+    let item = timeout(SOON, events.next()).await.unwrap().unwrap();
+    assert!(matches!(item, Some(EventItem::Event(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_waits_through_an_outage_without_being_asked_again() {
+    let mut server = Server::start(&[]);
+    let bus = Arc::new(
+        JetStreamBus::connect(BusConfig::at(server.url()))
+            .await
+            .unwrap(),
+    );
+    let mut source = bus.jobs(JobOptions::default()).await.unwrap();
+    let waiting = tokio::spawn(async move {
+        loop {
+            match source.next().await {
+                Ok(delivery) => break delivery.unwrap().ack().await,
+                Err(error) => assert!(error.is_transient(), "{error}"),
+            }
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.kill();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.start_again();
+    publish_until_done(bus.as_ref(), "after").await;
+    timeout(SOON, waiting).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_full_stream_refuses_the_new_and_keeps_the_old() {
+    let server = Server::start(&[]);
+    let config = BusConfig {
+        jobs_max_bytes: 2_000,
+        ..BusConfig::at(server.url())
+    };
+    let bus = JetStreamBus::connect(config).await.unwrap();
+    let mut stored = Vec::new();
+    let error = loop {
+        let id = format!("job-{}", stored.len());
+        match bus.publish_jobs(vec![job(&id)]).await {
+            Ok(sequence) => stored.extend(sequence),
+            Err(error) => break error,
+        }
+        assert!(stored.len() < 100, "the bound does not hold");
+    };
+    assert!(matches!(error, BusError::Full(_)), "{error}");
+    assert!(error.is_transient());
+    for sequence in stored {
+        assert!(bus.has_job(sequence).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_second_process_finds_the_streams_as_they_are() {
+    let server = Server::start(&[]);
+    let config = BusConfig::at(server.url());
+    let first = JetStreamBus::connect(config.clone()).await.unwrap();
+    first.publish_jobs(vec![job("a")]).await.unwrap();
+    let second = JetStreamBus::connect(config).await.unwrap();
+    let epoch = first.stream_epoch().await.unwrap();
+    assert_eq!(second.stream_epoch().await.unwrap(), epoch);
+    let mut source = second.jobs(JobOptions::default()).await.unwrap();
+    take(&mut source).await.ack().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_and_not_repeated() {
+    let server = Server::start(&["--user", "autopack", "--pass", "right"]);
+    let with = |password: &str| BusConfig {
+        user: Some("autopack".into()),
+        password: Some(Secret(password.into())),
+        connect_deadline: Duration::from_secs(2),
+        ..BusConfig::at(server.url())
+    };
+    assert!(JetStreamBus::connect(with("right")).await.is_ok());
+    let Err(error) = JetStreamBus::connect(with("hunter2")).await else {
+        panic!("the wrong password was accepted");
+    };
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+}
+
+#[tokio::test]
+async fn nobody_at_the_address_is_told_within_the_deadline() {
+    let config = BusConfig {
+        connect_deadline: Duration::from_millis(500),
+        ..BusConfig::at("nats://127.0.0.1:9")
+    };
+    let before = std::time::Instant::now();
+    let Err(error) = JetStreamBus::connect(config).await else {
+        panic!("somebody listens on the discard port");
+    };
+    assert!(error.is_transient());
+    assert!(before.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_read_is_removed_and_the_next_is_taken() {
+    let server = Server::start(&[]);
+    let bus = JetStreamBus::connect(BusConfig::at(server.url()))
+        .await
+        .unwrap();
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    let poison = context.publish("autopack.jobs.5.default", "\u{1}garbage".into());
+    let poison = poison.await.unwrap().await.unwrap().sequence;
+    bus.publish_jobs(vec![job("good")]).await.unwrap();
+    let mut source = bus.jobs(JobOptions::default()).await.unwrap();
+    let good = take(&mut source).await;
+    assert_eq!(good.job().job_uid, "good");
+    good.ack().await.unwrap();
+    assert!(!bus.has_job(poison).await.unwrap());
+}

@@ -1,0 +1,99 @@
+//! W3C trace context in headers, messages and outbox rows.
+//!
+//! Invariant: a text that is not a trace context is ignored; it never fails a request.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::{
+    Context,
+    propagation::{Extractor, Injector, TextMapPropagator as _},
+    trace::TraceContextExt as _,
+};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+const TRACEPARENT: &str = "traceparent";
+
+/// Reads headers for the propagator.
+#[derive(Debug)]
+pub struct HeaderExtractor<'a>(pub &'a HeaderMap);
+
+impl Extractor for HeaderExtractor<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+}
+
+struct HeaderInjector<'a>(&'a mut HeaderMap);
+
+impl Injector for HeaderInjector<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
+            self.0.insert(name, value);
+        }
+    }
+}
+
+/// One `traceparent`, as messages and rows carry it.
+struct One(Option<String>);
+
+impl Extractor for One {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.as_deref().filter(|_| key == TRACEPARENT)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec![TRACEPARENT]
+    }
+}
+
+impl Injector for One {
+    fn set(&mut self, key: &str, value: String) {
+        if key == TRACEPARENT {
+            self.0 = Some(value);
+        }
+    }
+}
+
+/// Writes the current span's context into headers; nothing if traces are off.
+pub fn inject(headers: &mut HeaderMap) {
+    let context = Span::current().context();
+    if context.span().span_context().is_valid() {
+        TraceContextPropagator::new().inject_context(&context, &mut HeaderInjector(headers));
+    }
+}
+
+/// The caller's context from headers; give it to [`set_parent_context`].
+pub fn extract(headers: &HeaderMap) -> Context {
+    TraceContextPropagator::new().extract(&HeaderExtractor(headers))
+}
+
+/// The current span's context as one text; `None` if traces are off.
+pub fn current_traceparent() -> Option<String> {
+    let context = Span::current().context();
+    if !context.span().span_context().is_valid() {
+        return None;
+    }
+    let mut one = One(None);
+    TraceContextPropagator::new().inject_context(&context, &mut one);
+    one.0
+}
+
+/// Makes a span a child of what a message or row names; before the span is entered.
+pub fn set_parent(span: &Span, traceparent: &str) {
+    let one = One(Some(traceparent.to_owned()));
+    set_parent_context(span, TraceContextPropagator::new().extract(&one));
+}
+
+/// Makes a span a child of a caller's context; before the span is entered.
+pub fn set_parent_context(span: &Span, parent: Context) {
+    if parent.span().span_context().is_valid()
+        && let Err(error) = span.set_parent(parent)
+    {
+        tracing::debug!(%error, "a span has no parent");
+    }
+}

@@ -1,0 +1,290 @@
+//! The command builder: a program in a plain folder with a throwaway repository.
+//!
+//! Invariant: the program sees the tip's files, a scrubbed environment and files of its own; what it leaves is read by
+//! our git alone, after everything it started has ended.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use autopack_domain::Cause;
+use autopack_git::{Oid, OwnClone, SnapshotError, Throwaway, ThrowawayObjects, utf8_path};
+use autopack_policy::govern::missing_deliverables;
+use autopack_policy::scope::has_glob;
+use autopack_sandbox::{CancellationToken, Outcome, Spec};
+use tokio::time::sleep;
+
+use super::build::Candidate;
+use super::command::Line;
+use super::usage::{self, Book};
+use super::{Job, ends, goal};
+use crate::error::{Failure, Stop};
+use crate::pool::Pooled;
+use crate::repo::Opened;
+use crate::repo::bench::{Bench, blocking};
+use crate::{text, tools};
+
+/// The plan's command.
+pub(crate) struct Command<'a> {
+    pub(crate) run: &'a str,
+    pub(crate) env: &'a BTreeMap<String, String>,
+    pub(crate) timeout_seconds: u32,
+}
+
+/// How much of the output's end stands in the detail of a failure.
+const TAIL: usize = 6 * 1024;
+
+/// Runs the program and takes its change set.
+pub(crate) async fn build(
+    job: &mut Job<'_>,
+    opened: &Opened,
+    base: &Oid,
+    command: Command<'_>,
+) -> Result<Candidate, Stop> {
+    let repo = &opened.repo;
+    let mut bench = repo.builds.take(|bench| bench.work.holds() == Some(base)).await;
+    prepare(job, &repo.own, &mut bench, base).await?;
+    let files = Files::write(job, &bench).await?;
+    let spec = spec(job, &bench, &files, &command).await;
+    let (outcome, book) = run(job, spec, &files.usage).await;
+    read_usage(job, &files.usage, book).await;
+    let outcome = outcome?;
+    if outcome.survivors > 0 {
+        bench.retire();
+        job.warn(format!(
+            "{} processes of the builder could not be killed; its folder is not used again",
+            outcome.survivors
+        ));
+    }
+    note(job, &command, &outcome);
+    let failure = failure(job, &command, &outcome, &bench);
+    // Whatever the program left is kept by the attempt's own reference, also after a failure.
+    let taken = snapshot(job, &repo.own, &mut bench, base).await;
+    match failure {
+        Some(failure) => Err(failure.into()),
+        None => taken,
+    }
+}
+
+async fn prepare(
+    job: &Job<'_>,
+    own: &OwnClone,
+    bench: &mut Pooled<Bench>,
+    base: &Oid,
+) -> Result<(), Stop> {
+    let message = format!("Base of {}\n", job.spec.id);
+    let work = async {
+        bench.reset().await.map_err(worker_error)?;
+        own.checkout(base, &mut bench.work, &[]).await?;
+        let how = Throwaway {
+            message: &message,
+            time: job.cx.seconds(),
+            objects: ThrowawayObjects::Shared,
+        };
+        own.init_throwaway(&bench.work, how).await?;
+        Ok::<_, Stop>(())
+    };
+    job.lease.guard(work).await
+}
+
+/// Files between host and program, outside of the checkout.
+struct Files {
+    goal: PathBuf,
+    previous: PathBuf,
+    usage: PathBuf,
+}
+
+impl Files {
+    async fn write(job: &Job<'_>, bench: &Bench) -> Result<Self, Stop> {
+        let folder = bench.exchange();
+        let files = Self {
+            goal: folder.join("goal.md"),
+            previous: folder.join("previous-failure.txt"),
+            usage: folder.join("usage.json"),
+        };
+        let previous = goal::previous_failure(&job.leased.previous);
+        let goal = goal::goal(&job.run.goal, job.spec, job.attempt.number, &previous);
+        let (goal_file, previous_file) = (files.goal.clone(), files.previous.clone());
+        let write = move || {
+            std::fs::write(goal_file, goal)?;
+            std::fs::write(previous_file, previous)
+        };
+        blocking(write).await.map_err(worker_error)?;
+        Ok(files)
+    }
+}
+
+async fn spec(job: &Job<'_>, bench: &Bench, files: &Files, command: &Command<'_>) -> Spec {
+    let mut env = command.env.clone();
+    let shown = |path: &Path| path.to_string_lossy().into_owned();
+    for (name, value) in [
+        ("AUTOPACK_RUN_ID", job.run.id.to_string()),
+        ("AUTOPACK_PHASE_ID", job.spec.id.to_string()),
+        ("AUTOPACK_ATTEMPT", job.attempt.number.to_string()),
+        ("AUTOPACK_GOAL_FILE", shown(&files.goal)),
+        ("AUTOPACK_PREVIOUS_FAILURE_FILE", shown(&files.previous)),
+        ("AUTOPACK_USAGE_FILE", shown(&files.usage)),
+    ] {
+        env.insert(name.to_owned(), value);
+    }
+    let line = Line {
+        run: command.run,
+        cwd: bench.tree(),
+        env: job.cx.env(&bench.home(), &bench.tmp(), &[], &env),
+        timeout_seconds: command.timeout_seconds,
+        network: true,
+        bytes_before: bench.checkout_bytes().await,
+    };
+    line.within(&job.spec.limits, bench)
+}
+
+/// Runs the program while its usage is booked; ends when both are done.
+async fn run(job: &Job<'_>, spec: Spec, usage_file: &Path) -> (Result<Outcome, Stop>, Book) {
+    let ended = CancellationToken::new();
+    let program = async {
+        let outcome = job.cx.sandbox.run(spec, job.lease.cancel.clone()).await;
+        ended.cancel();
+        outcome
+    };
+    let booking = async {
+        let mut book = Book::default();
+        loop {
+            tokio::select! {
+                () = ended.cancelled() => return book,
+                () = sleep(job.cx.config.usage_poll) => {}
+            }
+            let path = usage_file.to_owned();
+            let text = blocking(move || Ok(usage::read_file(&path))).await.unwrap_or_default();
+            let grown = book.increments(&usage::parse(&text, false).entries);
+            if grown.is_empty() {
+                continue;
+            }
+            // What was sent counts as booked even if no answer came: it must never be booked twice.
+            let call = job.cx.ports.registry.record_usage(job.lease.held, &grown);
+            if let Err(error) = call.await {
+                tracing::warn!(%error, "usage may not have been booked");
+            }
+        }
+    };
+    let (outcome, book) = tokio::join!(program, booking);
+    (outcome.map_err(Into::into), book)
+}
+
+/// Takes what the file says in the end; also after a failure.
+async fn read_usage(job: &mut Job<'_>, usage_file: &Path, mut book: Book) {
+    let path = usage_file.to_owned();
+    let text = blocking(move || Ok(usage::read_file(&path))).await.unwrap_or_default();
+    let parsed = usage::parse(&text, true);
+    job.evidence.usage = book.increments(&parsed.entries);
+    if parsed.malformed > 0 {
+        job.warn(format!(
+            "{} parts of the usage file are not usage and were left out",
+            parsed.malformed
+        ));
+        // Something was used, and nobody can say how much.
+        job.evidence.usage_unknown = parsed.entries.is_empty() && book.is_empty();
+    }
+    if text.len() >= usage::MAX_BYTES {
+        job.warn("the usage file is longer than 1 MiB; the rest was left out");
+    }
+    if book.shrunk {
+        job.warn("the usage file was rewritten with smaller figures; the larger ones count");
+    }
+}
+
+fn note(job: &mut Job<'_>, command: &Command<'_>, outcome: &Outcome) {
+    job.print(command.run, &outcome.output.text());
+    job.fact("layers", outcome.layers.clone());
+    job.fact("left_behind", outcome.left_behind);
+    job.fact("builder_cpu_ms", super::millis(outcome.cpu));
+    job.fact("builder_peak_memory", outcome.peak_memory_bytes);
+}
+
+fn failure(
+    job: &Job<'_>,
+    command: &Command<'_>,
+    outcome: &Outcome,
+    bench: &Bench,
+) -> Option<Failure> {
+    let in_tree = |path: &str| bench.tree().join(path).exists();
+    let missing = tools::missing(command.run, "", job.cx.host.path(), in_tree);
+    let (cause, words) = ends::builder_failure(&outcome.end, command.timeout_seconds, missing)?;
+    let printed = outcome.output.text();
+    let detail = if printed.trim().is_empty() {
+        format!("{words}\nit printed nothing")
+    } else {
+        format!("{words}\nthe end of its output:\n{}", text::tail(&printed, TAIL))
+    };
+    Some(Failure::new(cause, detail).with_raw(text::tail(&printed, TAIL)))
+}
+
+/// The folder as a tree, with what has to be known about the folder itself.
+async fn snapshot(
+    job: &mut Job<'_>,
+    own: &OwnClone,
+    bench: &mut Pooled<Bench>,
+    base: &Oid,
+) -> Result<Candidate, Stop> {
+    if job.lease.cancel.is_cancelled() {
+        return Err(Stop::Interrupted);
+    }
+    let taken = match own.take_snapshot(&mut bench.work, base).await {
+        Ok(taken) => taken,
+        Err(SnapshotError::NestedRepository { paths }) => {
+            let mut candidate = Candidate::of(base.clone());
+            candidate.nested = paths
+                .iter()
+                .map(|path| String::from_utf8_lossy(path).into_owned())
+                .collect();
+            return Ok(candidate);
+        }
+        Err(SnapshotError::Git(error)) => return Err(error.into()),
+        Err(error @ SnapshotError::Unreadable { .. }) => {
+            return Err(Stop::failed(Cause::BuilderFailed, error.to_string()));
+        }
+    };
+    job.evidence.candidate = Some(taken.tree.clone());
+    if !taken.populated_submodules.is_empty() {
+        job.warn("the builder wrote into a submodule's folder; that is not part of the change");
+    }
+    let mut candidate = Candidate::of(taken.tree);
+    candidate.ignored = ignored(job, own, bench, &candidate.tree).await?;
+    Ok(candidate)
+}
+
+/// Deliverables that are missing in the tree because git ignores them.
+async fn ignored(
+    job: &Job<'_>,
+    own: &OwnClone,
+    bench: &Bench,
+    tree: &Oid,
+) -> Result<Vec<String>, Stop> {
+    let declared = &job.spec.scope.deliverables;
+    if declared.is_empty() {
+        return Ok(Vec::new());
+    }
+    let paths: Vec<String> = own
+        .list_paths(tree)
+        .await?
+        .iter()
+        .filter_map(|(_, path)| utf8_path(path).ok().map(str::to_owned))
+        .collect();
+    let missing: Vec<PathBuf> = missing_deliverables(declared, &paths)
+        .iter()
+        .filter(|path| !has_glob(path))
+        .map(|path| PathBuf::from(path.trim_end_matches('/')))
+        .collect();
+    let found = own.ignored_present(&bench.work, &missing).await?;
+    Ok(found
+        .into_iter()
+        .map(|path| path.to_string_lossy().into_owned())
+        .collect())
+}
+
+fn worker_error(error: std::io::Error) -> Stop {
+    let cause = if error.kind() == std::io::ErrorKind::StorageFull {
+        Cause::DiskFull
+    } else {
+        Cause::WorkerError
+    };
+    Stop::failed(cause, format!("preparing the builder's folder: {error}"))
+}

@@ -1,0 +1,203 @@
+//! Governance of the candidate: facts from git, judgement from policy.
+//!
+//! Invariant: the change set is computed from the objects, never taken from what the builder says; every violation is
+//! told, the most serious decides.
+
+use std::collections::BTreeSet;
+
+use autopack_domain::Cause;
+use autopack_git::{Change, ChangeKind, GitError, Oid, OwnClone};
+use autopack_policy::govern::{
+    self, ChangeSet, GateFiles, Rules, TreeFacts, Violation, missing_deliverables, primary_cause,
+};
+use autopack_policy::scope::CompiledScope;
+use futures::{StreamExt, TryStreamExt};
+
+use super::Job;
+use super::build::Candidate;
+use crate::error::{Failure, Stop};
+use crate::repo::Opened;
+use crate::text;
+
+/// Violations that are written out.
+const LINES: usize = 200;
+/// Longest target of a link that is read.
+const LINK: usize = 4096;
+/// Blobs that are read at a time.
+const AT_ONCE: usize = 4;
+
+/// Judges the candidate; a violation or a missing deliverable is a failure.
+pub(crate) async fn govern(
+    job: &mut Job<'_>,
+    opened: &Opened,
+    base: &Oid,
+    candidate: &Candidate,
+) -> Result<(), Stop> {
+    let own = &opened.repo.own;
+    job.evidence.candidate = Some(candidate.tree.clone());
+    let lease = job.lease;
+    let (changes, facts) = lease.guard(look(own, base, candidate)).await?;
+    job.fact("changed_files", changes.entries.len());
+    let bytes = changes.entries.iter().map(|change| change.size);
+    job.fact("changed_bytes", bytes.fold(0, u64::saturating_add));
+    let scope = CompiledScope::compile(&job.spec.scope).map_err(|faults| {
+        let lines = text::lines(faults.iter().map(ToString::to_string), LINES);
+        Stop::failed(Cause::PreflightFailed, lines)
+    })?;
+    // A script that the change deletes decided the gate, too.
+    let mut paths = facts.paths.clone();
+    paths.extend(
+        changes
+            .entries
+            .iter()
+            .filter(|change| change.kind == govern::ChangeKind::Deleted)
+            .filter_map(|change| String::from_utf8(change.path.clone()).ok()),
+    );
+    let rules = Rules::for_builder(job.builder, GateFiles::for_steps(job.steps(), &paths));
+    let violations = govern::judge(&changes, &scope, &job.spec.limits, &facts, &rules);
+    if let Some(failure) = refused(&violations) {
+        return Err(failure.into());
+    }
+    deliverables(job, &facts.paths, candidate)
+}
+
+/// The failure that these violations are.
+fn refused(violations: &[Violation]) -> Option<Failure> {
+    let cause = primary_cause(violations)?;
+    let line = |violation: &Violation| {
+        let at = if violation.path.is_empty() {
+            "the change"
+        } else {
+            &violation.path
+        };
+        format!("{}: {at}: {}", violation.cause, violation.detail)
+    };
+    Some(Failure::new(
+        cause,
+        text::lines(violations.iter().map(line), LINES),
+    ))
+}
+
+fn deliverables(job: &Job<'_>, paths: &[String], candidate: &Candidate) -> Result<(), Stop> {
+    let missing = missing_deliverables(&job.spec.scope.deliverables, paths);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let is_ignored = |path: &String| {
+        let path = path.trim_end_matches('/');
+        candidate.ignored.iter().any(|ignored| ignored == path)
+    };
+    let cause = if missing.iter().all(is_ignored) {
+        Cause::DeliverableIgnored
+    } else {
+        Cause::DeliverableMissing
+    };
+    let line = |path: &String| {
+        if is_ignored(path) {
+            format!("{path}: exists in the builder's folder and is ignored by .gitignore")
+        } else {
+            format!("{path}: does not exist in the result")
+        }
+    };
+    Err(Stop::failed(
+        cause,
+        text::lines(missing.iter().map(line), LINES),
+    ))
+}
+
+/// The change set and what has to be known about the candidate's tree.
+async fn look(
+    own: &OwnClone,
+    base: &Oid,
+    candidate: &Candidate,
+) -> Result<(ChangeSet, TreeFacts), GitError> {
+    let changes = own.list_changes(base, &candidate.tree).await?;
+    let oids: Vec<Oid> = changes
+        .iter()
+        .filter(|change| !change.new_mode.is_gitlink())
+        .filter_map(|change| change.new_oid.clone())
+        .collect();
+    let sizes = own.blob_sizes(&oids).await?;
+    let entries = futures::stream::iter(changes)
+        .map(|change| {
+            let size = sizes
+                .iter()
+                .find(|size| Some(&size.oid) == change.new_oid.as_ref())
+                .and_then(|size| size.size)
+                .unwrap_or(0);
+            describe(own, change, size)
+        })
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    let mut facts = TreeFacts {
+        nested_repositories: candidate.nested.iter().cloned().collect(),
+        ..TreeFacts::default()
+    };
+    let mut links = BTreeSet::new();
+    for (mode, path) in own.list_paths(&candidate.tree).await? {
+        let path = String::from_utf8_lossy(&path).into_owned();
+        if mode.is_symlink() {
+            links.insert(path.clone());
+        }
+        facts.paths.push(path);
+    }
+    facts.links = links;
+    Ok((ChangeSet { entries }, facts))
+}
+
+async fn describe(own: &OwnClone, change: Change, size: u64) -> Result<govern::Change, GitError> {
+    let link_target = match &change.new_oid {
+        Some(oid) if change.new_mode.is_symlink() => Some(own.read_blob(oid, LINK).await?.bytes),
+        _ => None,
+    };
+    let mut is_binary = false;
+    if change.kind != ChangeKind::Deleted {
+        for (mode, oid) in [
+            (change.new_mode, &change.new_oid),
+            (change.old_mode, &change.old_oid),
+        ] {
+            if let (false, true, Some(oid)) = (is_binary, mode.is_file(), oid) {
+                is_binary = own.blob_is_binary(oid).await?;
+            }
+        }
+    }
+    Ok(govern::Change {
+        kind: match change.kind {
+            ChangeKind::Added => govern::ChangeKind::Added,
+            ChangeKind::Modified => govern::ChangeKind::Modified,
+            ChangeKind::Deleted => govern::ChangeKind::Deleted,
+            ChangeKind::TypeChanged => govern::ChangeKind::TypeChanged,
+        },
+        path: change.path,
+        old_mode: change.old_mode.0,
+        new_mode: change.new_mode.0,
+        size,
+        is_binary,
+        link_target,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_violation_is_told_and_the_list_is_bounded() {
+        let violations: Vec<Violation> = (0..LINES + 7)
+            .map(|n| Violation {
+                cause: if n == 0 {
+                    Cause::ProtectedPath
+                } else {
+                    Cause::OutOfScope
+                },
+                path: format!("p{n}"),
+                detail: "x".into(),
+            })
+            .collect();
+        let failure = refused(&violations).unwrap();
+        assert_eq!(failure.cause, Cause::ProtectedPath);
+        assert!(failure.detail.contains("p0") && failure.detail.ends_with("and 7 more"));
+        assert!(refused(&[]).is_none());
+    }
+}

@@ -1,0 +1,46 @@
+//! `WatchRun`: a snapshot, gapless events, a resumption that misses and doubles nothing.
+
+use autopack_wire::registry::{WatchRunRequest, watch_run_response::Message};
+
+use crate::harness::{Harness, PLAN, request};
+
+#[tokio::test]
+async fn a_watch_that_resumes_misses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let h = Harness::start(folder.path()).await;
+    let run = h.create(request(PLAN)).await.unwrap().run.unwrap();
+    let watch = WatchRunRequest { run_id: "demo".into(), after_sequence: 0 };
+    let mut stream = h.clients.registry.clone().watch_run(watch).await.unwrap().into_inner();
+    let Some(Message::Snapshot(snapshot)) = stream.message().await.unwrap().unwrap().message else { panic!("no snapshot") };
+    let start = snapshot.run.unwrap().last_event;
+    h.bootstrap(&run).await;
+    let lease = h.lease(&run, 0).await;
+    h.settle(&run, &lease, "").await.unwrap();
+    let lease = h.lease(&run, 1).await;
+    h.settle(&run, &lease, "").await.unwrap();
+    let mut live = Vec::new();
+    while let Some(message) = stream.message().await.unwrap() {
+        if let Some(Message::Event(event)) = message.message {
+            live.push((event.run_sequence, event.kind));
+        }
+    }
+    let numbers: Vec<u64> = live.iter().map(|(n, _)| *n).collect();
+    assert_eq!(numbers, (start + 1..=start + live.len() as u64).collect::<Vec<_>>(), "gapless");
+    assert_eq!(live.last().unwrap().1, "run_finished", "the stream ends after the terminal event");
+    for after in [1, numbers[numbers.len() / 2]] {
+        let watch = WatchRunRequest { run_id: "demo".into(), after_sequence: after };
+        let mut stream = h.clients.registry.clone().watch_run(watch).await.unwrap().into_inner();
+        let mut again = Vec::new();
+        while let Some(message) = stream.message().await.unwrap() {
+            if let Some(Message::Event(event)) = message.message {
+                again.push((event.run_sequence, event.kind));
+            }
+        }
+        let want: Vec<_> = live.iter().filter(|(n, _)| *n > after).cloned().collect();
+        assert_eq!(again[again.len() - want.len()..], want[..]);
+        assert_eq!(again.first().unwrap().0, after + 1);
+    }
+    let beyond = WatchRunRequest { run_id: "demo".into(), after_sequence: 9999 };
+    assert_eq!(h.clients.registry.clone().watch_run(beyond).await.unwrap_err().code(), tonic::Code::OutOfRange);
+    h.stop().await;
+}
