@@ -20,8 +20,12 @@ pub struct Migration {
 }
 
 /// Every migration, in order.
-pub const ALL: &[Migration] =
-    &[Migration { version: 1, min_reader: 1, name: "initial", sqlite: include_str!("../sql/0001_initial.sqlite.sql") }];
+pub const ALL: &[Migration] = &[Migration {
+    version: 1,
+    min_reader: 1,
+    name: "initial",
+    sqlite: include_str!("../sql/0001_initial.sqlite.sql"),
+}];
 
 /// The schema version of this program.
 pub fn current() -> i64 {
@@ -35,7 +39,9 @@ pub enum MigrationError {
     #[error("migration of the database failed")]
     Database(#[from] DbErr),
     /// The database is newer than this program can read.
-    #[error("the database has schema {found}, which needs a program of schema {needs}; this one has {have}")]
+    #[error(
+        "the database has schema {found}, which needs a program of schema {needs}; this one has {have}"
+    )]
     TooNew {
         /// The stored version.
         found: i64,
@@ -45,7 +51,9 @@ pub enum MigrationError {
         have: i64,
     },
     /// A released migration was changed.
-    #[error("migration {version} in the database is not the one of this program (checksum differs)")]
+    #[error(
+        "migration {version} in the database is not the one of this program (checksum differs)"
+    )]
     Changed {
         /// Which.
         version: i64,
@@ -62,13 +70,21 @@ pub async fn migrate_sqlite(db: &DatabaseConnection) -> Result<(), MigrationErro
     if let Some((found, needs)) = compat(db).await?
         && needs > current()
     {
-        return Err(MigrationError::TooNew { found, needs, have: current() });
+        return Err(MigrationError::TooNew {
+            found,
+            needs,
+            have: current(),
+        });
     }
     for migration in ALL {
         let sum = checksum(migration.sqlite);
         match stored_checksum(db, migration.version).await? {
             Some(stored) if stored == sum => continue,
-            Some(_) => return Err(MigrationError::Changed { version: migration.version }),
+            Some(_) => {
+                return Err(MigrationError::Changed {
+                    version: migration.version,
+                });
+            }
             None => {}
         }
         let transaction = db.begin().await?;
@@ -90,15 +106,22 @@ pub async fn migrate_sqlite(db: &DatabaseConnection) -> Result<(), MigrationErro
             ))
             .await?;
         transaction.commit().await?;
-        tracing::info!(version = migration.version, name = migration.name, "migrated the database");
+        tracing::info!(
+            version = migration.version,
+            name = migration.name,
+            "migrated the database"
+        );
     }
     Ok(())
 }
 
 async fn compat(db: &DatabaseConnection) -> Result<Option<(i64, i64)>, DbErr> {
     let sql = "SELECT version, min_reader FROM schema_compat WHERE id = 1";
-    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
-    row.map(|r| Ok((r.try_get("", "version")?, r.try_get("", "min_reader")?))).transpose()
+    let row = db
+        .query_one_raw(Statement::from_string(db.get_database_backend(), sql))
+        .await?;
+    row.map(|r| Ok((r.try_get("", "version")?, r.try_get("", "min_reader")?)))
+        .transpose()
 }
 
 async fn stored_checksum(db: &DatabaseConnection, version: i64) -> Result<Option<String>, DbErr> {
@@ -107,9 +130,15 @@ async fn stored_checksum(db: &DatabaseConnection, version: i64) -> Result<Option
         "SELECT checksum FROM schema_migration WHERE version = ?",
         [version.into()],
     );
-    db.query_one_raw(statement).await?.map(|r| r.try_get("", "checksum")).transpose()
+    db.query_one_raw(statement)
+        .await?
+        .map(|r| r.try_get("", "checksum"))
+        .transpose()
 }
 
 fn checksum(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }

@@ -73,7 +73,7 @@ impl Default for BusConfig {
             replicas: 1,
             jobs_max_bytes: 256 << 20,
             events_max_bytes: 256 << 20,
-            events_max_age: Duration::from_secs(24 * 3600),
+            events_max_age: Duration::from_hours(24),
             connect_deadline: Duration::from_secs(10),
             request_timeout: Duration::from_secs(5),
         }

@@ -137,7 +137,10 @@ impl Attempt {
         }
         Err(Refusal::new(
             Reason::LeaseFenced,
-            format!("fence {presented} of attempt {} is not the current one ({}, {})", self.uid, self.fence, self.state),
+            format!(
+                "fence {presented} of attempt {} is not the current one ({}, {})",
+                self.uid, self.fence, self.state
+            ),
         )
         .with("presented", presented)
         .with("current", self.fence)
@@ -181,7 +184,12 @@ impl Attempt {
             _ => {
                 return Err(Refusal::new(
                     Reason::LeaseFenced,
-                    format!("attempt {} is {}: it cannot {}", self.uid, self.state, command.name()),
+                    format!(
+                        "attempt {} is {}: it cannot {}",
+                        self.uid,
+                        self.state,
+                        command.name()
+                    ),
                 )
                 .with("state", self.state)
                 .with("command", command.name()));
@@ -197,7 +205,11 @@ impl Attempt {
     /// What is booked for an attempt that cannot be asked any more: what was reported, else its
     /// whole reservation (DESIGN rule 6).
     pub fn lost_usage(&self) -> u64 {
-        if self.tokens_used > 0 { self.tokens_used } else { self.tokens_reserved }
+        if self.tokens_used > 0 {
+            self.tokens_used
+        } else {
+            self.tokens_reserved
+        }
     }
 
     /// Whether its intent still waits for somebody to read the ref.
@@ -241,9 +253,17 @@ mod tests {
     #[test]
     fn the_transition_table() {
         use AttemptState as S;
-        let intent = Intent { expected_tip: String::new(), tree: "t".into(), commit: "c".into(), resolved: false };
-        let lease =
-            AttemptCommand::Lease { fence: Fence(4), worker: WorkerUid(uuid::Uuid::nil()), tip: "tip".into() };
+        let intent = Intent {
+            expected_tip: String::new(),
+            tree: "t".into(),
+            commit: "c".into(),
+            resolved: false,
+        };
+        let lease = AttemptCommand::Lease {
+            fence: Fence(4),
+            worker: WorkerUid(uuid::Uuid::nil()),
+            tip: "tip".into(),
+        };
         let commands = [
             lease,
             AttemptCommand::Stage(S::Gating),
@@ -255,8 +275,10 @@ mod tests {
             AttemptCommand::Cancel,
         ];
         for state in S::ALL {
-            let got: Vec<Option<S>> =
-                commands.iter().map(|c| attempt(*state).step(c, Timestamp(9)).ok().map(|a| a.state)).collect();
+            let got: Vec<Option<S>> = commands
+                .iter()
+                .map(|c| attempt(*state).step(c, Timestamp(9)).ok().map(|a| a.state))
+                .collect();
             let leased = |prepare: Option<S>| {
                 vec![
                     None,
@@ -270,7 +292,16 @@ mod tests {
                 ]
             };
             let want = match state {
-                S::Offered => vec![Some(S::Building), None, None, None, None, None, None, Some(S::Cancelled)],
+                S::Offered => vec![
+                    Some(S::Building),
+                    None,
+                    None,
+                    None,
+                    None,
+                    None,
+                    None,
+                    Some(S::Cancelled),
+                ],
                 S::Building | S::Governing | S::Gating => leased(None),
                 S::Landing => leased(Some(S::Landing)),
                 S::Succeeded | S::Failed | S::Lost | S::HandedOver | S::Cancelled => vec![None; 8],
@@ -283,6 +314,9 @@ mod tests {
     fn an_older_fence_is_refused() {
         let attempt = attempt(AttemptState::Building);
         assert!(attempt.check_fence(Fence(3)).is_ok());
-        assert_eq!(attempt.check_fence(Fence(2)).unwrap_err().reason, Reason::LeaseFenced);
+        assert_eq!(
+            attempt.check_fence(Fence(2)).unwrap_err().reason,
+            Reason::LeaseFenced
+        );
     }
 }

@@ -30,12 +30,18 @@ pub enum Grant {
 impl Account {
     /// An account with this cap.
     pub fn capped(cap: Option<u64>) -> Self {
-        Self { cap, reserved: 0, settled: 0 }
+        Self {
+            cap,
+            reserved: 0,
+            settled: 0,
+        }
     }
 
     /// Whether `amount` can be reserved. Zero fits unless the account is overrun.
     pub fn grant(&self, amount: u64) -> Grant {
-        let Some(cap) = self.cap else { return Grant::Fits };
+        let Some(cap) = self.cap else {
+            return Grant::Fits;
+        };
         let taken = self.settled.saturating_add(self.reserved);
         if taken.saturating_add(amount) <= cap && (amount == 0 || self.settled < cap) {
             Grant::Fits
@@ -67,7 +73,11 @@ mod tests {
         let mut account = Account::capped(Some(100));
         assert_eq!(account.grant(60), Grant::Fits);
         account.reserve(60);
-        assert_eq!(account.grant(60), Grant::Waits, "the reservation in flight could free its share");
+        assert_eq!(
+            account.grant(60),
+            Grant::Waits,
+            "the reservation in flight could free its share"
+        );
         account.settle(60, 10);
         assert_eq!(account.grant(60), Grant::Fits);
         account.settle(0, 70);

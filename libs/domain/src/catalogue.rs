@@ -103,10 +103,23 @@ mod tests {
     #[test]
     fn every_column_holds_a_known_value() {
         for cause in Cause::ALL {
-            assert!(["attempt", "infrastructure", "crash", "none", "final"].contains(&cause.charge_name()), "{cause}");
-            assert!(["never", "infrastructure", "always"].contains(&cause.repeat_name()), "{cause}");
-            assert!(cause.end().is_some() || cause.end_name() == "none", "{cause}");
-            assert!(cause.remedy().ends_with('.') && cause.text().ends_with('.'), "{cause}");
+            assert!(
+                ["attempt", "infrastructure", "crash", "none", "final"]
+                    .contains(&cause.charge_name()),
+                "{cause}"
+            );
+            assert!(
+                ["never", "infrastructure", "always"].contains(&cause.repeat_name()),
+                "{cause}"
+            );
+            assert!(
+                cause.end().is_some() || cause.end_name() == "none",
+                "{cause}"
+            );
+            assert!(
+                cause.remedy().ends_with('.') && cause.text().ends_with('.'),
+                "{cause}"
+            );
         }
         for reason in Reason::ALL {
             assert!(ErrorKind::parse(reason.kind_name()).is_some(), "{reason}");
@@ -116,14 +129,26 @@ mod tests {
     #[test]
     fn codes_are_unique_over_causes_and_reasons() {
         let mut seen = std::collections::BTreeSet::new();
-        for code in Cause::ALL.iter().map(|c| c.code()).chain(Reason::ALL.iter().map(|r| r.code())) {
+        for code in Cause::ALL
+            .iter()
+            .map(|c| c.code())
+            .chain(Reason::ALL.iter().map(|r| r.code()))
+        {
             assert!(seen.insert(code), "{code} stands twice");
         }
     }
 
     #[test]
     fn parse_is_the_inverse_of_code() {
-        assert!(Cause::ALL.iter().all(|c| Cause::parse(c.code()) == Some(*c)));
-        assert!(EventKind::ALL.iter().all(|c| EventKind::parse(c.code()) == Some(*c)));
+        assert!(
+            Cause::ALL
+                .iter()
+                .all(|c| Cause::parse(c.code()) == Some(*c))
+        );
+        assert!(
+            EventKind::ALL
+                .iter()
+                .all(|c| EventKind::parse(c.code()) == Some(*c))
+        );
     }
 }

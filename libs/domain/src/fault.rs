@@ -22,7 +22,12 @@ pub struct Fault {
 impl Fault {
     /// A fault at a path.
     pub fn new(path: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { path: path.into(), problem: problem.into(), allowed: Vec::new(), example: String::new() }
+        Self {
+            path: path.into(),
+            problem: problem.into(),
+            allowed: Vec::new(),
+            example: String::new(),
+        }
     }
 
     /// Adds the values that would be right.
@@ -78,6 +83,10 @@ impl Faults {
 
     /// `Ok` if none was found.
     pub fn into_result<T>(self, value: T) -> Result<T, Vec<Fault>> {
-        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
+        if self.0.is_empty() {
+            Ok(value)
+        } else {
+            Err(self.0)
+        }
     }
 }

@@ -7,8 +7,7 @@ use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
 /// The rule for ids that users choose, in words.
-pub const ID_RULE: &str =
-    "1 to 128 of A-Z a-z 0-9 . _ -, starting with a letter or digit, without `..`, not ending in `.` or `.lock`";
+pub const ID_RULE: &str = "1 to 128 of A-Z a-z 0-9 . _ -, starting with a letter or digit, without `..`, not ending in `.` or `.lock`";
 
 /// An id that breaks the rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +19,9 @@ pub fn is_user_id(text: &str) -> bool {
     let bytes = text.as_bytes();
     (1..=128).contains(&bytes.len())
         && bytes[0].is_ascii_alphanumeric()
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
         && !text.contains("..")
         && !text.ends_with('.')
         && !text.to_ascii_lowercase().ends_with(".lock")
@@ -96,7 +97,19 @@ uid!(
 );
 
 /// Fencing token: minted per lease, larger than every earlier one, compared at every write.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 #[serde(transparent)]
 pub struct Fence(pub u64);
 
@@ -115,7 +128,20 @@ mod tests {
         for good in ["a", "P1.1", "demo-1", "0x", &"a".repeat(128)] {
             assert!(is_user_id(good), "{good}");
         }
-        for bad in ["", ".a", "-a", "a..b", "a.", "x.lock", "X.LOCK", "a/b", "a b", "ä", "a\n", &"a".repeat(129)] {
+        for bad in [
+            "",
+            ".a",
+            "-a",
+            "a..b",
+            "a.",
+            "x.lock",
+            "X.LOCK",
+            "a/b",
+            "a b",
+            "ä",
+            "a\n",
+            &"a".repeat(129),
+        ] {
             assert!(!is_user_id(bad), "{bad}");
         }
     }

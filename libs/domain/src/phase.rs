@@ -116,10 +116,16 @@ pub fn step(state: PhaseState, command: PhaseCommand) -> Result<PhaseState, Refu
         (S::Queued, C::Govern | C::Gate | C::Requeue | C::Retry)
         | (S::Executing | S::Gate | S::CiRunning, C::Lease | C::Retry)
         | (S::Complete, _)
-        | (S::Failed | S::Skipped, C::Lease | C::Govern | C::Gate | C::Complete | C::Requeue | C::Fail | C::Skip) => {
-            return Err(Refusal::new(Reason::PhaseState, format!("a phase in state {state} cannot {command:?}"))
-                .with("state", state)
-                .with("command", format!("{command:?}")));
+        | (
+            S::Failed | S::Skipped,
+            C::Lease | C::Govern | C::Gate | C::Complete | C::Requeue | C::Fail | C::Skip,
+        ) => {
+            return Err(Refusal::new(
+                Reason::PhaseState,
+                format!("a phase in state {state} cannot {command:?}"),
+            )
+            .with("state", state)
+            .with("command", format!("{command:?}")));
         }
     };
     Ok(next)
@@ -182,14 +188,37 @@ mod tests {
     #[test]
     fn the_transition_table() {
         use PhaseState as S;
-        let live = [None, Some(S::Gate), Some(S::CiRunning), Some(S::Complete), Some(S::Queued), Some(S::Failed), Some(S::Skipped), None];
+        let live = [
+            None,
+            Some(S::Gate),
+            Some(S::CiRunning),
+            Some(S::Complete),
+            Some(S::Queued),
+            Some(S::Failed),
+            Some(S::Skipped),
+            None,
+        ];
         for state in S::ALL {
-            let got: Vec<Option<S>> = PhaseCommand::ALL.iter().map(|c| step(*state, *c).ok()).collect();
+            let got: Vec<Option<S>> = PhaseCommand::ALL
+                .iter()
+                .map(|c| step(*state, *c).ok())
+                .collect();
             let want = match state {
-                S::Queued => vec![Some(S::Executing), None, None, Some(S::Complete), None, Some(S::Failed), Some(S::Skipped), None],
+                S::Queued => vec![
+                    Some(S::Executing),
+                    None,
+                    None,
+                    Some(S::Complete),
+                    None,
+                    Some(S::Failed),
+                    Some(S::Skipped),
+                    None,
+                ],
                 S::Executing | S::Gate | S::CiRunning => live.to_vec(),
                 S::Complete => vec![None; 8],
-                S::Failed | S::Skipped => vec![None, None, None, None, None, None, None, Some(S::Queued)],
+                S::Failed | S::Skipped => {
+                    vec![None, None, None, None, None, None, None, Some(S::Queued)]
+                }
             };
             assert_eq!(got, want, "{state}");
         }

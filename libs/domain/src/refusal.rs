@@ -84,17 +84,31 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with its message; add variables with [`Refusal::with`].
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), metadata: BTreeMap::new(), faults: Vec::new() }
+        Self {
+            reason,
+            message: message.into(),
+            metadata: BTreeMap::new(),
+            faults: Vec::new(),
+        }
     }
 
     /// A refusal that lists faults of the input.
     pub fn invalid(reason: Reason, faults: Vec<Fault>) -> Self {
-        let mut message = format!("{} {}", faults.len(), if faults.len() == 1 { "fault" } else { "faults" });
+        let mut message = format!(
+            "{} {}",
+            faults.len(),
+            if faults.len() == 1 { "fault" } else { "faults" }
+        );
         for fault in &faults {
             message.push_str("\n  ");
             message.push_str(&fault.to_string());
         }
-        Self { reason, message, metadata: BTreeMap::new(), faults }
+        Self {
+            reason,
+            message,
+            metadata: BTreeMap::new(),
+            faults,
+        }
     }
 
     /// Adds one variable.

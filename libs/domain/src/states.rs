@@ -150,7 +150,10 @@ impl TierState {
 impl AttemptState {
     /// Whether a worker holds a lease on it.
     pub const fn is_leased(self) -> bool {
-        matches!(self, Self::Building | Self::Governing | Self::Gating | Self::Landing)
+        matches!(
+            self,
+            Self::Building | Self::Governing | Self::Gating | Self::Landing
+        )
     }
 
     /// Whether it has ended.

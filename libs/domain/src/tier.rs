@@ -122,7 +122,11 @@ impl Tier {
     pub fn derived_state(&self, skipped_by_request: u32) -> TierState {
         let counts = &self.counts;
         if counts.open() > 0 {
-            return if self.started_at.is_some() || counts.live() > 0 { TierState::InProgress } else { TierState::Pending };
+            return if self.started_at.is_some() || counts.live() > 0 {
+                TierState::InProgress
+            } else {
+                TierState::Pending
+            };
         }
         if counts.failed > 0 {
             TierState::Failed
@@ -146,7 +150,8 @@ mod tests {
         assert_eq!(tier.derived_state(0), TierState::Pending);
         tier.counts.shift(PhaseState::Queued, PhaseState::Executing);
         assert_eq!(tier.derived_state(0), TierState::InProgress);
-        tier.counts.shift(PhaseState::Executing, PhaseState::Complete);
+        tier.counts
+            .shift(PhaseState::Executing, PhaseState::Complete);
         tier.counts.shift(PhaseState::Queued, PhaseState::Skipped);
         assert_eq!(tier.derived_state(1), TierState::Complete);
         assert_eq!(tier.derived_state(0), TierState::Skipped);

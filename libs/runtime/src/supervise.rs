@@ -22,16 +22,11 @@ const ABORT_GRACE: Duration = Duration::from_secs(1);
 /// Longest pause between two starts of a restarting task.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
-/// What the end of a task means.
+/// What the end of a task means that nobody asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The process ends with it.
     Critical,
-    /// It is started again after a pause, which doubles up to 30 s while starts keep failing.
-    Restarting {
-        /// The first pause.
-        backoff: Duration,
-    },
     /// It is missed by nobody.
     BestEffort,
 }
@@ -134,8 +129,7 @@ impl Supervisor {
         self.inner.shutdown.cancelled().await;
     }
 
-    /// Starts a task from a future. One that restarts needs [`Supervisor::spawn_restarting`]; as a
-    /// plain future it can run once only.
+    /// Starts a task that runs once.
     pub fn spawn<F>(&self, name: impl Into<String>, kind: Kind, task: F)
     where
         F: Future<Output: Ending> + Send + 'static,
@@ -148,7 +142,8 @@ impl Supervisor {
         });
     }
 
-    /// Starts a task that is made anew whenever it ends before it was asked to.
+    /// Starts a task that is made anew whenever it ends before it was asked to, after a pause that
+    /// doubles up to 30 s while it keeps failing.
     pub fn spawn_restarting<M, F>(&self, name: impl Into<String>, backoff: Duration, mut make: M)
     where
         M: FnMut(CancellationToken) -> F + Send + 'static,
@@ -165,7 +160,7 @@ impl Supervisor {
                 } else {
                     backoff
                 };
-                inner.ended(&name, Kind::Restarting { backoff }, fault);
+                inner.ended(&name, Kind::BestEffort, fault);
                 tokio::select! {
                     () = inner.shutdown.cancelled() => return,
                     () = sleep(pause) => {}

@@ -9,8 +9,8 @@ use autopack_store::{
     rows::{self, event::StoredEvent},
 };
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, Iterable, PrimaryKeyToColumn,
-    Statement, sea_query::OnConflict,
+    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, Iterable,
+    PrimaryKeyToColumn, Statement, sea_query::OnConflict,
 };
 
 use crate::session::Session;
@@ -18,7 +18,12 @@ use crate::session::Session;
 /// SQLite takes at most 32,766 values a statement; this is well below for the widest table.
 const ROWS: usize = 400;
 
-pub(crate) async fn flush(session: &mut Session, events: &[StoredEvent], now: Timestamp) -> Result<(), DbErr> {
+pub(crate) async fn flush(
+    session: &mut Session,
+    events: &[StoredEvent],
+    now: Timestamp,
+) -> Result<u64, DbErr> {
+    let mut written = 0;
     let pending = &session.pending;
     let db = &session.db;
     let mut projects = Vec::new();
@@ -31,17 +36,38 @@ pub(crate) async fn flush(session: &mut Session, events: &[StoredEvent], now: Ti
     let mut usage = Vec::new();
     let mut failures = Vec::new();
     for (uid, changes) in &pending.changes {
-        let Some(aggregate) = session.cache.get(uid) else { continue };
+        let Some(aggregate) = session.cache.get(uid) else {
+            continue;
+        };
         if pending.created.contains(uid) {
             projects.push(aggregate.run.project.clone());
         }
         runs.push(rows::run::write(&aggregate.run));
         if changes.document {
-            documents.push(rows::run::write_document(*uid, &aggregate.plan, &aggregate.strategy));
+            documents.push(rows::run::write_document(
+                *uid,
+                &aggregate.plan,
+                &aggregate.strategy,
+            ));
         }
-        tiers.extend(changes.tiers.iter().map(|&t| rows::tier::write(*uid, t, &aggregate.tiers[t])));
-        phases.extend(changes.phases.iter().map(|&p| rows::phase::write(*uid, p, &aggregate.phases[p])));
-        attempts.extend(changes.attempts.values().map(|a| rows::attempt::write(*uid, a)));
+        tiers.extend(
+            changes
+                .tiers
+                .iter()
+                .map(|&t| rows::tier::write(*uid, t, &aggregate.tiers[t])),
+        );
+        phases.extend(
+            changes
+                .phases
+                .iter()
+                .map(|&p| rows::phase::write(*uid, p, &aggregate.phases[p])),
+        );
+        attempts.extend(
+            changes
+                .attempts
+                .values()
+                .map(|a| rows::attempt::write(*uid, a)),
+        );
         jobs.extend(changes.jobs.values().map(|j| rows::job::write(*uid, j)));
         for (n, fact) in changes.usage.iter().enumerate() {
             // Unique in the run: the last event's number leaves room for the facts of a batch.
@@ -67,23 +93,27 @@ pub(crate) async fn flush(session: &mut Session, events: &[StoredEvent], now: Ti
         ))
         .await?;
     }
-    upsert::<run::Entity, _>(db, runs).await?;
-    upsert::<run_document::Entity, _>(db, documents).await?;
-    upsert::<tier::Entity, _>(db, tiers).await?;
-    upsert::<phase::Entity, _>(db, phases).await?;
-    upsert::<attempt::Entity, _>(db, attempts).await?;
-    upsert::<job::Entity, _>(db, jobs).await?;
-    insert::<usage_event::Entity, _>(db, usage).await?;
-    upsert::<failure::Entity, _>(db, failures).await?;
-    insert::<event::Entity, _>(db, events.iter().map(rows::event::write).collect()).await?;
-    let requests = pending.requests.iter().map(|(key, uid)| request::ActiveModel {
-        id: sea_orm::Set(key.id.clone()),
-        method: sea_orm::Set(key.method.to_owned()),
-        digest: sea_orm::Set(key.digest.clone()),
-        run_uid: sea_orm::Set(uid.to_string()),
-        at: sea_orm::Set(now.0),
-    });
-    insert::<request::Entity, _>(db, requests.collect()).await?;
+    written += upsert::<run::Entity, _>(db, runs).await?;
+    written += upsert::<run_document::Entity, _>(db, documents).await?;
+    written += upsert::<tier::Entity, _>(db, tiers).await?;
+    written += upsert::<phase::Entity, _>(db, phases).await?;
+    written += upsert::<attempt::Entity, _>(db, attempts).await?;
+    written += upsert::<job::Entity, _>(db, jobs).await?;
+    written += insert::<usage_event::Entity, _>(db, usage).await?;
+    written += upsert::<failure::Entity, _>(db, failures).await?;
+    written +=
+        insert::<event::Entity, _>(db, events.iter().map(rows::event::write).collect()).await?;
+    let requests = pending
+        .requests
+        .iter()
+        .map(|(key, uid)| request::ActiveModel {
+            id: sea_orm::Set(key.id.clone()),
+            method: sea_orm::Set(key.method.to_owned()),
+            digest: sea_orm::Set(key.digest.clone()),
+            run_uid: sea_orm::Set(uid.to_string()),
+            at: sea_orm::Set(now.0),
+        });
+    written += insert::<request::Entity, _>(db, requests.collect()).await?;
     if let Some(cursor) = pending.cursor {
         db.execute_raw(Statement::from_sql_and_values(
             db.get_database_backend(),
@@ -91,36 +121,49 @@ pub(crate) async fn flush(session: &mut Session, events: &[StoredEvent], now: Ti
             [i64::try_from(cursor).unwrap_or(i64::MAX).into()],
         ))
         .await?;
+        written += 1;
     }
-    Ok(())
+    Ok(written)
 }
 
-async fn insert<E, A>(db: &DatabaseConnection, rows: Vec<A>) -> Result<(), DbErr>
+/// Returns how many statements it took.
+async fn insert<E, A>(db: &DatabaseConnection, rows: Vec<A>) -> Result<u64, DbErr>
 where
     E: EntityTrait,
     A: ActiveModelTrait<Entity = E> + Send,
 {
     let mut rows = rows.into_iter().peekable();
+    let mut statements = 0;
     while rows.peek().is_some() {
-        E::insert_many(rows.by_ref().take(ROWS)).exec_without_returning(db).await?;
+        statements += 1;
+        E::insert_many(rows.by_ref().take(ROWS))
+            .exec_without_returning(db)
+            .await?;
     }
-    Ok(())
+    Ok(statements)
 }
 
-async fn upsert<E, A>(db: &DatabaseConnection, rows: Vec<A>) -> Result<(), DbErr>
+async fn upsert<E, A>(db: &DatabaseConnection, rows: Vec<A>) -> Result<u64, DbErr>
 where
     E: EntityTrait,
     A: ActiveModelTrait<Entity = E> + Send,
 {
     let mut rows = rows.into_iter().peekable();
+    let mut statements = 0;
     while rows.peek().is_some() {
-        let keys: Vec<E::Column> = E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column).collect();
+        statements += 1;
+        let keys: Vec<E::Column> = E::PrimaryKey::iter()
+            .map(PrimaryKeyToColumn::into_column)
+            .collect();
         let names: Vec<String> = keys.iter().map(|k| format!("{k:?}")).collect();
         let others = E::Column::iter().filter(|c| !names.contains(&format!("{c:?}")));
         let conflict = OnConflict::columns(keys).update_columns(others).to_owned();
-        E::insert_many(rows.by_ref().take(ROWS)).on_conflict(conflict).exec_without_returning(db).await?;
+        E::insert_many(rows.by_ref().take(ROWS))
+            .on_conflict(conflict)
+            .exec_without_returning(db)
+            .await?;
     }
-    Ok(())
+    Ok(statements)
 }
 
 fn usage_row(

@@ -13,6 +13,6 @@ mod flush;
 mod session;
 pub mod writer;
 
-pub use connect::{Database, OpenError};
+pub use connect::{Database, OpenError, measure_commit};
 pub use session::{Encoder, RequestKey};
-pub use writer::{Committed, WriteError, Writer, WriterHandle};
+pub use writer::{Committed, WriteError, Writer, WriterHandle, WriterStats};

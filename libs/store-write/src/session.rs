@@ -57,7 +57,10 @@ pub(crate) struct Pending {
 
 impl Pending {
     pub(crate) fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.requests.is_empty() && self.rulesets.is_empty() && self.cursor.is_none()
+        self.changes.is_empty()
+            && self.requests.is_empty()
+            && self.rulesets.is_empty()
+            && self.cursor.is_none()
     }
 }
 
@@ -74,7 +77,10 @@ pub(crate) struct Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("sequence", &self.sequence).field("cached", &self.cache.len()).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("sequence", &self.sequence)
+            .field("cached", &self.cache.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -90,7 +96,9 @@ impl Session {
             self.recent.push(uid);
         }
         self.touched.insert(uid);
-        self.cache.get_mut(&uid).ok_or_else(|| Refusal::new(Reason::InternalFault, "the cache lost a run").into())
+        self.cache
+            .get_mut(&uid)
+            .ok_or_else(|| Refusal::new(Reason::InternalFault, "the cache lost a run").into())
     }
 
     /// Takes over what a command changed.
@@ -128,7 +136,10 @@ impl Session {
         let cache = &mut self.cache;
         for uid in self.touched.drain() {
             let idle = cache.get(&uid).is_some_and(|a| {
-                a.is_idle() && (a.run.state.is_terminal() || a.run.paused || (a.run.frozen && !a.run.started))
+                a.is_idle()
+                    && (a.run.state.is_terminal()
+                        || a.run.paused
+                        || (a.run.frozen && !a.run.started))
             });
             if idle {
                 cache.remove(&uid);
@@ -146,11 +157,19 @@ impl Session {
     }
 
     /// Numbers and encodes the events of the batch.
-    pub(crate) fn encode_events(&mut self, now: Timestamp, ids: &dyn Fn() -> uuid::Uuid) -> Vec<StoredEvent> {
+    pub(crate) fn encode_events(
+        &mut self,
+        now: Timestamp,
+        ids: &dyn Fn() -> uuid::Uuid,
+    ) -> Vec<StoredEvent> {
         let mut stored = Vec::with_capacity(self.pending.events.len());
         for (run, run_sequence, event) in std::mem::take(&mut self.pending.events) {
             self.sequence += 1;
-            let header = EventHeader { sequence: self.sequence, run_sequence, at: now };
+            let header = EventHeader {
+                sequence: self.sequence,
+                run_sequence,
+                at: now,
+            };
             stored.push(StoredEvent {
                 sequence: self.sequence,
                 uid: ids(),

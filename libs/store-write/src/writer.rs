@@ -3,7 +3,14 @@
 //! Invariant: a reply is sent after the commit; a command whose caller went away is still carried out;
 //! the queue is bounded, so a slow disk slows the callers down.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use autopack_domain::{
     Reason, Refusal, RunUid, Timestamp,
@@ -63,7 +70,8 @@ impl From<DbErr> for WriteError {
 }
 
 type Reply = Result<Box<dyn Any + Send>, WriteError>;
-type OnRun = Box<dyn FnMut(&mut RunAggregate, &mut Changes) -> Result<Box<dyn Any + Send>, Refusal> + Send>;
+type OnRun =
+    Box<dyn FnMut(&mut RunAggregate, &mut Changes) -> Result<Box<dyn Any + Send>, Refusal> + Send>;
 type Create = Box<dyn FnMut() -> (RunAggregate, Changes) + Send>;
 
 enum Work {
@@ -79,11 +87,33 @@ struct Command {
     reply: oneshot::Sender<Reply>,
 }
 
+/// What the writer has done since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriterStats {
+    /// Commands carried out, reads of the working set included.
+    pub commands: u64,
+    /// Transactions committed.
+    pub commits: u64,
+    /// Statements executed, begin and commit included.
+    pub statements: u64,
+    /// Events recorded.
+    pub events: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    commands: AtomicU64,
+    commits: AtomicU64,
+    statements: AtomicU64,
+    events: AtomicU64,
+}
+
 /// What callers hold.
 #[derive(Clone)]
 pub struct WriterHandle {
     queue: mpsc::Sender<Command>,
     events: broadcast::Sender<Committed>,
+    counters: Arc<Counters>,
 }
 
 impl std::fmt::Debug for WriterHandle {
@@ -100,7 +130,8 @@ impl WriterHandle {
         request: Option<RequestKey>,
         mut command: impl FnMut(&mut RunAggregate, &mut Changes) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, WriteError> {
-        let work: OnRun = Box::new(move |a, c| command(a, c).map(|t| Box::new(t) as Box<dyn Any + Send>));
+        let work: OnRun =
+            Box::new(move |a, c| command(a, c).map(|t| Box::new(t) as Box<dyn Any + Send>));
         self.send(Work::OnRun(run, work), request).await
     }
 
@@ -132,25 +163,59 @@ impl WriterHandle {
         self.send(Work::Cursor(sequence), None).await
     }
 
+    /// What the writer has done since its start.
+    pub fn stats(&self) -> WriterStats {
+        let get = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        WriterStats {
+            commands: get(&self.counters.commands),
+            commits: get(&self.counters.commits),
+            statements: get(&self.counters.statements),
+            events: get(&self.counters.events),
+        }
+    }
+
     /// Every commit from now on.
     pub fn subscribe(&self) -> broadcast::Receiver<Committed> {
         self.events.subscribe()
     }
 
-    async fn send<T: 'static>(&self, work: Work, request: Option<RequestKey>) -> Result<T, WriteError> {
+    async fn send<T: 'static>(
+        &self,
+        work: Work,
+        request: Option<RequestKey>,
+    ) -> Result<T, WriteError> {
         let (reply, answer) = oneshot::channel();
         let gone = || Refusal::new(Reason::RegistryUnavailable, "the registry is stopping");
-        let late = |_| Refusal::new(Reason::DeadlineExceeded, "the registry did not commit in time");
-        let queued = self.queue.send_timeout(Command { work, request, reply }, PATIENCE).await;
+        let late = |_| {
+            Refusal::new(
+                Reason::DeadlineExceeded,
+                "the registry did not commit in time",
+            )
+        };
+        let queued = self
+            .queue
+            .send_timeout(
+                Command {
+                    work,
+                    request,
+                    reply,
+                },
+                PATIENCE,
+            )
+            .await;
         queued.map_err(|e| match e {
-            mpsc::error::SendTimeoutError::Timeout(_) => Refusal::new(Reason::LimitExceeded, "the registry's queue is full"),
+            mpsc::error::SendTimeoutError::Timeout(_) => {
+                Refusal::new(Reason::LimitExceeded, "the registry's queue is full")
+            }
             mpsc::error::SendTimeoutError::Closed(_) => gone(),
         })?;
-        let reply = tokio::time::timeout(PATIENCE, answer).await.map_err(late)?.map_err(|_| gone())??;
-        reply
-            .downcast::<T>()
-            .map(|t| *t)
-            .map_err(|_| Refusal::new(Reason::InternalFault, "a command replied with another type").into())
+        let reply = tokio::time::timeout(PATIENCE, answer)
+            .await
+            .map_err(late)?
+            .map_err(|_| gone())??;
+        reply.downcast::<T>().map(|t| *t).map_err(|_| {
+            Refusal::new(Reason::InternalFault, "a command replied with another type").into()
+        })
     }
 }
 
@@ -160,6 +225,7 @@ pub struct Writer {
     events: broadcast::Sender<Committed>,
     session: Session,
     epoch: u64,
+    counters: Arc<Counters>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     ids: Arc<dyn Fn() -> uuid::Uuid + Send + Sync>,
     failpoint: fn(&str),
@@ -167,7 +233,9 @@ pub struct Writer {
 
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Writer").field("epoch", &self.epoch).finish_non_exhaustive()
+        f.debug_struct("Writer")
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
     }
 }
 
@@ -192,8 +260,25 @@ impl Writer {
             encoder,
             recent: Vec::new(),
         };
-        let handle = WriterHandle { queue: tx, events: events.clone() };
-        Ok((Self { queue: rx, events, session, epoch, clock, ids, failpoint }, handle))
+        let counters = Arc::new(Counters::default());
+        let handle = WriterHandle {
+            queue: tx,
+            events: events.clone(),
+            counters: Arc::clone(&counters),
+        };
+        Ok((
+            Self {
+                queue: rx,
+                events,
+                session,
+                epoch,
+                counters,
+                clock,
+                ids,
+                failpoint,
+            },
+            handle,
+        ))
     }
 
     /// Serves commands until every handle is gone, or until `ending` is done and nothing was asked for a while:
@@ -221,7 +306,6 @@ impl Writer {
                 }
             }
         }
-        Ok(())
     }
 
     /// One transaction. On success every command has its reply and `batch` is empty.
@@ -248,12 +332,25 @@ impl Writer {
         }
     }
 
-    async fn transaction(&mut self, batch: &mut [Command]) -> Result<(Vec<Reply>, Vec<StoredEvent>), WriteError> {
-        self.session.db.execute_unprepared("BEGIN IMMEDIATE").await?;
+    async fn transaction(
+        &mut self,
+        batch: &mut [Command],
+    ) -> Result<(Vec<Reply>, Vec<StoredEvent>), WriteError> {
+        self.session
+            .db
+            .execute_unprepared("BEGIN IMMEDIATE")
+            .await?;
         if epoch(&self.session.db).await? != self.epoch {
-            return Err(Refusal::new(Reason::RegistryUnavailable, "another registry has taken over this database").into());
+            return Err(Refusal::new(
+                Reason::RegistryUnavailable,
+                "another registry has taken over this database",
+            )
+            .into());
         }
         let alone = batch.len() == 1;
+        self.counters
+            .commands
+            .fetch_add(batch.len() as u64, Ordering::Relaxed);
         let mut replies = Vec::with_capacity(batch.len());
         for command in batch.iter_mut() {
             replies.push(self.carry_out(command, alone).await?);
@@ -265,7 +362,15 @@ impl Writer {
         let now = (self.clock)();
         let ids = Arc::clone(&self.ids);
         let events = self.session.encode_events(now, &*ids);
-        flush(&mut self.session, &events, now).await?;
+        let written = flush(&mut self.session, &events, now).await?;
+        self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        // Begin, epoch and commit besides.
+        self.counters
+            .statements
+            .fetch_add(written + 3, Ordering::Relaxed);
+        self.counters
+            .events
+            .fetch_add(events.len() as u64, Ordering::Relaxed);
         (self.failpoint)("registry.before_commit");
         self.session.db.execute_unprepared("COMMIT").await?;
         (self.failpoint)("registry.after_commit");
@@ -287,18 +392,24 @@ impl Writer {
                 let aggregate = match self.session.load(uid).await {
                     Ok(aggregate) => aggregate,
                     Err(LoadError::Refused(refusal)) => return Ok(Err(refusal.into())),
-                    Err(LoadError::Store(StoreError::Corrupt(corrupt))) => return Ok(Err(StoreError::from(corrupt).into())),
+                    Err(LoadError::Store(StoreError::Corrupt(corrupt))) => {
+                        return Ok(Err(StoreError::from(corrupt).into()));
+                    }
                     Err(LoadError::Store(error)) => return Err(error.into()),
                 };
                 let mut changes = Changes::default();
                 match step(aggregate, &mut changes) {
                     Ok(reply) => {
                         self.session.keep(uid, changes);
-                        self.session.pending.requests.extend(request.map(|r| (r, uid)));
+                        self.session
+                            .pending
+                            .requests
+                            .extend(request.map(|r| (r, uid)));
                         Ok(Ok(reply))
                     }
                     Err(refusal) => {
-                        let dirty = changes.run || !changes.events.is_empty() || !changes.phases.is_empty();
+                        let dirty =
+                            changes.run || !changes.events.is_empty() || !changes.phases.is_empty();
                         if dirty && !alone {
                             // It changed something before it refused: its neighbours must not inherit that.
                             return Err(refusal.into());
@@ -313,12 +424,17 @@ impl Writer {
             Work::Create(create) => {
                 let (aggregate, changes) = create();
                 let uid = aggregate.run.uid;
-                if let Some(taken) = read::find_run(&self.session.db, aggregate.run.id.as_str()).await? {
+                if let Some(taken) =
+                    read::find_run(&self.session.db, aggregate.run.id.as_str()).await?
+                {
                     return Ok(Err(exists(&aggregate.run, taken).into()));
                 }
                 let fold = aggregate.run.id.as_str().to_ascii_lowercase();
                 let twin = self.session.pending.created.iter().find(|u| {
-                    self.session.cache.get(u).is_some_and(|a| a.run.id.as_str().eq_ignore_ascii_case(&fold))
+                    self.session
+                        .cache
+                        .get(u)
+                        .is_some_and(|a| a.run.id.as_str().eq_ignore_ascii_case(&fold))
                 });
                 if let Some(twin) = twin {
                     return Ok(Err(exists(&aggregate.run, *twin).into()));
@@ -329,11 +445,17 @@ impl Writer {
                 self.session.touched.insert(uid);
                 self.session.pending.created.insert(uid);
                 self.session.keep(uid, changes);
-                self.session.pending.requests.extend(request.map(|r| (r, uid)));
+                self.session
+                    .pending
+                    .requests
+                    .extend(request.map(|r| (r, uid)));
                 Ok(Ok(Box::new(run)))
             }
             Work::Ruleset(project, ruleset) => {
-                self.session.pending.rulesets.push((project.clone(), ruleset.clone()));
+                self.session
+                    .pending
+                    .rulesets
+                    .push((project.clone(), ruleset.clone()));
                 Ok(Ok(Box::new(())))
             }
             Work::Cursor(sequence) => {
@@ -344,11 +466,18 @@ impl Writer {
     }
 
     async fn repeated(&self, key: &RequestKey) -> Result<Option<WriteError>, WriteError> {
-        let in_batch = self.session.pending.requests.iter().find(|(k, _)| k.id == key.id);
+        let in_batch = self
+            .session
+            .pending
+            .requests
+            .iter()
+            .find(|(k, _)| k.id == key.id);
         let (method, digest, run) = if let Some((earlier, run)) = in_batch {
             (earlier.method.to_owned(), earlier.digest.clone(), *run)
         } else if let Some(row) = read::request(&self.session.db, &key.id).await? {
-            let Ok(run) = row.run_uid.parse() else { return Ok(None) };
+            let Ok(run) = row.run_uid.parse() else {
+                return Ok(None);
+            };
             (row.method, row.digest, run)
         } else {
             return Ok(None);
@@ -358,7 +487,10 @@ impl Writer {
         }
         let refusal = Refusal::new(
             Reason::RequestIdReused,
-            format!("request_id `{}` was used for another request ({method})", key.id),
+            format!(
+                "request_id `{}` was used for another request ({method})",
+                key.id
+            ),
         )
         .with("requestId", &key.id);
         Ok(Some(refusal.into()))
@@ -366,5 +498,10 @@ impl Writer {
 }
 
 fn exists(run: &Run, taken: RunUid) -> Refusal {
-    Refusal::new(Reason::RunExists, format!("a run `{}` exists already", run.id)).with("run", &run.id).with("uid", taken)
+    Refusal::new(
+        Reason::RunExists,
+        format!("a run `{}` exists already", run.id),
+    )
+    .with("run", &run.id)
+    .with("uid", taken)
 }

@@ -7,31 +7,48 @@ use autopack_domain::{
     attempt::Attempt,
     run::{Job, Run, RunAggregate},
 };
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    Statement,
+};
 
 use crate::{
     CorruptRow, StoreError,
-    entity::{attempt, event, failure, job, phase, project, request, run, run_document, tier, usage_event},
+    entity::{
+        attempt, event, failure, job, phase, project, request, run, run_document, tier, usage_event,
+    },
     rows::{self, event::StoredEvent},
 };
 
 /// States in which a run has not ended.
 pub fn open_states() -> Vec<&'static str> {
     use autopack_domain::states::RunState;
-    RunState::ALL.iter().filter(|s| !s.is_terminal()).map(|s| s.as_str()).collect()
+    RunState::ALL
+        .iter()
+        .filter(|s| !s.is_terminal())
+        .map(|s| s.as_str())
+        .collect()
 }
 
 /// The uid of a run by its id (without regard to case) or uid.
 pub async fn find_run<C: ConnectionTrait>(db: &C, id: &str) -> Result<Option<RunUid>, StoreError> {
     let row = run::Entity::find()
         .filter(
-            Condition::any().add(run::Column::IdFold.eq(id.to_ascii_lowercase())).add(run::Column::Uid.eq(id)),
+            Condition::any()
+                .add(run::Column::IdFold.eq(id.to_ascii_lowercase()))
+                .add(run::Column::Uid.eq(id)),
         )
         .one(db)
         .await?;
     row.map(|r| {
         r.uid.parse().map_err(|_| {
-            CorruptRow { table: "run", id: r.uid.clone(), column: "uid", value: r.uid.clone() }.into()
+            CorruptRow {
+                table: "run",
+                id: r.uid.clone(),
+                column: "uid",
+                value: r.uid.clone(),
+            }
+            .into()
         })
     })
     .transpose()
@@ -44,29 +61,64 @@ pub async fn run<C: ConnectionTrait>(db: &C, uid: RunUid) -> Result<Option<Run>,
 }
 
 /// A run with everything its commands need.
-pub async fn aggregate<C: ConnectionTrait>(db: &C, uid: RunUid) -> Result<Option<RunAggregate>, StoreError> {
+pub async fn aggregate<C: ConnectionTrait>(
+    db: &C,
+    uid: RunUid,
+) -> Result<Option<RunAggregate>, StoreError> {
     let key = uid.to_string();
-    let Some(run) = run(db, uid).await? else { return Ok(None) };
-    let document = run_document::Entity::find_by_id(key.clone()).one(db).await?.ok_or_else(|| CorruptRow {
-        table: "run_document",
-        id: key.clone(),
-        column: "run_uid",
-        value: "(missing)".to_owned(),
-    })?;
+    let Some(run) = run(db, uid).await? else {
+        return Ok(None);
+    };
+    let document = run_document::Entity::find_by_id(key.clone())
+        .one(db)
+        .await?
+        .ok_or_else(|| CorruptRow {
+            table: "run_document",
+            id: key.clone(),
+            column: "run_uid",
+            value: "(missing)".to_owned(),
+        })?;
     let (plan, strategy) = rows::run::read_document(&document)?;
-    let tiers = tier::Entity::find().filter(tier::Column::RunUid.eq(&key)).order_by_asc(tier::Column::Idx).all(db).await?;
-    let tiers = tiers.into_iter().map(rows::tier::read).collect::<Result<Vec<_>, _>>()?;
-    let phases =
-        phase::Entity::find().filter(phase::Column::RunUid.eq(&key)).order_by_asc(phase::Column::Idx).all(db).await?;
-    let phases = phases.into_iter().map(rows::phase::read).collect::<Result<Vec<_>, _>>()?;
+    let tiers = tier::Entity::find()
+        .filter(tier::Column::RunUid.eq(&key))
+        .order_by_asc(tier::Column::Idx)
+        .all(db)
+        .await?;
+    let tiers = tiers
+        .into_iter()
+        .map(rows::tier::read)
+        .collect::<Result<Vec<_>, _>>()?;
+    let phases = phase::Entity::find()
+        .filter(phase::Column::RunUid.eq(&key))
+        .order_by_asc(phase::Column::Idx)
+        .all(db)
+        .await?;
+    let phases = phases
+        .into_iter()
+        .map(rows::phase::read)
+        .collect::<Result<Vec<_>, _>>()?;
     for p in &phases {
-        if plan.tiers.get(p.tier).and_then(|t| t.phases.get(p.place)).is_none() || p.tier >= tiers.len() {
-            return Err(CorruptRow { table: "phase", id: format!("{key}/{}", p.id), column: "place", value: p.place.to_string() }.into());
+        if plan
+            .tiers
+            .get(p.tier)
+            .and_then(|t| t.phases.get(p.place))
+            .is_none()
+            || p.tier >= tiers.len()
+        {
+            return Err(CorruptRow {
+                table: "phase",
+                id: format!("{key}/{}", p.id),
+                column: "place",
+                value: p.place.to_string(),
+            }
+            .into());
         }
     }
     let attempts = live_attempts(db, &key).await?;
     let jobs = jobs(db, &key).await?;
-    Ok(Some(RunAggregate::assemble(run, plan, strategy, tiers, phases, attempts, jobs)))
+    Ok(Some(RunAggregate::assemble(
+        run, plan, strategy, tiers, phases, attempts, jobs,
+    )))
 }
 
 async fn live_attempts<C: ConnectionTrait>(
@@ -74,18 +126,41 @@ async fn live_attempts<C: ConnectionTrait>(
     run: &str,
 ) -> Result<BTreeMap<autopack_domain::AttemptUid, Attempt>, StoreError> {
     use autopack_domain::states::AttemptState;
-    let live: Vec<&str> = AttemptState::ALL.iter().filter(|s| !s.is_terminal()).map(|s| s.as_str()).collect();
+    let live: Vec<&str> = AttemptState::ALL
+        .iter()
+        .filter(|s| !s.is_terminal())
+        .map(|s| s.as_str())
+        .collect();
     let found = attempt::Entity::find()
         .filter(attempt::Column::RunUid.eq(run))
-        .filter(Condition::any().add(attempt::Column::State.is_in(live)).add(attempt::Column::IntentResolved.eq(false)))
+        .filter(
+            Condition::any()
+                .add(attempt::Column::State.is_in(live))
+                .add(attempt::Column::IntentResolved.eq(false)),
+        )
         .all(db)
         .await?;
-    found.into_iter().map(|r| rows::attempt::read(r).map(|a| (a.uid, a)).map_err(Into::into)).collect()
+    found
+        .into_iter()
+        .map(|r| {
+            rows::attempt::read(r)
+                .map(|a| (a.uid, a))
+                .map_err(Into::into)
+        })
+        .collect()
 }
 
 async fn jobs<C: ConnectionTrait>(db: &C, run: &str) -> Result<Vec<Job>, StoreError> {
-    let found = job::Entity::find().filter(job::Column::RunUid.eq(run)).order_by_desc(job::Column::Uid).limit(1).all(db).await?;
-    found.into_iter().map(|r| rows::job::read(r).map_err(Into::into)).collect()
+    let found = job::Entity::find()
+        .filter(job::Column::RunUid.eq(run))
+        .order_by_desc(job::Column::Uid)
+        .limit(1)
+        .all(db)
+        .await?;
+    found
+        .into_iter()
+        .map(|r| rows::job::read(r).map_err(Into::into))
+        .collect()
 }
 
 /// Uids of runs that have not ended; rows whose state is unknown are left out (see [`set_aside`]).
@@ -106,11 +181,16 @@ pub async fn list_runs<C: ConnectionTrait>(
     state: Option<&str>,
     project: Option<&str>,
 ) -> Result<Vec<Result<Run, CorruptRow>>, StoreError> {
-    let mut query = run::Entity::find().order_by_desc(run::Column::CreatedAt).order_by_desc(run::Column::Uid).limit(limit);
+    let mut query = run::Entity::find()
+        .order_by_desc(run::Column::CreatedAt)
+        .order_by_desc(run::Column::Uid)
+        .limit(limit);
     if let Some((at, uid)) = before {
         query = query.filter(
             Condition::any().add(run::Column::CreatedAt.lt(at)).add(
-                Condition::all().add(run::Column::CreatedAt.eq(at)).add(run::Column::Uid.lt(uid)),
+                Condition::all()
+                    .add(run::Column::CreatedAt.eq(at))
+                    .add(run::Column::Uid.lt(uid)),
             ),
         );
     }
@@ -120,7 +200,12 @@ pub async fn list_runs<C: ConnectionTrait>(
     if let Some(project) = project {
         query = query.filter(run::Column::Project.eq(project));
     }
-    Ok(query.all(db).await?.into_iter().map(rows::run::read).collect())
+    Ok(query
+        .all(db)
+        .await?
+        .into_iter()
+        .map(rows::run::read)
+        .collect())
 }
 
 /// Events of a run after a number, in order.
@@ -141,7 +226,11 @@ pub async fn run_events<C: ConnectionTrait>(
 }
 
 /// Events of the whole log after a number, in order.
-pub async fn events<C: ConnectionTrait>(db: &C, after: u64, limit: u64) -> Result<Vec<StoredEvent>, StoreError> {
+pub async fn events<C: ConnectionTrait>(
+    db: &C,
+    after: u64,
+    limit: u64,
+) -> Result<Vec<StoredEvent>, StoreError> {
     let found = event::Entity::find()
         .filter(event::Column::Sequence.gt(rows::signed(after)))
         .order_by_asc(event::Column::Sequence)
@@ -153,7 +242,10 @@ pub async fn events<C: ConnectionTrait>(db: &C, after: u64, limit: u64) -> Resul
 
 /// Number of the last event of the log.
 pub async fn last_sequence<C: ConnectionTrait>(db: &C) -> Result<u64, StoreError> {
-    let found = event::Entity::find().order_by_desc(event::Column::Sequence).one(db).await?;
+    let found = event::Entity::find()
+        .order_by_desc(event::Column::Sequence)
+        .one(db)
+        .await?;
     Ok(found.map_or(0, |e| rows::unsigned(e.sequence)))
 }
 
@@ -171,7 +263,12 @@ pub async fn attempts<C: ConnectionTrait>(
     if let Some(phase) = phase {
         query = query.filter(attempt::Column::Phase.eq(phase as i64));
     }
-    Ok(query.all(db).await?.into_iter().map(rows::attempt::read).collect())
+    Ok(query
+        .all(db)
+        .await?
+        .into_iter()
+        .map(rows::attempt::read)
+        .collect())
 }
 
 /// Attempts that ever stored a landing intent, newest first; at most 200.
@@ -183,11 +280,17 @@ pub async fn intents<C: ConnectionTrait>(db: &C, run: RunUid) -> Result<Vec<Atte
         .limit(200)
         .all(db)
         .await?;
-    Ok(found.into_iter().filter_map(|r| rows::attempt::read(r).ok()).collect())
+    Ok(found
+        .into_iter()
+        .filter_map(|r| rows::attempt::read(r).ok())
+        .collect())
 }
 
 /// Usage facts of a run, oldest first; at most 5,000.
-pub async fn usage<C: ConnectionTrait>(db: &C, run: RunUid) -> Result<Vec<usage_event::Model>, StoreError> {
+pub async fn usage<C: ConnectionTrait>(
+    db: &C,
+    run: RunUid,
+) -> Result<Vec<usage_event::Model>, StoreError> {
     Ok(usage_event::Entity::find()
         .filter(usage_event::Column::RunUid.eq(run.to_string()))
         .order_by_asc(usage_event::Column::Number)
@@ -197,7 +300,10 @@ pub async fn usage<C: ConnectionTrait>(db: &C, run: RunUid) -> Result<Vec<usage_
 }
 
 /// Failure facts of a run; at most 5,000.
-pub async fn failures<C: ConnectionTrait>(db: &C, run: RunUid) -> Result<Vec<failure::Model>, StoreError> {
+pub async fn failures<C: ConnectionTrait>(
+    db: &C,
+    run: RunUid,
+) -> Result<Vec<failure::Model>, StoreError> {
     Ok(failure::Entity::find()
         .filter(failure::Column::RunUid.eq(run.to_string()))
         .order_by_asc(failure::Column::At)
@@ -207,17 +313,25 @@ pub async fn failures<C: ConnectionTrait>(db: &C, run: RunUid) -> Result<Vec<fai
 }
 
 /// An idempotency record.
-pub async fn request<C: ConnectionTrait>(db: &C, id: &str) -> Result<Option<request::Model>, StoreError> {
+pub async fn request<C: ConnectionTrait>(
+    db: &C,
+    id: &str,
+) -> Result<Option<request::Model>, StoreError> {
     Ok(request::Entity::find_by_id(id.to_owned()).one(db).await?)
 }
 
 /// A project.
-pub async fn project<C: ConnectionTrait>(db: &C, name: &str) -> Result<Option<project::Model>, StoreError> {
+pub async fn project<C: ConnectionTrait>(
+    db: &C,
+    name: &str,
+) -> Result<Option<project::Model>, StoreError> {
     Ok(project::Entity::find_by_id(name.to_owned()).one(db).await?)
 }
 
 /// Runs whose rows do not parse, each with the reason (DESIGN rule 8).
-pub async fn set_aside<C: ConnectionTrait>(db: &C) -> Result<Vec<(String, CorruptRow)>, StoreError> {
+pub async fn set_aside<C: ConnectionTrait>(
+    db: &C,
+) -> Result<Vec<(String, CorruptRow)>, StoreError> {
     let mut bad = Vec::new();
     for row in run::Entity::find().all(db).await? {
         let id = row.id.clone();
@@ -237,7 +351,10 @@ pub async fn set_aside<C: ConnectionTrait>(db: &C) -> Result<Vec<(String, Corrup
 
 /// The last event that the relay has published.
 pub async fn relay_cursor<C: ConnectionTrait>(db: &C) -> Result<u64, StoreError> {
-    let statement = Statement::from_string(db.get_database_backend(), "SELECT sequence FROM relay_cursor WHERE id = 1");
+    let statement = Statement::from_string(
+        db.get_database_backend(),
+        "SELECT sequence FROM relay_cursor WHERE id = 1",
+    );
     let row = db.query_one_raw(statement).await?;
     let sequence = row.map(|r| r.try_get::<i64>("", "sequence")).transpose()?;
     Ok(sequence.map_or(0, rows::unsigned))

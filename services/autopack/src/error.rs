@@ -196,7 +196,7 @@ impl From<GitError> for CliError {
             | GitError::NotARepository { .. }
             | GitError::UnusableRepository { .. }
             | GitError::UnsupportedUrl { .. } => Reason::RepositoryInvalid,
-            GitError::TooOld { .. } => Reason::GitUnsupported,
+            GitError::VersionTooOld { .. } | GitError::VersionUnreadable { .. } | GitError::Runner(autopack_git::RunnerError::Start { .. }) => Reason::GitUnsupported,
             _ => return Self::new(error.to_string()),
         };
         Self::reason(reason, error.to_string())

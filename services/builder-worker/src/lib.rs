@@ -1,1 +1,45 @@
-//! Skeleton.
+//! The worker: executes leased jobs and reports each with its fence.
+//!
+//! Invariant: the worker decides nothing about a run. It changes the run's state only through the registry, writes one
+//! branch of the target and nothing else of it, and leaves no process behind.
+//!
+//! - [`config`], [`ports`], [`failpoints`]: what a worker is given
+//! - [`preflight`], [`Host`]: whether a plan can run here; needs no registry
+//! - [`registry_client`]: the registry port over the wire
+//! - `slot`, `heartbeat`, `leases`: one job from the bus to its acknowledgement
+//! - `jobs`, `phase`: what is done for each kind of job
+//! - `repo`, `pool`: our own clones, their folders and indexes
+
+pub mod config;
+pub mod failpoints;
+pub mod ports;
+pub mod preflight;
+pub mod registry_client;
+
+mod context;
+mod error;
+mod git_runner;
+mod heartbeat;
+mod host;
+mod jobs;
+mod leases;
+mod phase;
+mod pool;
+mod remote;
+mod repo;
+mod slot;
+mod text;
+mod tools;
+mod worker;
+
+pub use config::WorkerConfig;
+pub use error::{CallError, WorkerError};
+pub use git_runner::TrustedRunner;
+pub use host::Host;
+pub use ports::Ports;
+pub use worker::Worker;
+
+/// A worker from its configuration and ports; [`Worker::run`] starts it.
+pub fn build(config: WorkerConfig, ports: Ports) -> Worker {
+    Worker::new(config, ports)
+}

@@ -25,7 +25,11 @@ pub(crate) async fn ask(clients: &Clients, run: RunUid, version: u64, action: Ac
     let run_uid = run.to_string();
     let answer = match action {
         Action::OfferJob(kind) => dispatch
-            .offer_job(OfferJobRequest { run_uid, expected_version: version, kind: kind.as_str().to_owned() })
+            .offer_job(OfferJobRequest {
+                run_uid,
+                expected_version: version,
+                kind: kind.as_str().to_owned(),
+            })
             .await
             .map(|r| r.into_inner().version),
         Action::OfferPhases(phases) => dispatch
@@ -36,7 +40,11 @@ pub(crate) async fn ask(clients: &Clients, run: RunUid, version: u64, action: Ac
             })
             .await
             .map(|r| r.into_inner().version),
-        Action::ExhaustPhases { phases, cause, detail } => dispatch
+        Action::ExhaustPhases {
+            phases,
+            cause,
+            detail,
+        } => dispatch
             .exhaust_budget(ExhaustBudgetRequest {
                 run_uid,
                 expected_version: version,

@@ -33,7 +33,11 @@ pub struct SchedulerConfig {
 
 impl Default for SchedulerConfig {
     fn default() -> Self {
-        Self { period: Duration::from_secs(1), reload: Duration::from_secs(5), window: 200 }
+        Self {
+            period: Duration::from_secs(1),
+            reload: Duration::from_secs(5),
+            window: 200,
+        }
     }
 }
 

@@ -26,8 +26,18 @@ const BURST: usize = 2000;
 /// Wait after the bus or the registry could not answer.
 const RETRY: Duration = Duration::from_millis(200);
 
-pub(crate) async fn run(config: SchedulerConfig, ports: Ports, shutdown: CancellationToken) -> Result<(), String> {
-    let mut looper = Loop { views: Views::default(), slots: 0, reload_at: Instant::now(), config, ports };
+pub(crate) async fn run(
+    config: SchedulerConfig,
+    ports: Ports,
+    shutdown: CancellationToken,
+) -> Result<(), String> {
+    let mut looper = Loop {
+        views: Views::default(),
+        slots: 0,
+        reload_at: Instant::now(),
+        config,
+        ports,
+    };
     while !shutdown.is_cancelled() {
         let source = match looper.ports.bus.events(EventOptions::default()).await {
             Ok(source) => source,
@@ -39,7 +49,9 @@ pub(crate) async fn run(config: SchedulerConfig, ports: Ports, shutdown: Cancell
         };
         match looper.serve(source, &shutdown).await {
             Ok(()) => return Ok(()),
-            Err(error) => tracing::warn!(%error, "the scheduler lost its subscription; subscribing again"),
+            Err(error) => {
+                tracing::warn!(%error, "the scheduler lost its subscription; subscribing again")
+            }
         }
     }
     Ok(())
@@ -54,7 +66,11 @@ struct Loop {
 }
 
 impl Loop {
-    async fn serve(&mut self, mut source: Box<dyn EventSource>, shutdown: &CancellationToken) -> Result<(), BusError> {
+    async fn serve(
+        &mut self,
+        mut source: Box<dyn EventSource>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), BusError> {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
@@ -90,7 +106,10 @@ impl Loop {
             return Duration::from_millis(20);
         }
         let now = self.ports.clock.now();
-        let due = self.views.next_wake().map_or(self.config.period, |at| at.since(now));
+        let due = self
+            .views
+            .next_wake()
+            .map_or(self.config.period, |at| at.since(now));
         due.min(self.config.period).max(Duration::from_millis(1))
     }
 
@@ -106,13 +125,29 @@ impl Loop {
 
     /// Reads the list of runs and slots; every unknown run is read.
     async fn reload(&mut self) {
-        match self.ports.clients.dispatch.clone().list_active_runs(ListActiveRunsRequest {}).await {
+        match self
+            .ports
+            .clients
+            .dispatch
+            .clone()
+            .list_active_runs(ListActiveRunsRequest {})
+            .await
+        {
             Ok(answer) => {
                 let answer = answer.into_inner();
                 let quick = self.slots == 0 && answer.slots == 0;
                 self.slots = answer.slots;
-                self.reload_at = Instant::now() + if quick { Duration::from_millis(20) } else { self.config.reload };
-                for uid in answer.run_uids.iter().filter_map(|u| u.parse::<RunUid>().ok()) {
+                self.reload_at = Instant::now()
+                    + if quick {
+                        Duration::from_millis(20)
+                    } else {
+                        self.config.reload
+                    };
+                for uid in answer
+                    .run_uids
+                    .iter()
+                    .filter_map(|u| u.parse::<RunUid>().ok())
+                {
                     if let Some(view) = self.views.known.get(&uid) {
                         if view.awaits > view.run.run.version {
                             self.views.stale.insert(uid);
@@ -135,16 +170,29 @@ impl Loop {
         let mut answers = stream::iter(stale)
             .map(|uid| {
                 let mut dispatch = clients.dispatch.clone();
-                async move { (uid, dispatch.get_snapshot(GetSnapshotRequest { run_uid: uid.to_string() }).await) }
+                async move {
+                    (
+                        uid,
+                        dispatch
+                            .get_snapshot(GetSnapshotRequest {
+                                run_uid: uid.to_string(),
+                            })
+                            .await,
+                    )
+                }
             })
             .buffer_unordered(CONCURRENCY);
         let mut again = Vec::new();
         while let Some((uid, answer)) = answers.next().await {
             match answer.map(|a| snapshot_from_proto(a.into_inner())) {
                 Ok(Ok(run)) => self.views.put(run),
-                Ok(Err(faults)) => tracing::error!(run = %uid, ?faults, "a snapshot does not convert; the run is left alone"),
+                Ok(Err(faults)) => {
+                    tracing::error!(run = %uid, ?faults, "a snapshot does not convert; the run is left alone")
+                }
                 Err(status) if status.code() == tonic::Code::Unavailable => again.push(uid),
-                Err(status) => tracing::warn!(run = %uid, error = status.message(), "a run cannot be read"),
+                Err(status) => {
+                    tracing::warn!(run = %uid, error = status.message(), "a run cannot be read")
+                }
             }
         }
         self.views.stale.extend(again);
@@ -154,10 +202,14 @@ impl Loop {
     async fn decide(&mut self) {
         let now = self.ports.clock.now();
         let limit = (2 * self.slots as usize).max(16);
-        let mut room = limit.saturating_sub(self.views.in_flight()).min(self.config.window);
+        let mut room = limit
+            .saturating_sub(self.views.in_flight())
+            .min(self.config.window);
         let mut requests: Vec<(RunUid, u64, Action)> = Vec::new();
         for uid in self.views.take_dirty() {
-            let Some(view) = self.views.known.get_mut(&uid) else { continue };
+            let Some(view) = self.views.known.get_mut(&uid) else {
+                continue;
+            };
             if view.awaits > view.run.run.version {
                 continue;
             }
@@ -185,7 +237,9 @@ impl Loop {
             .buffer_unordered(CONCURRENCY);
         while let Some((uid, asked)) = answers.next().await {
             self.views.served(uid);
-            let Some(view) = self.views.known.get_mut(&uid) else { continue };
+            let Some(view) = self.views.known.get_mut(&uid) else {
+                continue;
+            };
             match asked {
                 Asked::Done(version) => view.awaits = version,
                 Asked::Stale => {

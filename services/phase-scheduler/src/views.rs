@@ -38,7 +38,10 @@ impl Views {
     /// Takes an event in.
     pub(crate) fn absorb(&mut self, message: &types::Event) {
         let Ok(recorded) = RecordedEvent::try_from(message.clone()) else {
-            tracing::error!(sequence = message.sequence, "an event does not convert; its run is read anew");
+            tracing::error!(
+                sequence = message.sequence,
+                "an event does not convert; its run is read anew"
+            );
             if let Some(uid) = message.run.as_ref().and_then(|r| r.uid.parse().ok()) {
                 self.stale.insert(uid);
             }
@@ -72,8 +75,18 @@ impl Views {
         let uid = run.run.uid;
         self.stale.remove(&uid);
         self.parked.remove(&uid);
-        let awaits = self.known.get(&uid).map_or(0, |v| v.awaits.min(run.run.version));
-        self.known.insert(uid, View { run, awaits, wake_at: None });
+        let awaits = self
+            .known
+            .get(&uid)
+            .map_or(0, |v| v.awaits.min(run.run.version));
+        self.known.insert(
+            uid,
+            View {
+                run,
+                awaits,
+                wake_at: None,
+            },
+        );
         self.dirty.insert(uid);
     }
 
@@ -82,11 +95,17 @@ impl Views {
         let gone: Vec<RunUid> = self
             .known
             .iter()
-            .filter(|(_, v)| v.run.run.state.is_terminal() || (v.run.is_idle() && waits_for_a_person(&v.run.run)))
+            .filter(|(_, v)| {
+                v.run.run.state.is_terminal() || (v.run.is_idle() && waits_for_a_person(&v.run.run))
+            })
             .map(|(uid, _)| *uid)
             .collect();
         for uid in gone {
-            if self.known.remove(&uid).is_some_and(|v| !v.run.run.state.is_terminal()) {
+            if self
+                .known
+                .remove(&uid)
+                .is_some_and(|v| !v.run.run.state.is_terminal())
+            {
                 self.parked.insert(uid);
             }
             self.dirty.remove(&uid);
@@ -116,10 +135,18 @@ impl Views {
 
     /// The runs to decide on now: higher priority first, then who was served longest ago.
     pub(crate) fn take_dirty(&mut self) -> Vec<RunUid> {
-        let mut runs: Vec<RunUid> = self.dirty.drain().filter(|uid| self.known.contains_key(uid)).collect();
+        let mut runs: Vec<RunUid> = self
+            .dirty
+            .drain()
+            .filter(|uid| self.known.contains_key(uid))
+            .collect();
         runs.sort_by_key(|uid| {
             let priority = self.known.get(uid).map_or(0, |v| v.run.run.priority);
-            (std::cmp::Reverse(priority), self.turns.get(uid).copied().unwrap_or(0), *uid)
+            (
+                std::cmp::Reverse(priority),
+                self.turns.get(uid).copied().unwrap_or(0),
+                *uid,
+            )
         });
         runs
     }
@@ -133,5 +160,7 @@ impl Views {
 
 /// Whether nothing happens to the run until somebody asks.
 fn waits_for_a_person(run: &autopack_domain::run::Run) -> bool {
-    !run.cancelling && run.open_intents == 0 && ((run.paused && run.frozen) || (run.frozen && !run.started))
+    !run.cancelling
+        && run.open_intents == 0
+        && ((run.paused && run.frozen) || (run.frozen && !run.started))
 }

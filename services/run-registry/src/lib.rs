@@ -60,17 +60,33 @@ pub struct Registry {
 
 impl Registry {
     /// Opens the database, takes it over, and starts the tasks under the supervisor.
-    pub async fn start(config: RegistryConfig, ports: Ports, supervisor: &Supervisor) -> Result<Self, Refusal> {
+    pub async fn start(
+        config: RegistryConfig,
+        ports: Ports,
+        supervisor: &Supervisor,
+    ) -> Result<Self, Refusal> {
         if let Some(folder) = config.database.parent() {
-            std::fs::create_dir_all(folder)
-                .map_err(|e| Refusal::new(Reason::RegistryUnavailable, format!("cannot create {}: {e}", folder.display())))?;
+            std::fs::create_dir_all(folder).map_err(|e| {
+                Refusal::new(
+                    Reason::RegistryUnavailable,
+                    format!("cannot create {}: {e}", folder.display()),
+                )
+            })?;
         }
-        let unavailable = |e: &dyn std::fmt::Display| Refusal::new(Reason::RegistryUnavailable, e.to_string());
-        let database = Database::open_sqlite(&config.database).await.map_err(|e| unavailable(&e))?;
-        autopack_migrations::migrate_sqlite(&database.write).await.map_err(|e| match e {
-            autopack_migrations::MigrationError::TooNew { .. } => Refusal::new(Reason::SchemaTooNew, e.to_string()),
-            autopack_migrations::MigrationError::Database(_) | autopack_migrations::MigrationError::Changed { .. } => unavailable(&e),
-        })?;
+        let unavailable =
+            |e: &dyn std::fmt::Display| Refusal::new(Reason::RegistryUnavailable, e.to_string());
+        let database = Database::open_sqlite(&config.database)
+            .await
+            .map_err(|e| unavailable(&e))?;
+        autopack_migrations::migrate_sqlite(&database.write)
+            .await
+            .map_err(|e| match e {
+                autopack_migrations::MigrationError::TooNew { .. } => {
+                    Refusal::new(Reason::SchemaTooNew, e.to_string())
+                }
+                autopack_migrations::MigrationError::Database(_)
+                | autopack_migrations::MigrationError::Changed { .. } => unavailable(&e),
+            })?;
         let epoch = database.next_epoch().await.map_err(|e| unavailable(&e))?;
         let clock = Arc::clone(&ports.clock);
         let ids = Arc::clone(&ports.ids);
@@ -84,16 +100,35 @@ impl Registry {
         )
         .await
         .map_err(|e| unavailable(&e))?;
-        let core = Arc::new(Core::new(config, ports, database, handle, epoch).await.map_err(|e| unavailable(&e))?);
+        let core = Arc::new(
+            Core::new(config, ports, database, handle, epoch)
+                .await
+                .map_err(|e| unavailable(&e))?,
+        );
         let token = supervisor.token();
         let ending = token.clone();
         supervisor.spawn("registry.writer", Kind::Critical, async move {
-            writer.run(ending.cancelled_owned()).await.map_err(|e| e.to_string())
+            writer
+                .run(ending.cancelled_owned())
+                .await
+                .map_err(|e| e.to_string())
         });
         core.take_over().await?;
-        supervisor.spawn("registry.relay", Kind::Critical, tasks::relay::run(Arc::clone(&core), token.clone()));
-        supervisor.spawn("registry.leases", Kind::Critical, tasks::expire::run(Arc::clone(&core), token.clone()));
-        supervisor.spawn("registry.offers", Kind::Critical, tasks::reoffer::run(Arc::clone(&core), token));
+        supervisor.spawn(
+            "registry.relay",
+            Kind::Critical,
+            tasks::relay::run(Arc::clone(&core), token.clone()),
+        );
+        supervisor.spawn(
+            "registry.leases",
+            Kind::Critical,
+            tasks::expire::run(Arc::clone(&core), token.clone()),
+        );
+        supervisor.spawn(
+            "registry.offers",
+            Kind::Critical,
+            tasks::reoffer::run(Arc::clone(&core), token),
+        );
         Ok(Self { core })
     }
 }

@@ -1,5 +1,12 @@
 //! The store as its users see it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
+
 use autopack_artifacts::{ArtifactError, Artifacts, MAX_SIZE, PIECE};
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};

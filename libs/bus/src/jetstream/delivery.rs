@@ -24,12 +24,21 @@ pub(super) struct Delivery {
     traceparent: Option<String>,
 }
 
+/// A message that nobody can read.
+pub(super) struct Unreadable {
+    pub(super) message: Message,
+    pub(super) why: String,
+}
+
 impl Delivery {
     /// Reads a message; one that nobody can read is returned with the reason.
-    pub(super) fn read(shared: Arc<Shared>, message: Message) -> Result<Self, (Message, String)> {
+    pub(super) fn read(shared: Arc<Shared>, message: Message) -> Result<Self, Box<Unreadable>> {
         let job = match JobMessage::decode(message.payload.clone()) {
             Ok(job) => job,
-            Err(error) => return Err((message, error.to_string())),
+            Err(error) => {
+                let why = error.to_string();
+                return Err(Box::new(Unreadable { message, why }));
+            }
         };
         let (deliveries, sequence) = match message.info() {
             Ok(info) => (
@@ -38,7 +47,7 @@ impl Delivery {
             ),
             Err(error) => {
                 let why = error.to_string();
-                return Err((message, why));
+                return Err(Box::new(Unreadable { message, why }));
             }
         };
         let headers = message.headers.as_ref();

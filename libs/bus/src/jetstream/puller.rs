@@ -7,7 +7,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{StatusCode, Subscriber, jetstream::Message};
+use async_nats::{
+    StatusCode, Subscriber,
+    jetstream::{AckKind, Message},
+};
 use futures::StreamExt as _;
 use tokio::{
     sync::{mpsc, watch},
@@ -238,9 +241,10 @@ impl Puller {
     async fn deliver(&mut self, message: Message) {
         let delivery = match Delivery::read(Arc::clone(&self.shared), message) {
             Ok(delivery) => delivery,
-            Err((message, why)) => {
+            Err(unreadable) => {
+                let why = &unreadable.why;
                 tracing::error!(why, "a job that cannot be read is removed from the bus");
-                let _ = message.ack_with(async_nats::jetstream::AckKind::Term).await;
+                let _ = unreadable.message.ack_with(AckKind::Term).await;
                 return;
             }
         };

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long the server remembers ids.
-const DEDUPE_WINDOW: Duration = Duration::from_secs(120);
+const DEDUPE_WINDOW: Duration = Duration::from_mins(2);
 /// Unacknowledged jobs per consumer; at the bound the whole consumer stalls, so far above all slots.
 const MAX_ACK_PENDING: i64 = 10_000;
 /// Waiting pulls per consumer, one for each idle slot.

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::{error::BusError, message::JobEnvelope, subject};
 
 /// How long a published id is remembered, as on the job stream.
-pub(crate) const DEDUPE_WINDOW: Duration = Duration::from_secs(120);
+pub(crate) const DEDUPE_WINDOW: Duration = Duration::from_mins(2);
 /// How many ids are remembered at most.
 const DEDUPE_IDS: usize = 65_536;
 

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use autopack_bus::EventOptions;
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::rig::{Rig, SOON, assert_silent, job, job_of, take};
@@ -191,7 +192,7 @@ pub(crate) async fn a_lost_stream_is_another_stream(rig: Rig) {
 
 pub(crate) async fn closing_ends_everything(rig: Rig) {
     let mut source = rig.source(LONG).await;
-    let mut events = rig.bus.events(Default::default()).await.unwrap();
+    let mut events = rig.bus.events(EventOptions::default()).await.unwrap();
     events.next().await.unwrap();
     let bus = rig.bus.clone();
     let waiting = tokio::spawn(async move {

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use autopack_bus::{
     Bus, BusConfig, BusError, EventItem, EventOptions, JetStreamBus, JobOptions, Secret,
 };
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::timeout,
+};
 
 use crate::{
     rig::{SOON, event, job, take},
@@ -176,4 +179,45 @@ async fn a_job_that_cannot_be_read_is_removed_and_the_next_is_taken() {
     assert_eq!(good.job().job_uid, "good");
     good.ack().await.unwrap();
     assert!(!bus.has_job(poison).await.unwrap());
+}
+
+/// A server of another version, as far as a client can see before it asks for anything.
+async fn pretend_to_be(version: &str) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let info = serde_json::json!({
+        "server_id": "old", "server_name": "old", "version": version, "go": "go", "host": "127.0.0.1",
+        "port": address.port(), "headers": true, "max_payload": 1_048_576, "proto": 1, "client_id": 1,
+    });
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let hello = format!("INFO {info}\r\n");
+            stream.write_all(hello.as_bytes()).await.unwrap();
+            let mut said = [0_u8; 4096];
+            while let Ok(1..) = stream.read(&mut said).await {
+                let _ = stream.write_all(b"PONG\r\n").await;
+            }
+        }
+    });
+    format!("nats://{address}")
+}
+
+#[tokio::test]
+async fn a_server_below_the_floor_is_refused_unless_allowed() {
+    let url = pretend_to_be("2.9.10").await;
+    let Err(error) = JetStreamBus::connect(BusConfig::at(&url)).await else {
+        panic!("2.9.10 was accepted");
+    };
+    assert!(matches!(error, BusError::Unsupported { .. }), "{error}");
+    assert!(error.to_string().contains("2.9.10 is older than 2.11.0"));
+    let allowed = BusConfig {
+        allow_unsupported: true,
+        request_timeout: Duration::from_millis(300),
+        ..BusConfig::at(&url)
+    };
+    // Allowed, it gets as far as its first request, which this pretender does not answer.
+    let Err(error) = JetStreamBus::connect(allowed).await else {
+        panic!("nobody made a stream");
+    };
+    assert!(error.is_transient(), "{error}");
 }

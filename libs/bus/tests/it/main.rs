@@ -1,5 +1,12 @@
 //! One suite over both buses, and what only one of them has.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
+
 mod conformance;
 mod events;
 mod jetstream;

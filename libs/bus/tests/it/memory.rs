@@ -65,7 +65,7 @@ async fn delays_follow_the_clock_of_the_test() {
     let bus = InProcessBus::new(Limits::default());
     bus.publish_jobs(vec![job("a")]).await.unwrap();
     let mut source = bus.jobs(JobOptions::default()).await.unwrap();
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     let before = tokio::time::Instant::now();
     take(&mut source).await.nak(hour).await.unwrap();
     let again = source.next().await.unwrap().unwrap();

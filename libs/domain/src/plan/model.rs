@@ -203,7 +203,8 @@ impl BuilderSpec {
     }
 
     /// Every kind a plan may name.
-    pub const KINDS: &'static [&'static str] = &["patch", "command", "model", "external", "replay", "noop"];
+    pub const KINDS: &'static [&'static str] =
+        &["patch", "command", "model", "external", "replay", "noop"];
 }
 
 /// One patch of a series.
@@ -265,7 +266,14 @@ pub struct LimitSpec {
 impl Default for LimitSpec {
     /// File limits are those of SEMANTICS 5.10 (100 files, 50 MB); the rest is ours.
     fn default() -> Self {
-        Self { memory_mb: 4096, disk_mb: 4096, cpu_seconds: 3600, processes: 512, file_kb: 10_240, files: 100 }
+        Self {
+            memory_mb: 4096,
+            disk_mb: 4096,
+            cpu_seconds: 3600,
+            processes: 512,
+            file_kb: 10_240,
+            files: 100,
+        }
     }
 }
 

@@ -79,10 +79,20 @@ pub const JOB_FAILURES: u32 = 3;
 
 impl RunAggregate {
     /// Puts a job on offer.
-    pub fn offer_job(&mut self, uid: JobUid, kind: JobKind, now: Timestamp, changes: &mut Changes) -> Result<(), Refusal> {
+    pub fn offer_job(
+        &mut self,
+        uid: JobUid,
+        kind: JobKind,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) -> Result<(), Refusal> {
         self.check_open("offering a job")?;
         if let Some(job) = self.jobs.iter().find(|j| j.state != JobState::Done) {
-            return Err(Refusal::new(Reason::VersionConflict, format!("job {} is there already", job.uid)).with("job", job.uid));
+            return Err(Refusal::new(
+                Reason::VersionConflict,
+                format!("job {} is there already", job.uid),
+            )
+            .with("job", job.uid));
         }
         let earlier = self.jobs.iter().map(|j| j.failures).max().unwrap_or(0);
         self.jobs.clear();
@@ -107,7 +117,14 @@ impl RunAggregate {
 
     /// Offers the job that is on offer again under a new uid: the earlier message is known to be lost.
     pub fn reoffer_job(&mut self, uid: JobUid, now: Timestamp, changes: &mut Changes) {
-        let Some(job) = self.jobs.iter().find(|j| j.state == JobState::Offered).cloned() else { return };
+        let Some(job) = self
+            .jobs
+            .iter()
+            .find(|j| j.state == JobState::Offered)
+            .cloned()
+        else {
+            return;
+        };
         let mut ended = job.clone();
         ended.state = JobState::Done;
         changes.jobs.insert(job.uid, ended);
@@ -118,7 +135,13 @@ impl RunAggregate {
     }
 
     /// A worker takes a job.
-    pub fn lease_job(&mut self, uid: JobUid, worker: WorkerUid, now: Timestamp, changes: &mut Changes) -> Result<Fence, Refusal> {
+    pub fn lease_job(
+        &mut self,
+        uid: JobUid,
+        worker: WorkerUid,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) -> Result<Fence, Refusal> {
         let job = self.job(uid)?;
         if job.state != JobState::Offered {
             return Err(gone(uid));
@@ -182,7 +205,12 @@ impl RunAggregate {
         job.not_before = charged.then_some(not_before);
         let failures = job.failures;
         self.put_job(job, changes);
-        self.tell_job(EventKind::JobFinished, uid, &format!("{cause}: {detail}"), changes);
+        self.tell_job(
+            EventKind::JobFinished,
+            uid,
+            &format!("{cause}: {detail}"),
+            changes,
+        );
         if cause.charge() == crate::catalogue::Charge::Final || failures >= JOB_FAILURES {
             self.run.cause = Some(cause);
             detail.clone_into(&mut self.run.detail);
@@ -203,8 +231,12 @@ impl RunAggregate {
         changes: &mut Changes,
     ) -> Result<(), Refusal> {
         self.check_job_fence(uid, fence)?;
-        let open: Vec<AttemptUid> =
-            self.attempts.values().filter(|a| a.state.is_terminal() && a.has_open_intent()).map(|a| a.uid).collect();
+        let open: Vec<AttemptUid> = self
+            .attempts
+            .values()
+            .filter(|a| a.state.is_terminal() && a.has_open_intent())
+            .map(|a| a.uid)
+            .collect();
         for attempt in open {
             self.resolve_intent(attempt, landed == Some(attempt), now, changes);
         }
@@ -214,22 +246,41 @@ impl RunAggregate {
     }
 
     /// Everything that has not started will not: the run cannot go on.
-    pub(crate) fn abandon(&mut self, cause: Cause, detail: &str, now: Timestamp, changes: &mut Changes) {
+    pub(crate) fn abandon(
+        &mut self,
+        cause: Cause,
+        detail: &str,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
         for i in 0..self.phases.len() {
             if self.phases[i].state == PhaseState::Queued && self.phases[i].current.is_none() {
                 self.phases[i].cause = Some(cause);
                 detail.clone_into(&mut self.phases[i].detail);
                 // QUEUED to SKIPPED is legal for every phase that nobody holds.
-                if self.shift_phase(i, PhaseCommand::Skip, now, changes).is_ok() {
+                if self
+                    .shift_phase(i, PhaseCommand::Skip, now, changes)
+                    .is_ok()
+                {
                     self.tell_phase(EventKind::PhaseSkipped, i, None, cause.text(), changes);
                 }
             }
         }
     }
 
-    fn resolve_intent(&mut self, uid: AttemptUid, landed: bool, now: Timestamp, changes: &mut Changes) {
-        let Some(mut attempt) = self.attempts.get(&uid).cloned() else { return };
-        let Some(intent) = attempt.intent.as_mut() else { return };
+    fn resolve_intent(
+        &mut self,
+        uid: AttemptUid,
+        landed: bool,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
+        let Some(mut attempt) = self.attempts.get(&uid).cloned() else {
+            return;
+        };
+        let Some(intent) = attempt.intent.as_mut() else {
+            return;
+        };
         intent.resolved = true;
         let commit = intent.commit.clone();
         self.run.open_intents = self.run.open_intents.saturating_sub(1);
@@ -240,8 +291,17 @@ impl RunAggregate {
             self.phases[phase].commit.clone_from(&commit);
             self.phases[phase].outcome = Some(crate::phase::PhaseOutcome::Committed);
             self.phases[phase].cause = None;
-            if self.shift_phase(phase, PhaseCommand::Complete, now, changes).is_ok() {
-                self.tell_phase(EventKind::PhaseCompleted, phase, Some(&attempt), "found on the branch", changes);
+            if self
+                .shift_phase(phase, PhaseCommand::Complete, now, changes)
+                .is_ok()
+            {
+                self.tell_phase(
+                    EventKind::PhaseCompleted,
+                    phase,
+                    Some(&attempt),
+                    "found on the branch",
+                    changes,
+                );
             }
         }
         self.put_attempt(attempt, changes);
@@ -250,7 +310,11 @@ impl RunAggregate {
 
     /// The job with this uid.
     pub fn job(&self, uid: JobUid) -> Result<super::Job, Refusal> {
-        self.jobs.iter().find(|j| j.uid == uid && j.state != JobState::Done).cloned().ok_or_else(|| gone(uid))
+        self.jobs
+            .iter()
+            .find(|j| j.uid == uid && j.state != JobState::Done)
+            .cloned()
+            .ok_or_else(|| gone(uid))
     }
 
     fn check_job_fence(&self, uid: JobUid, fence: Fence) -> Result<(), Refusal> {
@@ -258,9 +322,15 @@ impl RunAggregate {
         if job.state == JobState::Leased && job.fence == fence {
             return Ok(());
         }
-        Err(Refusal::new(Reason::LeaseFenced, format!("fence {fence} of job {uid} is not the current one ({})", job.fence))
-            .with("presented", fence)
-            .with("current", job.fence))
+        Err(Refusal::new(
+            Reason::LeaseFenced,
+            format!(
+                "fence {fence} of job {uid} is not the current one ({})",
+                job.fence
+            ),
+        )
+        .with("presented", fence)
+        .with("current", job.fence))
     }
 
     fn end_job(&mut self, uid: JobUid, text: &str, changes: &mut Changes) {

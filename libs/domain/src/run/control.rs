@@ -5,12 +5,8 @@
 
 use super::{Changes, RunAggregate};
 use crate::{
-    Cause, EventKind, Refusal,
-    attempt::AttemptCommand,
-    ids::AttemptUid,
-    phase::PhaseCommand,
-    states::AttemptState,
-    time::Timestamp,
+    Cause, EventKind, Refusal, attempt::AttemptCommand, ids::AttemptUid, phase::PhaseCommand,
+    states::AttemptState, time::Timestamp,
 };
 
 impl RunAggregate {
@@ -73,7 +69,12 @@ impl RunAggregate {
 
     /// Cancels the run: offers are withdrawn, leased attempts end unless their landing is prepared.
     /// Returns the leases that their workers must stop.
-    pub fn cancel(&mut self, why: &str, now: Timestamp, changes: &mut Changes) -> Result<Vec<AttemptUid>, Refusal> {
+    pub fn cancel(
+        &mut self,
+        why: &str,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) -> Result<Vec<AttemptUid>, Refusal> {
         if self.run.cancelling || self.run.state == crate::states::RunState::DoneCancelled {
             return Ok(Vec::new());
         }
@@ -92,26 +93,45 @@ impl RunAggregate {
 
     /// Ends what was never leased; the phase waits as if it had not been offered.
     pub(crate) fn withdraw_offers(&mut self, now: Timestamp, changes: &mut Changes) {
-        let offered: Vec<AttemptUid> =
-            self.attempts.values().filter(|a| a.state == AttemptState::Offered).map(|a| a.uid).collect();
+        let offered: Vec<AttemptUid> = self
+            .attempts
+            .values()
+            .filter(|a| a.state == AttemptState::Offered)
+            .map(|a| a.uid)
+            .collect();
         for uid in offered {
             self.end_offer(uid, now, changes);
         }
     }
 
     pub(crate) fn end_offer(&mut self, uid: AttemptUid, now: Timestamp, changes: &mut Changes) {
-        let Some(attempt) = self.attempts.get(&uid) else { return };
-        let Ok(next) = attempt.step(&AttemptCommand::Cancel, now) else { return };
+        let Some(attempt) = self.attempts.get(&uid) else {
+            return;
+        };
+        let Ok(next) = attempt.step(&AttemptCommand::Cancel, now) else {
+            return;
+        };
         let phase = next.phase;
         self.release_tokens(&next, 0, changes);
         self.phases[phase].current = None;
         changes.phases.insert(phase);
-        self.tell_phase(EventKind::AttemptFinished, phase, Some(&next), "withdrawn", changes);
+        self.tell_phase(
+            EventKind::AttemptFinished,
+            phase,
+            Some(&next),
+            "withdrawn",
+            changes,
+        );
         self.put_attempt(next, changes);
     }
 
     /// Ends leased attempts that have no open intent and fails or skips their phases for `cause`.
-    pub(crate) fn stop_leased(&mut self, cause: Cause, now: Timestamp, changes: &mut Changes) -> Vec<AttemptUid> {
+    pub(crate) fn stop_leased(
+        &mut self,
+        cause: Cause,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) -> Vec<AttemptUid> {
         let leased: Vec<AttemptUid> = self
             .attempts
             .values()
@@ -119,8 +139,12 @@ impl RunAggregate {
             .map(|a| a.uid)
             .collect();
         for uid in &leased {
-            let Some(attempt) = self.attempts.get(uid) else { continue };
-            let Ok(mut next) = attempt.step(&AttemptCommand::Cancel, now) else { continue };
+            let Some(attempt) = self.attempts.get(uid) else {
+                continue;
+            };
+            let Ok(mut next) = attempt.step(&AttemptCommand::Cancel, now) else {
+                continue;
+            };
             next.cause = Some(cause);
             let phase = next.phase;
             let used = next.lost_usage();
@@ -128,10 +152,24 @@ impl RunAggregate {
             next.tokens_used = used;
             self.phases[phase].current = None;
             self.phases[phase].cause = Some(cause);
-            let command = if cause == Cause::Cancelled { PhaseCommand::Skip } else { PhaseCommand::Fail };
+            let command = if cause == Cause::Cancelled {
+                PhaseCommand::Skip
+            } else {
+                PhaseCommand::Fail
+            };
             if self.shift_phase(phase, command, now, changes).is_ok() {
-                self.tell_phase(EventKind::AttemptFinished, phase, Some(&next), cause.text(), changes);
-                let kind = if cause == Cause::Cancelled { EventKind::PhaseSkipped } else { EventKind::PhaseFailed };
+                self.tell_phase(
+                    EventKind::AttemptFinished,
+                    phase,
+                    Some(&next),
+                    cause.text(),
+                    changes,
+                );
+                let kind = if cause == Cause::Cancelled {
+                    EventKind::PhaseSkipped
+                } else {
+                    EventKind::PhaseFailed
+                };
                 self.tell_phase(kind, phase, None, cause.text(), changes);
             }
             self.put_attempt(next, changes);
@@ -140,7 +178,12 @@ impl RunAggregate {
     }
 
     /// Frees an attempt's reservation at phase, tier and run and books what was used.
-    pub(crate) fn release_tokens(&mut self, attempt: &crate::attempt::Attempt, used: u64, changes: &mut Changes) {
+    pub(crate) fn release_tokens(
+        &mut self,
+        attempt: &crate::attempt::Attempt,
+        used: u64,
+        changes: &mut Changes,
+    ) {
         let reserved = attempt.tokens_reserved;
         let phase = attempt.phase;
         let tier = self.phases[phase].tier;

@@ -36,19 +36,30 @@ pub struct NewRun {
 
 impl RunAggregate {
     /// A new run.
-    pub fn create(new: NewRun, plan: Arc<Plan>, strategy: Arc<Strategy>, now: Timestamp) -> (Self, Changes) {
+    pub fn create(
+        new: NewRun,
+        plan: Arc<Plan>,
+        strategy: Arc<Strategy>,
+        now: Timestamp,
+    ) -> (Self, Changes) {
         let mut tiers: Vec<Tier> = Vec::with_capacity(plan.tiers.len());
         let mut phases = Vec::new();
         for (t, spec) in plan.tiers.iter().enumerate() {
             let limits = &strategy.tier[t];
-            tiers.push(Tier::new(spec.id.clone(), Some(limits.tokens), Some(u64::from(limits.ci_runs))));
+            tiers.push(Tier::new(
+                spec.id.clone(),
+                Some(limits.tokens),
+                Some(u64::from(limits.ci_runs)),
+            ));
             for (place, phase) in spec.phases.iter().enumerate() {
                 let cap = strategy.phase[phases.len()].tokens;
                 tiers[t].counts.enter(PhaseState::Queued);
                 phases.push(Phase::new(phase.id.clone(), t, place, Some(cap)));
             }
         }
-        let counts = tiers.iter().fold(PhaseCounts::default(), |sum, t| sum.plus(t.counts));
+        let counts = tiers
+            .iter()
+            .fold(PhaseCounts::default(), |sum, t| sum.plus(t.counts));
         let run = Run {
             branch: format!("autonomous/{}", new.id),
             uid: new.uid,
@@ -87,8 +98,19 @@ impl RunAggregate {
             started_at: None,
             completed_at: None,
         };
-        let mut aggregate = Self::assemble(run, plan, strategy, tiers, phases, BTreeMap::new(), Vec::new());
-        let mut changes = Changes { document: true, ..Changes::default() };
+        let mut aggregate = Self::assemble(
+            run,
+            plan,
+            strategy,
+            tiers,
+            phases,
+            BTreeMap::new(),
+            Vec::new(),
+        );
+        let mut changes = Changes {
+            document: true,
+            ..Changes::default()
+        };
         changes.tiers.extend(0..aggregate.tiers.len());
         changes.phases.extend(0..aggregate.phases.len());
         aggregate.tell(EventKind::RunCreated, "", &mut changes);

@@ -49,18 +49,36 @@ impl RunAggregate {
             .phases
             .iter()
             .copied()
-            .filter(|&p| matches!(self.phases[p].state, PhaseState::Failed | PhaseState::Skipped))
+            .filter(|&p| {
+                matches!(
+                    self.phases[p].state,
+                    PhaseState::Failed | PhaseState::Skipped
+                )
+            })
             .collect();
         while let Some(from) = stack.pop() {
             if self.phases[from].cause == Some(Cause::SkippedByRequest) {
                 continue;
             }
             for to in self.dependants[from].clone() {
-                if self.phases[to].state == PhaseState::Queued && self.phases[to].current.is_none() {
+                if self.phases[to].state == PhaseState::Queued && self.phases[to].current.is_none()
+                {
                     self.phases[to].cause = Some(Cause::DependencyFailed);
-                    self.phases[to].detail = format!("phase {} is {}", self.phases[from].id, self.phases[from].state);
-                    if self.shift_phase(to, PhaseCommand::Skip, now, changes).is_ok() {
-                        self.tell_phase(EventKind::PhaseSkipped, to, None, Cause::DependencyFailed.text(), changes);
+                    self.phases[to].detail = format!(
+                        "phase {} is {}",
+                        self.phases[from].id, self.phases[from].state
+                    );
+                    if self
+                        .shift_phase(to, PhaseCommand::Skip, now, changes)
+                        .is_ok()
+                    {
+                        self.tell_phase(
+                            EventKind::PhaseSkipped,
+                            to,
+                            None,
+                            Cause::DependencyFailed.text(),
+                            changes,
+                        );
                         stack.push(to);
                     }
                 }
@@ -76,8 +94,17 @@ impl RunAggregate {
                 for p in 0..self.phases.len() {
                     if self.phases[p].tier == t && self.phases[p].state == PhaseState::Queued {
                         self.phases[p].cause = Some(Cause::TierFailed);
-                        if self.shift_phase(p, PhaseCommand::Skip, now, changes).is_ok() {
-                            self.tell_phase(EventKind::PhaseSkipped, p, None, Cause::TierFailed.text(), changes);
+                        if self
+                            .shift_phase(p, PhaseCommand::Skip, now, changes)
+                            .is_ok()
+                        {
+                            self.tell_phase(
+                                EventKind::PhaseSkipped,
+                                p,
+                                None,
+                                Cause::TierFailed.text(),
+                                changes,
+                            );
                         }
                     }
                 }
@@ -89,7 +116,10 @@ impl RunAggregate {
                 let skipped_by_request = if self.tiers[t].counts.skipped == 0 {
                     0
                 } else {
-                    self.phases.iter().filter(|p| p.tier == t && p.cause == Some(Cause::SkippedByRequest)).count() as u32
+                    self.phases
+                        .iter()
+                        .filter(|p| p.tier == t && p.cause == Some(Cause::SkippedByRequest))
+                        .count() as u32
                 };
                 let state = self.tiers[t].derived_state(skipped_by_request);
                 self.tiers[t].state = state;
@@ -98,7 +128,9 @@ impl RunAggregate {
                 let kind = match state {
                     TierState::Complete => EventKind::TierCompleted,
                     TierState::Failed => EventKind::TierFailed,
-                    TierState::Skipped | TierState::Pending | TierState::InProgress => EventKind::TierSkipped,
+                    TierState::Skipped | TierState::Pending | TierState::InProgress => {
+                        EventKind::TierSkipped
+                    }
                 };
                 self.tell_tier(kind, t, changes);
             }
@@ -114,7 +146,10 @@ impl RunAggregate {
             .iter()
             .filter(|p| matches!(p.state, PhaseState::Failed | PhaseState::Skipped))
             .filter(|p| !matches!(p.cause, Some(Cause::DependencyFailed | Cause::TierFailed)))
-            .filter_map(|p| p.cause.map(|c| (c, format!("phase {}: {}", p.id, p.detail))));
+            .filter_map(|p| {
+                p.cause
+                    .map(|c| (c, format!("phase {}: {}", p.id, p.detail)))
+            });
         own.into_iter()
             .chain(phases)
             .filter_map(|(c, d)| c.end().map(|end| (end, c, d)))
@@ -123,7 +158,13 @@ impl RunAggregate {
     }
 
     /// Records that a completed tier is held by a private ref.
-    pub fn record_snapshot(&mut self, tier: usize, commit: &str, now: Timestamp, changes: &mut Changes) {
+    pub fn record_snapshot(
+        &mut self,
+        tier: usize,
+        commit: &str,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
         if self.tiers[tier].state == TierState::Complete && self.tiers[tier].snapshot.is_empty() {
             commit.clone_into(&mut self.tiers[tier].snapshot);
             changes.tiers.insert(tier);
@@ -143,14 +184,21 @@ pub fn derived_state(aggregate: &RunAggregate) -> RunState {
         let all_well = counts.failed == 0
             && run.cause.is_none()
             && (counts.skipped == 0
-                || aggregate
-                    .phases
-                    .iter()
-                    .all(|p| p.state != PhaseState::Skipped || p.cause == Some(Cause::SkippedByRequest)));
+                || aggregate.phases.iter().all(|p| {
+                    p.state != PhaseState::Skipped || p.cause == Some(Cause::SkippedByRequest)
+                }));
         if all_well {
-            return if run.started { RunState::DoneSuccess } else { run.state };
+            return if run.started {
+                RunState::DoneSuccess
+            } else {
+                run.state
+            };
         }
-        return aggregate.leading_cause().and_then(|(c, _)| c.end()).unwrap_or(EndClass::Human).state();
+        return aggregate
+            .leading_cause()
+            .and_then(|(c, _)| c.end())
+            .unwrap_or(EndClass::Human)
+            .state();
     }
     if !run.frozen {
         return run.state;
@@ -168,7 +216,10 @@ pub fn derived_state(aggregate: &RunAggregate) -> RunState {
         return RunState::CiRunning;
     }
     let open = aggregate.open_tier().unwrap_or(0);
-    if open > 0 && aggregate.tiers[open].started_at.is_none() && !aggregate.tiers[open - 1].snapshot.is_empty() {
+    if open > 0
+        && aggregate.tiers[open].started_at.is_none()
+        && !aggregate.tiers[open - 1].snapshot.is_empty()
+    {
         return RunState::SnapshotCreated;
     }
     RunState::PhaseQueueing

@@ -26,14 +26,24 @@ impl RunAggregate {
         if self.run.cancelling {
             return Err(self.wrong_state("landing", "a run that is not being cancelled"));
         }
-        if let Some(other) = self.attempts.values().find(|a| a.uid != uid && a.has_open_intent()) {
-            return Err(Refusal::new(Reason::LandingBusy, format!("attempt {} has an open landing intent", other.uid))
-                .with("attempt", other.uid));
+        if let Some(other) = self
+            .attempts
+            .values()
+            .find(|a| a.uid != uid && a.has_open_intent())
+        {
+            return Err(Refusal::new(
+                Reason::LandingBusy,
+                format!("attempt {} has an open landing intent", other.uid),
+            )
+            .with("attempt", other.uid));
         }
         if intent.expected_tip != self.run.tip {
             return Err(Refusal::new(
                 Reason::TipMoved,
-                format!("the tip of {} is {}, not {}", self.run.branch, self.run.tip, intent.expected_tip),
+                format!(
+                    "the tip of {} is {}, not {}",
+                    self.run.branch, self.run.tip, intent.expected_tip
+                ),
             )
             .with("expected", &intent.expected_tip)
             .with("current", &self.run.tip));

@@ -22,9 +22,16 @@ impl RunAggregate {
         now: Timestamp,
         changes: &mut Changes,
     ) -> Result<Fence, Refusal> {
-        let gone = || Refusal::new(Reason::JobGone, format!("job {job} is no longer on offer")).with("job", job);
+        let gone = || {
+            Refusal::new(Reason::JobGone, format!("job {job} is no longer on offer"))
+                .with("job", job)
+        };
         let attempt = self.attempts.get(&uid).ok_or_else(gone)?.clone();
-        if attempt.state != AttemptState::Offered || attempt.job != job || self.run.paused || self.run.cancelling {
+        if attempt.state != AttemptState::Offered
+            || attempt.job != job
+            || self.run.paused
+            || self.run.cancelling
+        {
             return Err(gone());
         }
         let fence = Fence(self.run.fence.0 + 1);
@@ -75,7 +82,8 @@ impl RunAggregate {
             | AttemptState::Cancelled => None,
         };
         if let Some(command) = command
-            && (command == PhaseCommand::Govern || self.phases[phase].state != PhaseState::CiRunning)
+            && (command == PhaseCommand::Govern
+                || self.phases[phase].state != PhaseState::CiRunning)
         {
             self.shift_phase(phase, command, now, changes)?;
         }
@@ -84,7 +92,13 @@ impl RunAggregate {
             self.tiers[tier].ci_runs.settle(0, 1);
             changes.tiers.insert(tier);
         }
-        self.tell_phase(EventKind::AttemptStageChanged, phase, Some(&next), "", changes);
+        self.tell_phase(
+            EventKind::AttemptStageChanged,
+            phase,
+            Some(&next),
+            "",
+            changes,
+        );
         self.put_attempt(next, changes);
         self.close(now, changes);
         Ok(())
@@ -109,10 +123,19 @@ impl RunAggregate {
         Ok(())
     }
 
-    pub(crate) fn note_usage(&self, attempt: &mut crate::attempt::Attempt, usage: Vec<Usage>, changes: &mut Changes) {
+    pub(crate) fn note_usage(
+        &self,
+        attempt: &mut crate::attempt::Attempt,
+        usage: Vec<Usage>,
+        changes: &mut Changes,
+    ) {
         for usage in usage {
             attempt.tokens_used = attempt.tokens_used.saturating_add(usage.total);
-            changes.usage.push(UsageFact { phase: attempt.phase, attempt: attempt.uid, usage });
+            changes.usage.push(UsageFact {
+                phase: attempt.phase,
+                attempt: attempt.uid,
+                usage,
+            });
         }
     }
 }

@@ -169,7 +169,8 @@ impl RunAggregate {
         attempts: BTreeMap<AttemptUid, Attempt>,
         jobs: Vec<Job>,
     ) -> Self {
-        let index: BTreeMap<&PhaseId, usize> = phases.iter().enumerate().map(|(i, p)| (&p.id, i)).collect();
+        let index: BTreeMap<&PhaseId, usize> =
+            phases.iter().enumerate().map(|(i, p)| (&p.id, i)).collect();
         let mut depends = vec![Vec::new(); phases.len()];
         let mut dependants = vec![Vec::new(); phases.len()];
         for (i, phase) in phases.iter().enumerate() {
@@ -180,7 +181,17 @@ impl RunAggregate {
                 }
             }
         }
-        Self { run, plan, strategy, tiers, phases, attempts, jobs, depends, dependants }
+        Self {
+            run,
+            plan,
+            strategy,
+            tiers,
+            phases,
+            attempts,
+            jobs,
+            depends,
+            dependants,
+        }
     }
 
     /// The specification of a phase.
@@ -192,7 +203,10 @@ impl RunAggregate {
     /// The strategy of a phase.
     pub fn phase_strategy(&self, phase: usize) -> &PhaseStrategy {
         let p = &self.phases[phase];
-        let before: usize = self.plan.tiers[..p.tier].iter().map(|t| t.phases.len()).sum();
+        let before: usize = self.plan.tiers[..p.tier]
+            .iter()
+            .map(|t| t.phases.len())
+            .sum();
         &self.strategy.phase[before + p.place]
     }
 
@@ -203,15 +217,22 @@ impl RunAggregate {
 
     /// The index of a phase.
     pub fn find_phase(&self, id: &str) -> Result<usize, Refusal> {
-        self.phases.iter().position(|p| p.id.as_str() == id).ok_or_else(|| {
-            let known: Vec<&str> = self.phases.iter().take(20).map(|p| p.id.as_str()).collect();
-            Refusal::new(
-                Reason::PhaseNotFound,
-                format!("run {} has no phase `{id}`; it has {}", self.run.id, known.join(", ")),
-            )
-            .with("run", &self.run.id)
-            .with("phase", id)
-        })
+        self.phases
+            .iter()
+            .position(|p| p.id.as_str() == id)
+            .ok_or_else(|| {
+                let known: Vec<&str> = self.phases.iter().take(20).map(|p| p.id.as_str()).collect();
+                Refusal::new(
+                    Reason::PhaseNotFound,
+                    format!(
+                        "run {} has no phase `{id}`; it has {}",
+                        self.run.id,
+                        known.join(", ")
+                    ),
+                )
+                .with("run", &self.run.id)
+                .with("phase", id)
+            })
     }
 
     /// The earliest tier with a phase that has not ended.
@@ -221,7 +242,9 @@ impl RunAggregate {
 
     /// Microseconds that count against the minutes budget at `now`.
     pub fn elapsed_us(&self, now: Timestamp) -> i64 {
-        let Some(first) = self.run.first_lease_at else { return 0 };
+        let Some(first) = self.run.first_lease_at else {
+            return 0;
+        };
         let until = self.run.paused_at.unwrap_or(now);
         (until.0 - first.0 - self.run.paused_us).max(0)
     }
@@ -229,9 +252,12 @@ impl RunAggregate {
     /// A live attempt, or the refusal for one that is gone.
     pub fn attempt(&self, uid: AttemptUid) -> Result<&Attempt, Refusal> {
         self.attempts.get(&uid).ok_or_else(|| {
-            Refusal::new(Reason::LeaseFenced, format!("attempt {uid} of run {} has ended", self.run.id))
-                .with("attempt", uid)
-                .with("run", &self.run.id)
+            Refusal::new(
+                Reason::LeaseFenced,
+                format!("attempt {uid} of run {} has ended", self.run.id),
+            )
+            .with("attempt", uid)
+            .with("run", &self.run.id)
         })
     }
 
@@ -295,11 +321,24 @@ impl RunAggregate {
         self.push_event(kind, String::new(), changes, |e| e.tier = Some(view));
     }
 
-    fn push_event(&mut self, kind: EventKind, text: String, changes: &mut Changes, fill: impl FnOnce(&mut Event)) {
+    fn push_event(
+        &mut self,
+        kind: EventKind,
+        text: String,
+        changes: &mut Changes,
+        fill: impl FnOnce(&mut Event),
+    ) {
         self.run.last_event += 1;
         changes.run = true;
-        let mut event =
-            Event { kind, run: self.run.clone(), tier: None, phase: None, attempt: None, job: None, text };
+        let mut event = Event {
+            kind,
+            run: self.run.clone(),
+            tier: None,
+            phase: None,
+            attempt: None,
+            job: None,
+            text,
+        };
         fill(&mut event);
         changes.events.push(event);
     }
@@ -330,8 +369,14 @@ impl RunAggregate {
         if matches!(event.kind, EventKind::RunFrozen | EventKind::PhaseAdded) {
             return false;
         }
-        let fits = event.tier.as_ref().is_none_or(|(i, _)| *i < self.tiers.len())
-            && event.phase.as_ref().is_none_or(|(i, _)| *i < self.phases.len());
+        let fits = event
+            .tier
+            .as_ref()
+            .is_none_or(|(i, _)| *i < self.tiers.len())
+            && event
+                .phase
+                .as_ref()
+                .is_none_or(|(i, _)| *i < self.phases.len());
         if !fits {
             return false;
         }
@@ -368,7 +413,10 @@ impl RunAggregate {
     pub(crate) fn wrong_state(&self, command: &str, allowed: &str) -> Refusal {
         Refusal::new(
             Reason::RunState,
-            format!("run {} is {}: {command} needs {allowed}", self.run.id, self.run.state),
+            format!(
+                "run {} is {}: {command} needs {allowed}",
+                self.run.id, self.run.state
+            ),
         )
         .with("run", &self.run.id)
         .with("state", self.run.state)
@@ -383,8 +431,14 @@ impl RunAggregate {
     /// The worker of a live attempt or job, with its fence.
     pub fn holder(&self, uid: uuid::Uuid) -> Option<(WorkerUid, Fence)> {
         if let Some(a) = self.attempts.get(&AttemptUid(uid)) {
-            return a.worker.filter(|_| a.state.is_leased()).map(|w| (w, a.fence));
+            return a
+                .worker
+                .filter(|_| a.state.is_leased())
+                .map(|w| (w, a.fence));
         }
-        self.jobs.iter().find(|j| j.uid.0 == uid).and_then(|j| j.worker.map(|w| (w, j.fence)))
+        self.jobs
+            .iter()
+            .find(|j| j.uid.0 == uid)
+            .and_then(|j| j.worker.map(|w| (w, j.fence)))
     }
 }

@@ -21,7 +21,10 @@ impl RunAggregate {
         }
         Err(Refusal::new(
             Reason::VersionConflict,
-            format!("run {} is at version {}, not {expected}", self.run.id, self.run.version),
+            format!(
+                "run {} is at version {}, not {expected}",
+                self.run.id, self.run.version
+            ),
         )
         .with("expected", expected)
         .with("current", self.run.version))
@@ -38,21 +41,32 @@ impl RunAggregate {
         changes: &mut Changes,
     ) -> Result<(), Refusal> {
         let refuse = |why: &str| {
-            Err(Refusal::new(Reason::PhaseState, format!("phase {} cannot be offered: {why}", self.phases[phase].id))
-                .with("phase", &self.phases[phase].id)
-                .with("state", self.phases[phase].state))
+            Err(Refusal::new(
+                Reason::PhaseState,
+                format!("phase {} cannot be offered: {why}", self.phases[phase].id),
+            )
+            .with("phase", &self.phases[phase].id)
+            .with("state", self.phases[phase].state))
         };
         if self.phases[phase].state != PhaseState::Queued || self.phases[phase].current.is_some() {
             return refuse("it is not waiting");
         }
-        if !self.run.started || self.run.paused || self.run.cancelling || self.run.state.is_terminal() {
+        if !self.run.started
+            || self.run.paused
+            || self.run.cancelling
+            || self.run.state.is_terminal()
+        {
             return refuse("its run does not dispatch");
         }
         if self.run.open_intents > 0 {
             return refuse("a landing intent is unresolved");
         }
         let tier = self.phases[phase].tier;
-        for account in [&self.run.tokens, &self.tiers[tier].tokens, &self.phases[phase].tokens] {
+        for account in [
+            &self.run.tokens,
+            &self.tiers[tier].tokens,
+            &self.phases[phase].tokens,
+        ] {
             if account.grant(tokens) != Grant::Fits {
                 return refuse("a token account has not enough left");
             }
@@ -97,7 +111,13 @@ impl RunAggregate {
         if tokens > 0 {
             changes.tiers.insert(tier);
         }
-        self.tell_phase(EventKind::AttemptOffered, phase, Some(&attempt), "", changes);
+        self.tell_phase(
+            EventKind::AttemptOffered,
+            phase,
+            Some(&attempt),
+            "",
+            changes,
+        );
         self.put_attempt(attempt, changes);
         Ok(())
     }
@@ -108,15 +128,31 @@ impl RunAggregate {
     }
 
     /// Offers the same attempt under a new job: the earlier message is known to be lost.
-    pub fn offer_again(&mut self, uid: AttemptUid, job: JobUid, now: Timestamp, changes: &mut Changes) -> Result<(), Refusal> {
+    pub fn offer_again(
+        &mut self,
+        uid: AttemptUid,
+        job: JobUid,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) -> Result<(), Refusal> {
         let mut attempt = self.attempt(uid)?.clone();
         if attempt.state != AttemptState::Offered {
-            return Err(Refusal::new(Reason::PhaseState, format!("attempt {uid} is {}", attempt.state)).with("state", attempt.state));
+            return Err(Refusal::new(
+                Reason::PhaseState,
+                format!("attempt {uid} is {}", attempt.state),
+            )
+            .with("state", attempt.state));
         }
         attempt.job = job;
         attempt.offered_at = now;
         let phase = attempt.phase;
-        self.tell_phase(EventKind::AttemptOffered, phase, Some(&attempt), "offered again", changes);
+        self.tell_phase(
+            EventKind::AttemptOffered,
+            phase,
+            Some(&attempt),
+            "offered again",
+            changes,
+        );
         self.put_attempt(attempt, changes);
         self.close(now, changes);
         Ok(())
@@ -132,18 +168,30 @@ impl RunAggregate {
         changes: &mut Changes,
     ) -> Result<(), Refusal> {
         if self.phases[phase].state != PhaseState::Queued || self.phases[phase].current.is_some() {
-            return Err(Refusal::new(Reason::PhaseState, format!("phase {} is not waiting", self.phases[phase].id)));
+            return Err(Refusal::new(
+                Reason::PhaseState,
+                format!("phase {} is not waiting", self.phases[phase].id),
+            ));
         }
         self.phases[phase].cause = Some(cause);
         detail.clone_into(&mut self.phases[phase].detail);
         self.shift_phase(phase, PhaseCommand::Fail, now, changes)?;
-        self.tell(EventKind::BudgetExhausted, format!("{cause}: {detail}"), changes);
+        self.tell(
+            EventKind::BudgetExhausted,
+            format!("{cause}: {detail}"),
+            changes,
+        );
         self.tell_phase(EventKind::PhaseFailed, phase, None, detail, changes);
         Ok(())
     }
 
     /// The minutes are used up: everything ends. Returns the leases that their workers must stop.
-    pub fn exhaust_minutes(&mut self, detail: &str, now: Timestamp, changes: &mut Changes) -> Vec<AttemptUid> {
+    pub fn exhaust_minutes(
+        &mut self,
+        detail: &str,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) -> Vec<AttemptUid> {
         self.tell(EventKind::BudgetExhausted, detail, changes);
         self.withdraw_offers(now, changes);
         let stopped = self.stop_leased(Cause::BudgetMinutes, now, changes);

@@ -12,8 +12,18 @@ use crate::{
 
 impl RunAggregate {
     /// Runs a failed phase again (`None`: every failed one), and what was skipped because of it.
-    pub fn retry(&mut self, phase: Option<usize>, now: Timestamp, changes: &mut Changes) -> Result<(), Refusal> {
-        if self.run.cancelling || matches!(self.run.state, RunState::DoneSuccess | RunState::DoneCancelled) {
+    pub fn retry(
+        &mut self,
+        phase: Option<usize>,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) -> Result<(), Refusal> {
+        if self.run.cancelling
+            || matches!(
+                self.run.state,
+                RunState::DoneSuccess | RunState::DoneCancelled
+            )
+        {
             return Err(self.wrong_state("retrying", "a run that failed or is still going on"));
         }
         let mut again: Vec<usize> = match phase {
@@ -21,28 +31,46 @@ impl RunAggregate {
             Some(p) => {
                 return Err(Refusal::new(
                     Reason::PhaseState,
-                    format!("phase {} is {}: only a FAILED phase can be retried", self.phases[p].id, self.phases[p].state),
+                    format!(
+                        "phase {} is {}: only a FAILED phase can be retried",
+                        self.phases[p].id, self.phases[p].state
+                    ),
                 )
                 .with("phase", &self.phases[p].id)
                 .with("state", self.phases[p].state));
             }
-            None => (0..self.phases.len()).filter(|&p| self.phases[p].state == PhaseState::Failed).collect(),
+            None => (0..self.phases.len())
+                .filter(|&p| self.phases[p].state == PhaseState::Failed)
+                .collect(),
         };
         let never_frozen = !self.run.frozen && self.run.state.is_failed();
-        if again.is_empty() && !never_frozen && self.phases.iter().all(|p| p.state != PhaseState::Skipped) {
-            return Err(Refusal::new(Reason::PhaseState, format!("run {} has no failed phase", self.run.id)));
+        if again.is_empty()
+            && !never_frozen
+            && self.phases.iter().all(|p| p.state != PhaseState::Skipped)
+        {
+            return Err(Refusal::new(
+                Reason::PhaseState,
+                format!("run {} has no failed phase", self.run.id),
+            ));
         }
         if self.run.state.is_terminal() {
             self.run.completed_at = None;
             self.run.cause = None;
             self.run.detail.clear();
             // `finalise` computes the state anew; a terminal one would stay.
-            self.run.state = if self.run.frozen { RunState::RunCreated } else { RunState::Queued };
+            self.run.state = if self.run.frozen {
+                RunState::RunCreated
+            } else {
+                RunState::Queued
+            };
         }
         self.run.revision += 1;
         self.tell(EventKind::RunReopened, "", changes);
         let skipped: Vec<usize> = (0..self.phases.len())
-            .filter(|&p| self.phases[p].state == PhaseState::Skipped && self.phases[p].cause != Some(Cause::SkippedByRequest))
+            .filter(|&p| {
+                self.phases[p].state == PhaseState::Skipped
+                    && self.phases[p].cause != Some(Cause::SkippedByRequest)
+            })
             .collect();
         again.extend(skipped);
         for p in again {
@@ -52,7 +80,11 @@ impl RunAggregate {
             let tier = self.phases[p].tier;
             if self.tiers[tier].state.is_terminal() {
                 self.tiers[tier].completed_at = None;
-                self.tiers[tier].state = if self.tiers[tier].started_at.is_some() { TierState::InProgress } else { TierState::Pending };
+                self.tiers[tier].state = if self.tiers[tier].started_at.is_some() {
+                    TierState::InProgress
+                } else {
+                    TierState::Pending
+                };
                 self.tell_tier(EventKind::TierReopened, tier, changes);
             }
         }

@@ -69,11 +69,17 @@ impl RunAggregate {
     ) -> Result<(), Refusal> {
         let attempt = self.attempt(uid)?.clone();
         attempt.check_fence(fence)?;
-        let command = report.cause.map_or(AttemptCommand::Succeed, AttemptCommand::Fail);
+        let command = report
+            .cause
+            .map_or(AttemptCommand::Succeed, AttemptCommand::Fail);
         let mut next = attempt.step(&command, now)?;
         let phase = next.phase;
         self.note_usage(&mut next, report.usage, changes);
-        let used = if next.tokens_used == 0 && report.usage_unknown { next.tokens_reserved } else { next.tokens_used };
+        let used = if next.tokens_used == 0 && report.usage_unknown {
+            next.tokens_reserved
+        } else {
+            next.tokens_used
+        };
         self.release_tokens(&next, used, changes);
         next.tokens_used = used;
         next.detail = report.detail;
@@ -132,7 +138,11 @@ impl RunAggregate {
         changes: &mut Changes,
     ) -> Result<(), Refusal> {
         let attempt = self.attempt(uid)?.clone();
-        let command = if handed_over { AttemptCommand::HandOver } else { AttemptCommand::Expire };
+        let command = if handed_over {
+            AttemptCommand::HandOver
+        } else {
+            AttemptCommand::Expire
+        };
         let mut next = attempt.step(&command, now)?;
         let phase = next.phase;
         let used = next.lost_usage();

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Changes, JobKind, RunAggregate, create::NewRun, settle::{Follow, Report}};
+use super::{
+    Changes, JobKind, RunAggregate,
+    create::NewRun,
+    settle::{Follow, Report},
+};
 use crate::{
     Cause, Timestamp,
     attempt::Intent,
@@ -56,9 +60,19 @@ fn strategy(plan: &Plan, tokens: u64) -> Strategy {
         tier: plan
             .tiers
             .iter()
-            .map(|_| TierStrategy { tokens: 5000, ci_runs: 9, max_minor_issues: 9, max_major_issues: 0 })
+            .map(|_| TierStrategy {
+                tokens: 5000,
+                ci_runs: 9,
+                max_minor_issues: 9,
+                max_major_issues: 0,
+            })
             .collect(),
-        phase: plan.tiers.iter().flat_map(|t| &t.phases).map(|_| phase.clone()).collect(),
+        phase: plan
+            .tiers
+            .iter()
+            .flat_map(|t| &t.phases)
+            .map(|_| phase.clone())
+            .collect(),
     }
 }
 
@@ -100,22 +114,45 @@ impl Bench {
             strategy: Arc::clone(&self.run.strategy),
             facts: vec![],
         };
-        self.run.finish_bootstrap(job, fence, frozen, NOW, &mut Changes::default()).unwrap();
+        self.run
+            .finish_bootstrap(job, fence, frozen, NOW, &mut Changes::default())
+            .unwrap();
     }
 
     fn job(&mut self, kind: JobKind) -> (JobUid, Fence) {
         let job = JobUid(self.uid());
-        self.run.offer_job(job, kind, NOW, &mut Changes::default()).unwrap();
-        let fence = self.run.lease_job(job, WorkerUid(uuid::Uuid::nil()), NOW, &mut Changes::default()).unwrap();
+        self.run
+            .offer_job(job, kind, NOW, &mut Changes::default())
+            .unwrap();
+        let fence = self
+            .run
+            .lease_job(
+                job,
+                WorkerUid(uuid::Uuid::nil()),
+                NOW,
+                &mut Changes::default(),
+            )
+            .unwrap();
         (job, fence)
     }
 
     fn lease(&mut self, phase: usize) -> (AttemptUid, Fence) {
         let (attempt, job) = (AttemptUid(self.uid()), JobUid(self.uid()));
         let mut changes = Changes::default();
-        self.run.offer(phase, attempt, job, 100, NOW, &mut changes).unwrap();
+        self.run
+            .offer(phase, attempt, job, 100, NOW, &mut changes)
+            .unwrap();
         self.run.close_offers(NOW, &mut changes);
-        let fence = self.run.lease(attempt, job, WorkerUid(uuid::Uuid::nil()), NOW, &mut Changes::default()).unwrap();
+        let fence = self
+            .run
+            .lease(
+                attempt,
+                job,
+                WorkerUid(uuid::Uuid::nil()),
+                NOW,
+                &mut Changes::default(),
+            )
+            .unwrap();
         (attempt, fence)
     }
 
@@ -126,7 +163,16 @@ impl Bench {
             detail: "detail".into(),
             ..Report::default()
         };
-        self.run.settle(lease.0, lease.1, report, &decide, NOW, &mut Changes::default()).unwrap();
+        self.run
+            .settle(
+                lease.0,
+                lease.1,
+                report,
+                &decide,
+                NOW,
+                &mut Changes::default(),
+            )
+            .unwrap();
         self.check();
     }
 
@@ -136,7 +182,9 @@ impl Bench {
     }
 
     fn fail(&mut self, phase: usize, cause: Cause) {
-        while self.run.phases[phase].state == PhaseState::Queued && self.run.phases[phase].current.is_none() {
+        while self.run.phases[phase].state == PhaseState::Queued
+            && self.run.phases[phase].current.is_none()
+        {
             let lease = self.lease(phase);
             self.settle(lease, Some(cause));
         }
@@ -172,7 +220,11 @@ fn decide(run: &RunAggregate, phase: usize, cause: Cause) -> Follow {
         Charge::Nothing => p.attempts_charged < 2,
         Charge::Final => false,
     };
-    if again { Follow::Again(None) } else { Follow::GiveUp(cause) }
+    if again {
+        Follow::Again(None)
+    } else {
+        Follow::GiveUp(cause)
+    }
 }
 
 #[test]
@@ -198,7 +250,10 @@ fn success_goes_through_every_state() {
         strategy: Arc::clone(&bench.run.strategy),
         facts: vec![],
     };
-    bench.run.finish_bootstrap(job, fence, frozen, NOW, &mut Changes::default()).unwrap();
+    bench
+        .run
+        .finish_bootstrap(job, fence, frozen, NOW, &mut Changes::default())
+        .unwrap();
     let lease = bench.lease(0);
     assert_eq!(bench.run.run.state, RunState::PhaseExecution);
     for (stage, state) in [
@@ -206,7 +261,10 @@ fn success_goes_through_every_state() {
         (AttemptState::Gating, RunState::CiRunning),
         (AttemptState::Landing, RunState::CiRunning),
     ] {
-        bench.run.stage(lease.0, lease.1, stage, NOW, &mut Changes::default()).unwrap();
+        bench
+            .run
+            .stage(lease.0, lease.1, stage, NOW, &mut Changes::default())
+            .unwrap();
         assert_eq!(bench.run.run.state, state);
     }
     assert_eq!(bench.run.tiers[0].ci_runs.settled, 1);
@@ -214,7 +272,9 @@ fn success_goes_through_every_state() {
     bench.pass(1);
     bench.pass(2);
     assert_eq!(bench.run.tiers[0].state, TierState::Complete);
-    bench.run.record_snapshot(0, "c", NOW, &mut Changes::default());
+    bench
+        .run
+        .record_snapshot(0, "c", NOW, &mut Changes::default());
     assert_eq!(bench.run.run.state, RunState::SnapshotCreated);
     bench.pass(3);
     assert_eq!(bench.run.run.state, RunState::DoneSuccess);
@@ -230,8 +290,19 @@ fn each_failed_end_has_its_own_cause_and_independent_phases_finish() {
     ] {
         let mut bench = Bench::started();
         bench.fail(1, cause);
-        assert_eq!(bench.states(), [PhaseState::Queued, PhaseState::Failed, PhaseState::Skipped, PhaseState::Queued]);
-        assert!(!bench.run.run.state.is_terminal(), "phase A is independent and still has its turn");
+        assert_eq!(
+            bench.states(),
+            [
+                PhaseState::Queued,
+                PhaseState::Failed,
+                PhaseState::Skipped,
+                PhaseState::Queued
+            ]
+        );
+        assert!(
+            !bench.run.run.state.is_terminal(),
+            "phase A is independent and still has its turn"
+        );
         bench.pass(0);
         assert_eq!(bench.run.run.state, state);
         assert_eq!(bench.run.run.cause, Some(cause));
@@ -241,7 +312,10 @@ fn each_failed_end_has_its_own_cause_and_independent_phases_finish() {
     let mut bench = Bench::started();
     for phase in [0, 1] {
         let mut changes = Changes::default();
-        bench.run.exhaust(phase, Cause::BudgetTokens, "spent", NOW, &mut changes).unwrap();
+        bench
+            .run
+            .exhaust(phase, Cause::BudgetTokens, "spent", NOW, &mut changes)
+            .unwrap();
         bench.run.close_offers(NOW, &mut changes);
     }
     assert_eq!(bench.run.run.state, RunState::DoneFailedBudgetExhausted);
@@ -261,10 +335,21 @@ fn credits_are_charged_apart() {
     // A crash and a hand-over cost no attempt.
     for handed_over in [false, true, false] {
         let lease = bench.lease(0);
-        bench.run.lose(lease.0, handed_over, &decide, NOW, &mut Changes::default()).unwrap();
+        bench
+            .run
+            .lose(lease.0, handed_over, &decide, NOW, &mut Changes::default())
+            .unwrap();
     }
     let p = &bench.run.phases[0];
-    assert_eq!((p.attempts_charged, p.crashes, p.infra_charged, p.attempts_made), (0, 2, 0, 3));
+    assert_eq!(
+        (
+            p.attempts_charged,
+            p.crashes,
+            p.infra_charged,
+            p.attempts_made
+        ),
+        (0, 2, 0, 3)
+    );
     // The first landing conflict is free, the second one is not.
     for charged in [0, 1] {
         let lease = bench.lease(0);
@@ -272,8 +357,15 @@ fn credits_are_charged_apart() {
         assert_eq!(bench.run.phases[0].attempts_charged, charged);
     }
     let lease = bench.lease(0);
-    bench.run.lose(lease.0, false, &decide, NOW, &mut Changes::default()).unwrap();
-    assert_eq!(bench.run.phases[0].state, PhaseState::Failed, "three lost workers are enough");
+    bench
+        .run
+        .lose(lease.0, false, &decide, NOW, &mut Changes::default())
+        .unwrap();
+    assert_eq!(
+        bench.run.phases[0].state,
+        PhaseState::Failed,
+        "three lost workers are enough"
+    );
 }
 
 #[test]
@@ -281,8 +373,14 @@ fn a_lost_lease_settles_at_what_was_reported_else_in_full() {
     let mut bench = Bench::started();
     let lease = bench.lease(0);
     assert_eq!(bench.run.run.tokens.reserved, 100);
-    bench.run.lose(lease.0, false, &decide, NOW, &mut Changes::default()).unwrap();
-    assert_eq!((bench.run.run.tokens.reserved, bench.run.run.tokens.settled), (0, 100));
+    bench
+        .run
+        .lose(lease.0, false, &decide, NOW, &mut Changes::default())
+        .unwrap();
+    assert_eq!(
+        (bench.run.run.tokens.reserved, bench.run.run.tokens.settled),
+        (0, 100)
+    );
     let lease = bench.lease(0);
     let usage = crate::usage::Usage {
         provider: String::new(),
@@ -294,8 +392,14 @@ fn a_lost_lease_settles_at_what_was_reported_else_in_full() {
         completion: None,
         provenance: crate::usage::Provenance::Reported,
     };
-    bench.run.record_usage(lease.0, lease.1, vec![usage], NOW, &mut Changes::default()).unwrap();
-    bench.run.lose(lease.0, false, &decide, NOW, &mut Changes::default()).unwrap();
+    bench
+        .run
+        .record_usage(lease.0, lease.1, vec![usage], NOW, &mut Changes::default())
+        .unwrap();
+    bench
+        .run
+        .lose(lease.0, false, &decide, NOW, &mut Changes::default())
+        .unwrap();
     assert_eq!(bench.run.run.tokens.settled, 107);
     bench.check();
 }
@@ -304,14 +408,23 @@ fn a_lost_lease_settles_at_what_was_reported_else_in_full() {
 fn an_older_fence_changes_nothing() {
     let mut bench = Bench::started();
     let old = bench.lease(0);
-    bench.run.lose(old.0, false, &decide, NOW, &mut Changes::default()).unwrap();
+    bench
+        .run
+        .lose(old.0, false, &decide, NOW, &mut Changes::default())
+        .unwrap();
     let new = bench.lease(0);
     assert!(new.1 > old.1);
     let before = format!("{:?}", bench.run.run);
     let mut changes = Changes::default();
-    let refusal = bench.run.settle(old.0, old.1, Report::default(), &decide, NOW, &mut changes).unwrap_err();
+    let refusal = bench
+        .run
+        .settle(old.0, old.1, Report::default(), &decide, NOW, &mut changes)
+        .unwrap_err();
     assert_eq!(refusal.reason, crate::Reason::LeaseFenced);
-    let refusal = bench.run.settle(new.0, old.1, Report::default(), &decide, NOW, &mut changes).unwrap_err();
+    let refusal = bench
+        .run
+        .settle(new.0, old.1, Report::default(), &decide, NOW, &mut changes)
+        .unwrap_err();
     assert_eq!(refusal.reason, crate::Reason::LeaseFenced);
     assert_eq!(before, format!("{:?}", bench.run.run));
     assert!(!changes.run && changes.events.is_empty());
@@ -323,18 +436,49 @@ fn cancel_is_final_and_waits_for_a_landing_in_progress() {
     let other = bench.lease(1);
     let lease = bench.lease(0);
     for stage in [AttemptState::Governing, AttemptState::Landing] {
-        bench.run.stage(lease.0, lease.1, stage, NOW, &mut Changes::default()).unwrap();
+        bench
+            .run
+            .stage(lease.0, lease.1, stage, NOW, &mut Changes::default())
+            .unwrap();
     }
-    let intent = Intent { expected_tip: "base".into(), tree: "t".into(), commit: "c".into(), resolved: false };
-    bench.run.prepare_landing(lease.0, lease.1, intent, NOW, &mut Changes::default()).unwrap();
-    let stopped = bench.run.cancel("enough", NOW, &mut Changes::default()).unwrap();
+    let intent = Intent {
+        expected_tip: "base".into(),
+        tree: "t".into(),
+        commit: "c".into(),
+        resolved: false,
+    };
+    bench
+        .run
+        .prepare_landing(lease.0, lease.1, intent, NOW, &mut Changes::default())
+        .unwrap();
+    let stopped = bench
+        .run
+        .cancel("enough", NOW, &mut Changes::default())
+        .unwrap();
     assert_eq!(stopped, vec![other.0]);
     assert!(!bench.run.run.state.is_terminal());
-    let report = Report { commit: "c".into(), outcome: Some(PhaseOutcome::Committed), ..Report::default() };
-    bench.run.settle(lease.0, lease.1, report, &decide, NOW, &mut Changes::default()).unwrap();
+    let report = Report {
+        commit: "c".into(),
+        outcome: Some(PhaseOutcome::Committed),
+        ..Report::default()
+    };
+    bench
+        .run
+        .settle(
+            lease.0,
+            lease.1,
+            report,
+            &decide,
+            NOW,
+            &mut Changes::default(),
+        )
+        .unwrap();
     assert_eq!(bench.run.run.state, RunState::DoneCancelled);
     assert_eq!(bench.run.run.tip, "c");
-    assert!(bench.run.retry(None, NOW, &mut Changes::default()).is_err(), "never after cancel");
+    assert!(
+        bench.run.retry(None, NOW, &mut Changes::default()).is_err(),
+        "never after cancel"
+    );
 }
 
 #[test]
@@ -343,19 +487,54 @@ fn an_orphaned_intent_is_resolved_by_a_cleanup_and_nothing_is_offered_before() {
         let mut bench = Bench::started();
         let lease = bench.lease(0);
         for stage in [AttemptState::Governing, AttemptState::Landing] {
-            bench.run.stage(lease.0, lease.1, stage, NOW, &mut Changes::default()).unwrap();
+            bench
+                .run
+                .stage(lease.0, lease.1, stage, NOW, &mut Changes::default())
+                .unwrap();
         }
-        let intent = Intent { expected_tip: "base".into(), tree: "t".into(), commit: "c".into(), resolved: false };
-        bench.run.prepare_landing(lease.0, lease.1, intent, NOW, &mut Changes::default()).unwrap();
-        bench.run.lose(lease.0, false, &decide, NOW, &mut Changes::default()).unwrap();
+        let intent = Intent {
+            expected_tip: "base".into(),
+            tree: "t".into(),
+            commit: "c".into(),
+            resolved: false,
+        };
+        bench
+            .run
+            .prepare_landing(lease.0, lease.1, intent, NOW, &mut Changes::default())
+            .unwrap();
+        bench
+            .run
+            .lose(lease.0, false, &decide, NOW, &mut Changes::default())
+            .unwrap();
         assert_eq!(bench.run.run.open_intents, 1);
         let (a, j) = (AttemptUid(bench.uid()), JobUid(bench.uid()));
-        assert!(bench.run.offer(1, a, j, 0, NOW, &mut Changes::default()).is_err());
+        assert!(
+            bench
+                .run
+                .offer(1, a, j, 0, NOW, &mut Changes::default())
+                .is_err()
+        );
         let (job, fence) = bench.job(JobKind::Cleanup);
-        bench.run.finish_cleanup(job, fence, landed.then_some(lease.0), NOW, &mut Changes::default()).unwrap();
+        bench
+            .run
+            .finish_cleanup(
+                job,
+                fence,
+                landed.then_some(lease.0),
+                NOW,
+                &mut Changes::default(),
+            )
+            .unwrap();
         assert_eq!(bench.run.run.open_intents, 0);
-        let (state, tip) = if landed { (PhaseState::Complete, "c") } else { (PhaseState::Queued, "base") };
-        assert_eq!((bench.run.phases[0].state, bench.run.run.tip.as_str()), (state, tip));
+        let (state, tip) = if landed {
+            (PhaseState::Complete, "c")
+        } else {
+            (PhaseState::Queued, "base")
+        };
+        assert_eq!(
+            (bench.run.phases[0].state, bench.run.run.tip.as_str()),
+            (state, tip)
+        );
         bench.check();
     }
 }
@@ -367,23 +546,43 @@ fn retry_reopens_a_failed_run_with_fresh_attempts_and_the_same_budgets() {
     bench.fail(1, Cause::GateFailed);
     assert!(bench.run.run.state.is_failed());
     let settled = bench.run.run.tokens.settled;
-    bench.run.retry(Some(1), NOW, &mut Changes::default()).unwrap();
+    bench
+        .run
+        .retry(Some(1), NOW, &mut Changes::default())
+        .unwrap();
     assert_eq!(bench.run.run.state, RunState::PhaseQueueing);
-    assert_eq!((bench.run.run.revision, bench.run.phases[1].attempts_charged), (1, 0));
+    assert_eq!(
+        (bench.run.run.revision, bench.run.phases[1].attempts_charged),
+        (1, 0)
+    );
     assert_eq!(bench.run.run.tokens.settled, settled);
     for phase in [1, 2, 3] {
         bench.pass(phase);
     }
     assert_eq!(bench.run.run.state, RunState::DoneSuccess);
     assert_eq!(bench.run.phases[1].attempts_made, 3, "numbers go on");
-    assert!(bench.run.retry(None, NOW, &mut Changes::default()).is_err(), "never after success");
+    assert!(
+        bench.run.retry(None, NOW, &mut Changes::default()).is_err(),
+        "never after success"
+    );
 }
 
 #[test]
 fn a_bootstrap_that_fails_for_good_ends_the_run() {
     let mut bench = Bench::new(false);
     let (job, fence) = bench.job(JobKind::Bootstrap);
-    bench.run.fail_job(job, Some(fence), Cause::BaseMissing, "no branch x", NOW, NOW, &mut Changes::default()).unwrap();
+    bench
+        .run
+        .fail_job(
+            job,
+            Some(fence),
+            Cause::BaseMissing,
+            "no branch x",
+            NOW,
+            NOW,
+            &mut Changes::default(),
+        )
+        .unwrap();
     assert_eq!(bench.run.run.state, RunState::DoneFailedEnvironment);
     assert_eq!(bench.run.run.cause, Some(Cause::BaseMissing));
     bench.run.retry(None, NOW, &mut Changes::default()).unwrap();
@@ -398,9 +597,14 @@ fn pauses_do_not_count_as_minutes() {
     let lease = bench.lease(0);
     let minute = |n: i64| Timestamp(NOW.0 + n * 60_000_000);
     bench.run.pause(minute(1), &mut Changes::default()).unwrap();
-    bench.run.resume(minute(61), &mut Changes::default()).unwrap();
+    bench
+        .run
+        .resume(minute(61), &mut Changes::default())
+        .unwrap();
     assert_eq!(bench.run.elapsed_us(minute(62)), 2 * 60_000_000);
-    let stopped = bench.run.exhaust_minutes("ten minutes", minute(80), &mut Changes::default());
+    let stopped = bench
+        .run
+        .exhaust_minutes("ten minutes", minute(80), &mut Changes::default());
     assert_eq!(stopped, vec![lease.0]);
     assert_eq!(bench.run.run.state, RunState::DoneFailedBudgetExhausted);
     assert_eq!(bench.run.run.cause, Some(Cause::BudgetMinutes));
@@ -410,10 +614,24 @@ fn pauses_do_not_count_as_minutes() {
 fn a_pause_withdraws_offers_and_frees_their_reservation() {
     let mut bench = Bench::started();
     let (attempt, job) = (AttemptUid(bench.uid()), JobUid(bench.uid()));
-    bench.run.offer(0, attempt, job, 100, NOW, &mut Changes::default()).unwrap();
+    bench
+        .run
+        .offer(0, attempt, job, 100, NOW, &mut Changes::default())
+        .unwrap();
     bench.run.pause(NOW, &mut Changes::default()).unwrap();
     assert_eq!(bench.run.run.tokens.reserved, 0);
-    assert!(bench.run.lease(attempt, job, WorkerUid(uuid::Uuid::nil()), NOW, &mut Changes::default()).is_err());
+    assert!(
+        bench
+            .run
+            .lease(
+                attempt,
+                job,
+                WorkerUid(uuid::Uuid::nil()),
+                NOW,
+                &mut Changes::default()
+            )
+            .is_err()
+    );
     bench.check();
 }
 
@@ -425,13 +643,31 @@ fn events_replay_to_the_stored_state() {
     let mut commands: Vec<Changes> = Vec::new();
     let mut changes = Changes::default();
     let (attempt, job) = (AttemptUid(bench.uid()), JobUid(bench.uid()));
-    bench.run.offer(1, attempt, job, 100, NOW, &mut changes).unwrap();
+    bench
+        .run
+        .offer(1, attempt, job, 100, NOW, &mut changes)
+        .unwrap();
     bench.run.close_offers(NOW, &mut changes);
     commands.push(std::mem::take(&mut changes));
-    let fence = bench.run.lease(attempt, job, WorkerUid(uuid::Uuid::nil()), NOW, &mut changes).unwrap();
+    let fence = bench
+        .run
+        .lease(
+            attempt,
+            job,
+            WorkerUid(uuid::Uuid::nil()),
+            NOW,
+            &mut changes,
+        )
+        .unwrap();
     commands.push(std::mem::take(&mut changes));
-    let report = Report { cause: Some(Cause::BuilderNotFound), ..Report::default() };
-    bench.run.settle(attempt, fence, report, &decide, NOW, &mut changes).unwrap();
+    let report = Report {
+        cause: Some(Cause::BuilderNotFound),
+        ..Report::default()
+    };
+    bench
+        .run
+        .settle(attempt, fence, report, &decide, NOW, &mut changes)
+        .unwrap();
     commands.push(std::mem::take(&mut changes));
     bench.run.retry(None, NOW, &mut changes).unwrap();
     commands.push(changes);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
 mod counts;
+mod dispatch;
 mod gate_files;
 mod govern;
 mod govern_tree;

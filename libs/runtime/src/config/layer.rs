@@ -65,6 +65,16 @@ pub(super) fn set(
     Ok(())
 }
 
+/// Puts a value where one is known to be.
+pub(super) fn put(tree: &mut Value, path: &[String], value: Value) {
+    let mut at = tree;
+    for key in path {
+        let Value::Object(known) = at else { return };
+        at = known.entry(key.clone()).or_insert(Value::Null);
+    }
+    *at = value;
+}
+
 fn parse(replaced: &Value, given_as: &str, text: &str) -> Result<Value, Fault> {
     match replaced {
         Value::String(_) => Ok(Value::String(text.to_owned())),

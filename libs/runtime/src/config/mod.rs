@@ -53,6 +53,9 @@ pub fn environment_all() -> BTreeMap<String, String> {
 #[derive(Debug)]
 pub struct Layers {
     tree: Value,
+    defaults: Value,
+    /// Values of optional fields given as text: their type is known at `load` only.
+    open: Vec<(Vec<String>, String)>,
     sources: BTreeMap<String, Source>,
     faults: Faults,
 }
@@ -75,7 +78,9 @@ impl Layers {
             Value::Null
         });
         Self {
+            defaults: tree.clone(),
             tree,
+            open: Vec::new(),
             sources: BTreeMap::new(),
             faults,
         }
@@ -125,6 +130,14 @@ impl Layers {
 
     /// Reads the struct from all layers.
     pub fn load<T: DeserializeOwned>(mut self) -> Result<Loaded<T>, Vec<Fault>> {
+        for (path, text) in std::mem::take(&mut self.open) {
+            let text = Value::String(text);
+            let mut alone = self.defaults.clone();
+            layer::put(&mut alone, &path, text.clone());
+            if serde_json::from_value::<T>(alone).is_ok() {
+                layer::put(&mut self.tree, &path, text);
+            }
+        }
         match serde_json::from_value(self.tree.clone()) {
             Ok(value) if self.faults.is_empty() => Ok(Loaded {
                 value,
@@ -163,6 +176,9 @@ impl Layers {
     fn set(&mut self, path: &[String], given_as: &str, text: &str, source: Source) {
         match layer::set(&mut self.tree, path, given_as, text) {
             Ok(()) => {
+                if layer::find(&self.defaults, path).is_none_or(Value::is_null) {
+                    self.open.push((path.to_vec(), text.to_owned()));
+                }
                 self.sources.insert(path.join("."), source);
             }
             Err(fault) => self.faults.push(fault),

@@ -77,6 +77,7 @@ impl DataDir {
         for folder in FOLDERS {
             make_private(&path.join(folder)).map_err(|error| unusable(&path, &error))?;
         }
+        clear(&path.join("tmp")).map_err(|error| unusable(&path, &error))?;
         let owner = lock
             .metadata()
             .map_err(|error| unusable(&path, &error))?
@@ -154,12 +155,29 @@ impl DataDir {
     }
 }
 
-/// Makes a folder, or checks the one that is there, and closes it to others.
+/// Makes a folder, or takes the one that is there, and closes it to others. One that belongs to
+/// somebody else, such as a mounted volume, stays as it is; what we make in it is closed.
 fn make_private(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let mode = fs::metadata(path)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        fs::set_permissions(path, Permissions::from_mode(0o700))?;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    match fs::set_permissions(path, Permissions::from_mode(0o700)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        done => done,
+    }
+}
+
+/// Removes what the last process left in its scratch space.
+fn clear(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
     }
     Ok(())
 }
@@ -209,7 +227,7 @@ fn refuse_foreign(path: &Path) -> Result<(), Refusal> {
     for entry in entries {
         let name = entry.map_err(|error| unusable(path, &error))?.file_name();
         let name = name.to_string_lossy();
-        if name != "lock" && !name.starts_with("version.") {
+        if name != "lock" && name != "lost+found" && !name.starts_with("version.") {
             return Err(bad_directory(format!(
                 "{} is not empty (it holds `{name}`) and not a data directory; name another one with --data-dir",
                 path.display()

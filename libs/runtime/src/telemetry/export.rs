@@ -51,3 +51,44 @@ fn resource(config: &TelemetryConfig) -> Resource {
         .with_service_name(config.service_name.clone())
         .build()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_collector_that_never_answers_blocks_nobody() {
+        // It accepts connections, as the system does for a listener, and says nothing.
+        let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let config = TelemetryConfig {
+            otlp_endpoint: Some(format!("http://{}", deaf.local_addr().unwrap())),
+            ..TelemetryConfig::new("svc")
+        };
+        let provider = provider(&config).unwrap().unwrap();
+        let before = Instant::now();
+        let tracer = provider.tracer("test");
+        for _ in 0..10_000 {
+            drop(tracer.start("work"));
+        }
+        assert!(before.elapsed() < Duration::from_secs(2));
+        let guard = super::super::Guard {
+            provider: Some(provider),
+        };
+        guard.shutdown(Duration::from_secs(1)).await;
+        assert!(before.elapsed() < Duration::from_secs(4));
+    }
+
+    #[tokio::test]
+    async fn a_bad_endpoint_is_told_at_the_start() {
+        let config = TelemetryConfig {
+            otlp_endpoint: Some("not an address".into()),
+            ..TelemetryConfig::new("svc")
+        };
+        let refused = provider(&config).map(|_| ());
+        assert!(matches!(refused, Err(TelemetryError::Endpoint { .. })));
+    }
+}

@@ -52,13 +52,14 @@ where
             .collect();
         if !spans.is_empty() {
             line.insert("spans".into(), spans.into());
-            let context = Span::current().context();
-            let span = context.span();
-            if span.span_context().is_valid() {
-                let ids = span.span_context();
-                line.insert("trace_id".into(), ids.trace_id().to_string().into());
-                line.insert("span_id".into(), ids.span_id().to_string().into());
-            }
+        }
+        // Not by the layer's own spans: its filter may have dropped those that traces keep.
+        let context = Span::current().context();
+        let span = context.span();
+        let ids = span.span_context();
+        if ids.is_valid() {
+            line.insert("trace_id".into(), ids.trace_id().to_string().into());
+            line.insert("span_id".into(), ids.span_id().to_string().into());
         }
         writeln!(writer, "{}", Value::Object(line))
     }

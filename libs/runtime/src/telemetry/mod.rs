@@ -12,7 +12,8 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer as _, filter::Targets, fmt::MakeWriter, layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
 pub use propagation::{HeaderExtractor, current_traceparent, extract, inject, set_parent};
@@ -116,6 +117,20 @@ pub struct Guard {
 
 /// Sets up logs and traces for the whole process; within a tokio runtime if there is an endpoint.
 pub fn init(config: &TelemetryConfig) -> Result<Guard, TelemetryError> {
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colour = std::io::stderr().is_terminal() && !no_colour;
+    init_with(config, colour, std::io::stderr)
+}
+
+/// The same with logs written elsewhere than to stderr.
+pub fn init_with<W>(
+    config: &TelemetryConfig,
+    colour: bool,
+    writer: W,
+) -> Result<Guard, TelemetryError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let quiet = format!("{},{NEVER_LOGGED}", config.log_filter);
     let filter = EnvFilter::try_new(&quiet).map_err(|why| TelemetryError::Filter {
         filter: config.log_filter.clone(),
@@ -137,11 +152,10 @@ pub fn init(config: &TelemetryConfig) -> Result<Guard, TelemetryError> {
                     .with_targets(exported),
             )
     });
-    let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let text = tracing_subscriber::fmt::layer().with_writer(writer);
     let logs = if config.json_logs {
         text.event_format(log::JsonLines).boxed()
     } else {
-        let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         text.with_ansi(colour).boxed()
     };
     tracing_subscriber::registry()

@@ -1,5 +1,8 @@
 //! One entity a table; seen by this crate and `store-write` only.
-#![allow(missing_docs, reason = "columns are described by the schema and the domain")]
+#![allow(
+    missing_docs,
+    reason = "columns are described by the schema and the domain"
+)]
 
 pub mod attempt;
 pub mod event;

@@ -13,7 +13,11 @@ use crate::{CorruptRow, entity::attempt};
 /// A row as an attempt.
 pub fn read(row: attempt::Model) -> Result<Attempt, CorruptRow> {
     let id = row.uid.clone();
-    let uid = |column, text: &str| parse("attempt", &id, column, text, |t| t.parse::<uuid::Uuid>().ok());
+    let uid = |column, text: &str| {
+        parse("attempt", &id, column, text, |t| {
+            t.parse::<uuid::Uuid>().ok()
+        })
+    };
     let intent = row.intent_commit.map(|commit| Intent {
         expected_tip: row.intent_tip.unwrap_or_default(),
         tree: row.intent_tree.unwrap_or_default(),
@@ -27,12 +31,20 @@ pub fn read(row: attempt::Model) -> Result<Attempt, CorruptRow> {
         state: parse("attempt", &id, "state", &row.state, AttemptState::parse)?,
         job: autopack_domain::JobUid(uid("job_uid", &row.job_uid)?),
         fence: Fence(unsigned(row.fence)),
-        worker: row.worker_uid.as_deref().map(|w| uid("worker_uid", w).map(autopack_domain::WorkerUid)).transpose()?,
+        worker: row
+            .worker_uid
+            .as_deref()
+            .map(|w| uid("worker_uid", w).map(autopack_domain::WorkerUid))
+            .transpose()?,
         tip: row.tip,
         tree: row.tree,
         commit: row.commit_sha,
         intent,
-        cause: row.cause.as_deref().map(|c| parse("attempt", &id, "cause", c, Cause::parse)).transpose()?,
+        cause: row
+            .cause
+            .as_deref()
+            .map(|c| parse("attempt", &id, "cause", c, Cause::parse))
+            .transpose()?,
         detail: row.detail,
         gate: row.gate,
         tests: row.tests.map(unsigned),
@@ -41,8 +53,12 @@ pub fn read(row: attempt::Model) -> Result<Attempt, CorruptRow> {
         offered_at: Timestamp(row.offered_at),
         leased_at: time(row.leased_at),
         finished_at: time(row.finished_at),
-        artifacts: parse("attempt", &id, "artifacts", &row.artifacts, |t| serde_json::from_str(t).ok())?,
-        facts: parse("attempt", &id, "facts", &row.facts, |t| serde_json::from_str(t).ok())?,
+        artifacts: parse("attempt", &id, "artifacts", &row.artifacts, |t| {
+            serde_json::from_str(t).ok()
+        })?,
+        facts: parse("attempt", &id, "facts", &row.facts, |t| {
+            serde_json::from_str(t).ok()
+        })?,
     })
 }
 

@@ -28,12 +28,32 @@ pub(crate) fn parse<T>(
 }
 
 pub(crate) fn account(cap: Option<i64>, reserved: i64, settled: i64) -> Account {
-    Account { cap: cap.map(unsigned), reserved: unsigned(reserved), settled: unsigned(settled) }
+    Account {
+        cap: cap.map(unsigned),
+        reserved: unsigned(reserved),
+        settled: unsigned(settled),
+    }
 }
 
 pub(crate) fn counts(values: [i64; 7]) -> PhaseCounts {
-    let [queued, executing, gate, ci_running, complete, failed, skipped] = values.map(small);
-    PhaseCounts { queued, executing, gate, ci_running, complete, failed, skipped }
+    let [
+        queued,
+        executing,
+        gate,
+        ci_running,
+        complete,
+        failed,
+        skipped,
+    ] = values.map(small);
+    PhaseCounts {
+        queued,
+        executing,
+        gate,
+        ci_running,
+        complete,
+        failed,
+        skipped,
+    }
 }
 
 /// Counters are never negative; a negative one in the database reads as zero and the doctor reports it.

@@ -24,10 +24,18 @@ pub fn read(row: phase::Model) -> Result<Phase, CorruptRow> {
         crashes: small(row.crashes),
         conflicts: small(row.conflicts),
         not_before: time(row.not_before),
-        cause: row.cause.as_deref().map(|c| parse("phase", &id, "cause", c, Cause::parse)).transpose()?,
+        cause: row
+            .cause
+            .as_deref()
+            .map(|c| parse("phase", &id, "cause", c, Cause::parse))
+            .transpose()?,
         detail: row.detail,
         commit: row.commit_sha,
-        outcome: row.outcome.as_deref().map(|o| parse("phase", &id, "outcome", o, PhaseOutcome::parse)).transpose()?,
+        outcome: row
+            .outcome
+            .as_deref()
+            .map(|o| parse("phase", &id, "outcome", o, PhaseOutcome::parse))
+            .transpose()?,
         tokens: account(row.tokens_cap, row.tokens_reserved, row.tokens_settled),
         current: row
             .current_attempt

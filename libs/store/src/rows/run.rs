@@ -3,10 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use autopack_domain::{
-    Cause, Fence, RunId, RunUid, Timestamp,
-    plan::Plan,
-    run::Run,
-    states::RunState,
+    Cause, Fence, RunId, RunUid, Timestamp, plan::Plan, run::Run, states::RunState,
     strategy::Strategy,
 };
 use sea_orm::ActiveValue::Set;
@@ -29,7 +26,11 @@ pub fn read(row: run::Model) -> Result<Run, CorruptRow> {
         uid: row.uid.parse::<RunUid>().map_err(|_| at("uid", &row.uid))?,
         id: row.id.parse::<RunId>().map_err(|_| at("id", &row.id))?,
         state: parse("run", &row.uid, "state", &row.state, RunState::parse)?,
-        cause: row.cause.as_deref().map(|c| parse("run", &row.uid, "cause", c, Cause::parse)).transpose()?,
+        cause: row
+            .cause
+            .as_deref()
+            .map(|c| parse("run", &row.uid, "cause", c, Cause::parse))
+            .transpose()?,
         facts: serde_json::from_str(&row.facts).map_err(|_| at("facts", &row.facts))?,
         project: row.project,
         version: unsigned(row.version),
@@ -126,7 +127,12 @@ pub fn write(run: &Run) -> run::ActiveModel {
 
 /// Plan and strategy from their row.
 pub fn read_document(row: &run_document::Model) -> Result<(Arc<Plan>, Arc<Strategy>), CorruptRow> {
-    let at = |column| CorruptRow { table: "run_document", id: row.run_uid.clone(), column, value: "(JSON)".to_owned() };
+    let at = |column| CorruptRow {
+        table: "run_document",
+        id: row.run_uid.clone(),
+        column,
+        value: "(JSON)".to_owned(),
+    };
     let plan = serde_json::from_str(&row.plan).map_err(|_| at("plan"))?;
     let strategy = serde_json::from_str(&row.strategy).map_err(|_| at("strategy"))?;
     Ok((Arc::new(plan), Arc::new(strategy)))

@@ -5,6 +5,7 @@
 
 mod agent;
 mod build;
+mod cache;
 mod command;
 mod ends;
 mod gate;
@@ -40,6 +41,8 @@ use crate::repo::Opened;
 
 pub(crate) use build::Candidate;
 pub(crate) use gate::Proof;
+pub(crate) use patch::MAX_PATCH;
+pub(crate) use push::{is_stray, rewind};
 
 /// An attempt in the hands of this worker.
 pub(crate) struct Job<'a> {

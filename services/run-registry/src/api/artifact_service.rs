@@ -15,34 +15,89 @@ const MAX: usize = 256 << 20;
 
 #[tonic::async_trait]
 impl ArtifactService for Api {
-    type GetArtifactStream = Pin<Box<dyn Stream<Item = Result<pb::GetArtifactResponse, Status>> + Send>>;
+    type GetArtifactStream =
+        Pin<Box<dyn Stream<Item = Result<pb::GetArtifactResponse, Status>> + Send>>;
 
-    async fn put_artifact(&self, request: Request<Streaming<pb::PutArtifactRequest>>) -> Result<Response<pb::PutArtifactResponse>, Status> {
+    async fn put_artifact(
+        &self,
+        request: Request<Streaming<pb::PutArtifactRequest>>,
+    ) -> Result<Response<pb::PutArtifactResponse>, Status> {
         let mut pieces = request.into_inner();
         let mut data = BytesMut::new();
         while let Some(piece) = pieces.message().await? {
             if data.len() + piece.data.len() > MAX {
-                return Err(refuse(Refusal::new(Reason::LimitExceeded, format!("an artifact has at most {MAX} bytes")).with("max", MAX)));
+                return Err(refuse(
+                    Refusal::new(
+                        Reason::LimitExceeded,
+                        format!("an artifact has at most {MAX} bytes"),
+                    )
+                    .with("max", MAX),
+                ));
             }
             data.extend_from_slice(&piece.data);
         }
-        let stored = self.core.ports.artifacts.put(data.freeze()).await.map_err(store_failed)?;
-        Ok(Response::new(pb::PutArtifactResponse { digest: stored.hex, size: stored.size }))
+        let stored = self
+            .core
+            .ports
+            .artifacts
+            .put(data.freeze())
+            .await
+            .map_err(store_failed)?;
+        Ok(Response::new(pb::PutArtifactResponse {
+            digest: stored.hex,
+            size: stored.size,
+        }))
     }
 
-    async fn get_artifact(&self, request: Request<pb::GetArtifactRequest>) -> Result<Response<Self::GetArtifactStream>, Status> {
+    async fn get_artifact(
+        &self,
+        request: Request<pb::GetArtifactRequest>,
+    ) -> Result<Response<Self::GetArtifactStream>, Status> {
         let digest = request.into_inner().digest;
-        if self.core.ports.artifacts.stat(&digest).await.map_err(store_failed)?.is_none() {
-            return Err(refuse(Refusal::new(Reason::ArtifactNotFound, format!("no artifact {digest}")).with("digest", digest)));
+        if self
+            .core
+            .ports
+            .artifacts
+            .stat(&digest)
+            .await
+            .map_err(store_failed)?
+            .is_none()
+        {
+            return Err(refuse(
+                Refusal::new(Reason::ArtifactNotFound, format!("no artifact {digest}"))
+                    .with("digest", digest),
+            ));
         }
-        let pieces = self.core.ports.artifacts.get(&digest).await.map_err(store_failed)?;
-        let stream = pieces.map(|piece| piece.map(|data: Bytes| pb::GetArtifactResponse { data }).map_err(store_failed));
+        let pieces = self
+            .core
+            .ports
+            .artifacts
+            .get(&digest)
+            .await
+            .map_err(store_failed)?;
+        let stream = pieces.map(|piece| {
+            piece
+                .map(|data: Bytes| pb::GetArtifactResponse { data })
+                .map_err(store_failed)
+        });
         Ok(Response::new(Box::pin(stream)))
     }
 
-    async fn stat_artifact(&self, request: Request<pb::StatArtifactRequest>) -> Result<Response<pb::StatArtifactResponse>, Status> {
-        let found = self.core.ports.artifacts.stat(&request.into_inner().digest).await.map_err(store_failed)?;
-        Ok(Response::new(pb::StatArtifactResponse { exists: found.is_some(), size: found.map_or(0, |d| d.size) }))
+    async fn stat_artifact(
+        &self,
+        request: Request<pb::StatArtifactRequest>,
+    ) -> Result<Response<pb::StatArtifactResponse>, Status> {
+        let found = self
+            .core
+            .ports
+            .artifacts
+            .stat(&request.into_inner().digest)
+            .await
+            .map_err(store_failed)?;
+        Ok(Response::new(pb::StatArtifactResponse {
+            exists: found.is_some(),
+            size: found.map_or(0, |d| d.size),
+        }))
     }
 }
 

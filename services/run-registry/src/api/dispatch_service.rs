@@ -16,39 +16,83 @@ type Reply<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl DispatchService for Api {
-    async fn list_active_runs(&self, _: Request<pb::ListActiveRunsRequest>) -> Reply<pb::ListActiveRunsResponse> {
+    async fn list_active_runs(
+        &self,
+        _: Request<pb::ListActiveRunsRequest>,
+    ) -> Reply<pb::ListActiveRunsResponse> {
         let (runs, slots) = self.core.active_runs().await.map_err(refuse)?;
-        Ok(Response::new(pb::ListActiveRunsResponse { run_uids: runs.iter().map(ToString::to_string).collect(), slots }))
+        Ok(Response::new(pb::ListActiveRunsResponse {
+            run_uids: runs.iter().map(ToString::to_string).collect(),
+            slots,
+        }))
     }
 
-    async fn get_snapshot(&self, request: Request<pb::GetSnapshotRequest>) -> Reply<pb::GetSnapshotResponse> {
+    async fn get_snapshot(
+        &self,
+        request: Request<pb::GetSnapshotRequest>,
+    ) -> Reply<pb::GetSnapshotResponse> {
         let run = uid("run_uid", &request.into_inner().run_uid)?;
         let aggregate = self.core.snapshot(run).await.map_err(refuse)?;
         Ok(Response::new(snapshot_to_proto(&aggregate)))
     }
 
-    async fn offer_job(&self, request: Request<pb::OfferJobRequest>) -> Reply<pb::OfferJobResponse> {
+    async fn offer_job(
+        &self,
+        request: Request<pb::OfferJobRequest>,
+    ) -> Reply<pb::OfferJobResponse> {
         let r = request.into_inner();
-        let kind = word("kind", &r.kind, JobKind::parse(&r.kind), JobKind::spellings())?;
-        let (job, version) = self.core.offer_job(uid("run_uid", &r.run_uid)?, r.expected_version, kind).await.map_err(refuse)?;
-        Ok(Response::new(pb::OfferJobResponse { job_uid: job.to_string(), version }))
+        let kind = word(
+            "kind",
+            &r.kind,
+            JobKind::parse(&r.kind),
+            JobKind::spellings(),
+        )?;
+        let (job, version) = self
+            .core
+            .offer_job(uid("run_uid", &r.run_uid)?, r.expected_version, kind)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(pb::OfferJobResponse {
+            job_uid: job.to_string(),
+            version,
+        }))
     }
 
-    async fn offer_phases(&self, request: Request<pb::OfferPhasesRequest>) -> Reply<pb::OfferPhasesResponse> {
+    async fn offer_phases(
+        &self,
+        request: Request<pb::OfferPhasesRequest>,
+    ) -> Reply<pb::OfferPhasesResponse> {
         let r = request.into_inner();
         let phases = r.phases.iter().map(|p| *p as usize).collect();
-        let (version, offered) =
-            self.core.offer_phases(uid("run_uid", &r.run_uid)?, r.expected_version, phases).await.map_err(refuse)?;
+        let (version, offered) = self
+            .core
+            .offer_phases(uid("run_uid", &r.run_uid)?, r.expected_version, phases)
+            .await
+            .map_err(refuse)?;
         Ok(Response::new(pb::OfferPhasesResponse { version, offered }))
     }
 
-    async fn exhaust_budget(&self, request: Request<pb::ExhaustBudgetRequest>) -> Reply<pb::ExhaustBudgetResponse> {
+    async fn exhaust_budget(
+        &self,
+        request: Request<pb::ExhaustBudgetRequest>,
+    ) -> Reply<pb::ExhaustBudgetResponse> {
         let r = request.into_inner();
-        let cause = word("cause", &r.cause, Cause::parse(&r.cause), Cause::ALL.iter().map(|c| c.code()).collect())?;
+        let cause = word(
+            "cause",
+            &r.cause,
+            Cause::parse(&r.cause),
+            Cause::ALL.iter().map(|c| c.code()).collect(),
+        )?;
         let phases = r.phases.iter().map(|p| *p as usize).collect();
         let version = self
             .core
-            .exhaust(uid("run_uid", &r.run_uid)?, r.expected_version, phases, cause, r.detail)
+            .exhaust(
+                uid("run_uid", &r.run_uid)?,
+                r.expected_version,
+                phases,
+                cause,
+                r.detail,
+            )
             .await
             .map_err(refuse)?;
         Ok(Response::new(pb::ExhaustBudgetResponse { version }))

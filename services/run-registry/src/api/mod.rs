@@ -19,7 +19,8 @@ use autopack_wire::{
     bus::JobMessage,
     convert::time_to_proto,
     registry::{
-        artifact_service_server::ArtifactServiceServer, dispatch_service_server::DispatchServiceServer,
+        artifact_service_server::ArtifactServiceServer,
+        dispatch_service_server::DispatchServiceServer,
         registry_service_server::RegistryServiceServer, work_service_server::WorkServiceServer,
     },
     types,
@@ -36,11 +37,18 @@ const MAX_MESSAGE: usize = 8 << 20;
 impl Registry {
     /// The four services as routes; open streams end on the token.
     pub fn routes(&self, shutdown: CancellationToken) -> Routes {
-        let api = Api { core: Arc::clone(&self.core), shutdown };
+        let api = Api {
+            core: Arc::clone(&self.core),
+            shutdown,
+        };
         let mut routes = RoutesBuilder::default();
         routes
-            .add_service(RegistryServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE))
-            .add_service(DispatchServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(
+                RegistryServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE),
+            )
+            .add_service(
+                DispatchServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE),
+            )
             .add_service(WorkServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(ArtifactServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE));
         routes.routes()
@@ -79,12 +87,19 @@ pub(crate) fn bus_messages(stored: &[StoredEvent]) -> (Vec<EventEnvelope>, Vec<J
     let mut jobs = Vec::new();
     for row in stored {
         let Ok(event) = types::Event::decode(row.body.as_slice()) else {
-            tracing::error!(sequence = row.sequence, "an event of the log does not decode; it is left out");
+            tracing::error!(
+                sequence = row.sequence,
+                "an event of the log does not decode; it is left out"
+            );
             continue;
         };
         let run = event.run.as_ref();
         let traceparent = run.and_then(|r| r.facts.get("traceparent").cloned());
-        jobs.extend(job_of(&event, traceparent.clone()).map(|job| JobEnvelope { id: row.uid.to_string(), job, traceparent: traceparent.clone() }));
+        jobs.extend(job_of(&event, traceparent.clone()).map(|job| JobEnvelope {
+            id: row.uid.to_string(),
+            job,
+            traceparent: traceparent.clone(),
+        }));
         events.push(EventEnvelope {
             id: row.uid.to_string(),
             project: run.map_or_else(String::new, |r| r.project.clone()),
@@ -119,7 +134,11 @@ fn job_of(event: &types::Event, traceparent: Option<String>) -> Option<JobMessag
         }
         EventKind::JobOffered => {
             let job = event.job.as_ref()?;
-            Some(JobMessage { job_uid: job.uid.clone(), kind: job.kind.clone(), ..base })
+            Some(JobMessage {
+                job_uid: job.uid.clone(),
+                kind: job.kind.clone(),
+                ..base
+            })
         }
         _ => None,
     }

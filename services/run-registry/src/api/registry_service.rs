@@ -1,6 +1,9 @@
 //! `RegistryService`.
 
-use autopack_domain::{plan::Normalised, run::{Run, RunAggregate}};
+use autopack_domain::{
+    plan::Normalised,
+    run::{Run, RunAggregate},
+};
 use autopack_wire::{
     convert::duration_to_proto,
     registry::{self as pb, registry_service_server::RegistryService},
@@ -26,7 +29,12 @@ pub(super) fn whole(aggregate: &RunAggregate, brief: bool) -> pb::GetRunResponse
     pb::GetRunResponse {
         run: run_of(&aggregate.run),
         tiers: aggregate.tiers.iter().enumerate().map(Into::into).collect(),
-        phases: aggregate.phases.iter().enumerate().map(Into::into).collect(),
+        phases: aggregate
+            .phases
+            .iter()
+            .enumerate()
+            .map(Into::into)
+            .collect(),
         plan: (!brief).then(|| aggregate.plan.as_ref().into()),
         strategy: (!brief).then(|| aggregate.strategy.as_ref().into()),
     }
@@ -36,7 +44,10 @@ pub(super) fn whole(aggregate: &RunAggregate, brief: bool) -> pb::GetRunResponse
 impl RegistryService for Api {
     type WatchRunStream = WatchStream;
 
-    async fn create_run(&self, request: Request<pb::CreateRunRequest>) -> Reply<pb::CreateRunResponse> {
+    async fn create_run(
+        &self,
+        request: Request<pb::CreateRunRequest>,
+    ) -> Reply<pb::CreateRunResponse> {
         let r = request.into_inner();
         let new = NewRunRequest {
             request_id: r.request_id,
@@ -55,7 +66,12 @@ impl RegistryService for Api {
             backoff_seconds: r.backoff_seconds,
         };
         let created = self.core.create_run(new).await.map_err(refuse)?;
-        let Normalised { plan, warnings, provenance, .. } = &created.normalised;
+        let Normalised {
+            plan,
+            warnings,
+            provenance,
+            ..
+        } = &created.normalised;
         reply(pb::CreateRunResponse {
             run: run_of(&created.run),
             existing: created.existing,
@@ -70,7 +86,10 @@ impl RegistryService for Api {
                     original: w.original.clone(),
                 })
                 .collect(),
-            provenance: provenance.iter().map(|(path, source)| (path.clone(), source.code().to_owned())).collect(),
+            provenance: provenance
+                .iter()
+                .map(|(path, source)| (path.clone(), source.code().to_owned()))
+                .collect(),
         })
     }
 
@@ -80,88 +99,179 @@ impl RegistryService for Api {
         reply(whole(&aggregate, r.brief))
     }
 
-    async fn list_runs(&self, request: Request<pb::ListRunsRequest>) -> Reply<pb::ListRunsResponse> {
+    async fn list_runs(
+        &self,
+        request: Request<pb::ListRunsRequest>,
+    ) -> Reply<pb::ListRunsResponse> {
         let r = request.into_inner();
-        let (runs, next_page_token) =
-            self.core.list_runs(r.page_size, &r.page_token, &r.state, &r.project).await.map_err(refuse)?;
-        reply(pb::ListRunsResponse { runs: runs.iter().map(Into::into).collect(), next_page_token })
+        let (runs, next_page_token) = self
+            .core
+            .list_runs(r.page_size, &r.page_token, &r.state, &r.project)
+            .await
+            .map_err(refuse)?;
+        reply(pb::ListRunsResponse {
+            runs: runs.iter().map(Into::into).collect(),
+            next_page_token,
+        })
     }
 
-    async fn watch_run(&self, request: Request<pb::WatchRunRequest>) -> Reply<Self::WatchRunStream> {
+    async fn watch_run(
+        &self,
+        request: Request<pb::WatchRunRequest>,
+    ) -> Reply<Self::WatchRunStream> {
         let r = request.into_inner();
-        reply(super::watch::watch(self.clone(), &r.run_id, r.after_sequence).await.map_err(refuse)?)
+        reply(
+            super::watch::watch(self.clone(), &r.run_id, r.after_sequence)
+                .await
+                .map_err(refuse)?,
+        )
     }
 
-    async fn start_run(&self, request: Request<pb::StartRunRequest>) -> Reply<pb::StartRunResponse> {
+    async fn start_run(
+        &self,
+        request: Request<pb::StartRunRequest>,
+    ) -> Reply<pb::StartRunResponse> {
         let r = request.into_inner();
         let uid = self.core.find(&r.run_id).await.map_err(refuse)?;
         let key = request_key(&r.request_id, "StartRun", &uid.to_string()).map_err(refuse)?;
-        let run = self.core.command(uid, key, |a, c, now| a.start(now, c)).await.map_err(refuse)?;
+        let run = self
+            .core
+            .command(uid, key, |a, c, now| a.start(now, c))
+            .await
+            .map_err(refuse)?;
         reply(pb::StartRunResponse { run: run_of(&run) })
     }
 
-    async fn pause_run(&self, request: Request<pb::PauseRunRequest>) -> Reply<pb::PauseRunResponse> {
+    async fn pause_run(
+        &self,
+        request: Request<pb::PauseRunRequest>,
+    ) -> Reply<pb::PauseRunResponse> {
         let r = request.into_inner();
         let uid = self.core.find(&r.run_id).await.map_err(refuse)?;
         let key = request_key(&r.request_id, "PauseRun", &uid.to_string()).map_err(refuse)?;
-        let run = self.core.command(uid, key, |a, c, now| a.pause(now, c)).await.map_err(refuse)?;
+        let run = self
+            .core
+            .command(uid, key, |a, c, now| a.pause(now, c))
+            .await
+            .map_err(refuse)?;
         reply(pb::PauseRunResponse { run: run_of(&run) })
     }
 
-    async fn resume_run(&self, request: Request<pb::ResumeRunRequest>) -> Reply<pb::ResumeRunResponse> {
+    async fn resume_run(
+        &self,
+        request: Request<pb::ResumeRunRequest>,
+    ) -> Reply<pb::ResumeRunResponse> {
         let r = request.into_inner();
         let uid = self.core.find(&r.run_id).await.map_err(refuse)?;
         let key = request_key(&r.request_id, "ResumeRun", &uid.to_string()).map_err(refuse)?;
-        let run = self.core.command(uid, key, |a, c, now| a.resume(now, c)).await.map_err(refuse)?;
+        let run = self
+            .core
+            .command(uid, key, |a, c, now| a.resume(now, c))
+            .await
+            .map_err(refuse)?;
         reply(pb::ResumeRunResponse { run: run_of(&run) })
     }
 
-    async fn cancel_run(&self, request: Request<pb::CancelRunRequest>) -> Reply<pb::CancelRunResponse> {
+    async fn cancel_run(
+        &self,
+        request: Request<pb::CancelRunRequest>,
+    ) -> Reply<pb::CancelRunResponse> {
         let r = request.into_inner();
         let uid = self.core.find(&r.run_id).await.map_err(refuse)?;
         let key = request_key(&r.request_id, "CancelRun", &uid.to_string()).map_err(refuse)?;
         let why: String = r.why.chars().take(1000).collect();
-        let run = self.core.command(uid, key, move |a, c, now| a.cancel(&why, now, c).map(drop)).await.map_err(refuse)?;
+        let run = self
+            .core
+            .command(uid, key, move |a, c, now| a.cancel(&why, now, c).map(drop))
+            .await
+            .map_err(refuse)?;
         self.core.drop_ended_leases(uid).await.map_err(refuse)?;
         reply(pb::CancelRunResponse { run: run_of(&run) })
     }
 
-    async fn retry_run(&self, request: Request<pb::RetryRunRequest>) -> Reply<pb::RetryRunResponse> {
+    async fn retry_run(
+        &self,
+        request: Request<pb::RetryRunRequest>,
+    ) -> Reply<pb::RetryRunResponse> {
         let r = request.into_inner();
         let uid = self.core.find(&r.run_id).await.map_err(refuse)?;
-        let key = request_key(&r.request_id, "RetryRun", &format!("{uid}\n{}", r.phase_id)).map_err(refuse)?;
+        let key = request_key(&r.request_id, "RetryRun", &format!("{uid}\n{}", r.phase_id))
+            .map_err(refuse)?;
         let command = move |a: &mut RunAggregate, c: &mut autopack_domain::run::Changes, now| {
-            let phase = if r.phase_id.is_empty() { None } else { Some(a.find_phase(&r.phase_id)?) };
+            let phase = if r.phase_id.is_empty() {
+                None
+            } else {
+                Some(a.find_phase(&r.phase_id)?)
+            };
             a.retry(phase, now, c)
         };
         let run = self.core.command(uid, key, command).await.map_err(refuse)?;
         reply(pb::RetryRunResponse { run: run_of(&run) })
     }
 
-    async fn add_phase(&self, request: Request<pb::AddPhaseRequest>) -> Reply<pb::AddPhaseResponse> {
+    async fn add_phase(
+        &self,
+        request: Request<pb::AddPhaseRequest>,
+    ) -> Reply<pb::AddPhaseResponse> {
         let r = request.into_inner();
         let uid = self.core.find(&r.run_id).await.map_err(refuse)?;
         let files = r.files.into_iter().collect();
-        let (run, phase) = self.core.add_phase(uid, &r.request_id, &r.tier_id, &r.document, files).await.map_err(refuse)?;
+        let (run, phase) = self
+            .core
+            .add_phase(uid, &r.request_id, &r.tier_id, &r.document, files)
+            .await
+            .map_err(refuse)?;
         let whole = self.core.get_run(&uid.to_string()).await.map_err(refuse)?;
-        let index = whole.phases.iter().position(|p| p.id == phase.id).unwrap_or(0);
-        reply(pb::AddPhaseResponse { run: run_of(&run), phase: Some((index, &phase).into()) })
+        let index = whole
+            .phases
+            .iter()
+            .position(|p| p.id == phase.id)
+            .unwrap_or(0);
+        reply(pb::AddPhaseResponse {
+            run: run_of(&run),
+            phase: Some((index, &phase).into()),
+        })
     }
 
-    async fn explain_run(&self, request: Request<pb::ExplainRunRequest>) -> Reply<pb::ExplainRunResponse> {
+    async fn explain_run(
+        &self,
+        request: Request<pb::ExplainRunRequest>,
+    ) -> Reply<pb::ExplainRunResponse> {
         let r = request.into_inner();
-        let found = self.core.explain_run(&r.run_id, &r.phase_id).await.map_err(refuse)?;
-        reply(pb::ExplainRunResponse { phases: found.into_iter().map(explanation).collect() })
+        let found = self
+            .core
+            .explain_run(&r.run_id, &r.phase_id)
+            .await
+            .map_err(refuse)?;
+        reply(pb::ExplainRunResponse {
+            phases: found.into_iter().map(explanation).collect(),
+        })
     }
 
-    async fn list_attempts(&self, request: Request<pb::ListAttemptsRequest>) -> Reply<pb::ListAttemptsResponse> {
+    async fn list_attempts(
+        &self,
+        request: Request<pb::ListAttemptsRequest>,
+    ) -> Reply<pb::ListAttemptsResponse> {
         let r = request.into_inner();
-        let attempts = self.core.list_attempts(&r.run_id, &r.phase_id).await.map_err(refuse)?;
-        reply(pb::ListAttemptsResponse { attempts: attempts.iter().map(Into::into).collect() })
+        let attempts = self
+            .core
+            .list_attempts(&r.run_id, &r.phase_id)
+            .await
+            .map_err(refuse)?;
+        reply(pb::ListAttemptsResponse {
+            attempts: attempts.iter().map(Into::into).collect(),
+        })
     }
 
-    async fn list_facts(&self, request: Request<pb::ListFactsRequest>) -> Reply<pb::ListFactsResponse> {
-        let (usage, failures) = self.core.list_facts(&request.into_inner().run_id).await.map_err(refuse)?;
+    async fn list_facts(
+        &self,
+        request: Request<pb::ListFactsRequest>,
+    ) -> Reply<pb::ListFactsResponse> {
+        let (usage, failures) = self
+            .core
+            .list_facts(&request.into_inner().run_id)
+            .await
+            .map_err(refuse)?;
         let count = |n: i64| u64::try_from(n).unwrap_or(0);
         reply(pb::ListFactsResponse {
             usage: usage
@@ -195,16 +305,29 @@ impl RegistryService for Api {
         })
     }
 
-    async fn import_ruleset(&self, request: Request<pb::ImportRulesetRequest>) -> Reply<pb::ImportRulesetResponse> {
+    async fn import_ruleset(
+        &self,
+        request: Request<pb::ImportRulesetRequest>,
+    ) -> Reply<pb::ImportRulesetResponse> {
         let r = request.into_inner();
-        let ruleset_json = self.core.import_ruleset(&r.project, &r.document).await.map_err(refuse)?;
+        let ruleset_json = self
+            .core
+            .import_ruleset(&r.project, &r.document)
+            .await
+            .map_err(refuse)?;
         reply(pb::ImportRulesetResponse { ruleset_json })
     }
 
-    async fn get_project(&self, request: Request<pb::GetProjectRequest>) -> Reply<pb::GetProjectResponse> {
+    async fn get_project(
+        &self,
+        request: Request<pb::GetProjectRequest>,
+    ) -> Reply<pb::GetProjectResponse> {
         let project = request.into_inner().project;
         let ruleset_json = self.core.project(&project).await.map_err(refuse)?;
-        reply(pb::GetProjectResponse { project, ruleset_json })
+        reply(pb::GetProjectResponse {
+            project,
+            ruleset_json,
+        })
     }
 
     async fn get_info(&self, _: Request<pb::GetInfoRequest>) -> Reply<pb::GetInfoResponse> {
@@ -227,7 +350,11 @@ fn explanation(e: Explanation) -> pb::PhaseExplanation {
         holds: e
             .holds
             .into_iter()
-            .map(|h| pb::Hold { rule: h.rule.to_owned(), facts: h.facts, remedy: h.remedy.to_owned() })
+            .map(|h| pb::Hold {
+                rule: h.rule.to_owned(),
+                facts: h.facts,
+                remedy: h.remedy.to_owned(),
+            })
             .collect(),
     }
 }

@@ -32,20 +32,37 @@ pub(super) async fn watch(api: Api, id: &str, after: u64) -> Result<WatchStream,
     let run = api.core.find(id).await?;
     // Subscribed before the first read: nothing can be committed in between unseen.
     let commits = api.core.writer.subscribe();
-    let aggregate = api.core.writer.read(run, autopack_domain::run::RunAggregate::clone).await.map_err(write_refusal)?;
+    let aggregate = api
+        .core
+        .writer
+        .read(run, autopack_domain::run::RunAggregate::clone)
+        .await
+        .map_err(write_refusal)?;
     let last = aggregate.run.last_event;
     if after > last {
-        return Err(Refusal::new(Reason::SnapshotTooOld, format!("run {id} has {last} events, not {after}"))
-            .with("last", last)
-            .with("after", after));
+        return Err(Refusal::new(
+            Reason::SnapshotTooOld,
+            format!("run {id} has {last} events, not {after}"),
+        )
+        .with("last", last)
+        .with("after", after));
     }
     let (tx, rx) = mpsc::channel(BUFFER);
     let start = if after == 0 { last } else { after };
     let snapshot = (after == 0).then(|| Message::Snapshot(whole(&aggregate, false)));
     let ended = aggregate.run.state.is_terminal() && start == last;
-    let watcher = Watcher { api, run, sent: start, tx, commits };
+    let watcher = Watcher {
+        api,
+        run,
+        sent: start,
+        tx,
+        commits,
+    };
     // The stream owns the task: when the client goes away, the channel closes and the task ends.
-    #[expect(clippy::disallowed_methods, reason = "ends with its channel or the shutdown token")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "ends with its channel or the shutdown token"
+    )]
     tokio::spawn(async move { watcher.run(snapshot, ended).await });
     Ok(Box::pin(ReceiverStream::new(rx)))
 }
@@ -96,7 +113,13 @@ impl Watcher {
     async fn wake(&mut self) -> bool {
         loop {
             match self.commits.recv().await {
-                Ok(events) if events.iter().any(|e| e.run == self.run && e.run_sequence > self.sent) => return true,
+                Ok(events)
+                    if events
+                        .iter()
+                        .any(|e| e.run == self.run && e.run_sequence > self.sent) =>
+                {
+                    return true;
+                }
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Lagged(_)) => return true,
                 Err(broadcast::error::RecvError::Closed) => return false,
@@ -118,7 +141,9 @@ impl Watcher {
                 return Ok(false);
             }
             for stored in page {
-                let Ok(event) = types::Event::decode(stored.body.as_slice()) else { continue };
+                let Ok(event) = types::Event::decode(stored.body.as_slice()) else {
+                    continue;
+                };
                 self.sent = stored.run_sequence;
                 let finished = event.kind == autopack_domain::EventKind::RunFinished.code();
                 // A reopened run has events after its first end: only the last end is one.
@@ -132,6 +157,11 @@ impl Watcher {
     }
 
     async fn send(&self, message: Message) -> Result<(), ()> {
-        self.tx.send(Ok(WatchRunResponse { message: Some(message) })).await.map_err(drop)
+        self.tx
+            .send(Ok(WatchRunResponse {
+                message: Some(message),
+            }))
+            .await
+            .map_err(drop)
     }
 }

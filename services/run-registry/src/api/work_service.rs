@@ -27,15 +27,26 @@ use crate::app::jobs::Findings;
 type Reply<T> = Result<Response<T>, Status>;
 
 fn usage_list(list: Vec<types::Usage>) -> Result<Vec<Usage>, Status> {
-    list.into_iter().map(|u| Usage::try_from(u).map_err(faults)).collect()
+    list.into_iter()
+        .map(|u| Usage::try_from(u).map_err(faults))
+        .collect()
 }
 
 fn cause_of(text: &str) -> Result<Cause, Status> {
-    word("cause", text, Cause::parse(text), Cause::ALL.iter().map(|c| c.code()).collect())
+    word(
+        "cause",
+        text,
+        Cause::parse(text),
+        Cause::ALL.iter().map(|c| c.code()).collect(),
+    )
 }
 
 fn bounded(text: String, max: usize) -> String {
-    if text.len() <= max { text } else { text.chars().take(max / 4).collect() }
+    if text.len() <= max {
+        text
+    } else {
+        text.chars().take(max / 4).collect()
+    }
 }
 
 /// Bytes of a detail at most.
@@ -43,9 +54,15 @@ const MAX_DETAIL: usize = 64 << 10;
 
 #[tonic::async_trait]
 impl WorkService for Api {
-    async fn register_worker(&self, request: Request<pb::RegisterWorkerRequest>) -> Reply<pb::RegisterWorkerResponse> {
+    async fn register_worker(
+        &self,
+        request: Request<pb::RegisterWorkerRequest>,
+    ) -> Reply<pb::RegisterWorkerResponse> {
         let r = request.into_inner();
-        let worker = self.core.register_worker(&r.name, r.slots).map_err(refuse)?;
+        let worker = self
+            .core
+            .register_worker(&r.name, r.slots)
+            .map_err(refuse)?;
         Ok(Response::new(pb::RegisterWorkerResponse {
             worker_uid: worker.to_string(),
             lease: Some(duration_to_proto(self.core.config.lease)),
@@ -53,13 +70,29 @@ impl WorkService for Api {
         }))
     }
 
-    async fn lease_job(&self, request: Request<pb::LeaseJobRequest>) -> Reply<pb::LeaseJobResponse> {
+    async fn lease_job(
+        &self,
+        request: Request<pb::LeaseJobRequest>,
+    ) -> Reply<pb::LeaseJobResponse> {
         let r = request.into_inner();
-        let kind = word("kind", &r.kind, JobKind::parse(&r.kind), JobKind::spellings())?;
-        let (run, job, worker) = (uid("run_uid", &r.run_uid)?, uid("job_uid", &r.job_uid)?, uid("worker_uid", &r.worker_uid)?);
+        let kind = word(
+            "kind",
+            &r.kind,
+            JobKind::parse(&r.kind),
+            JobKind::spellings(),
+        )?;
+        let (run, job, worker) = (
+            uid("run_uid", &r.run_uid)?,
+            uid("job_uid", &r.job_uid)?,
+            uid("worker_uid", &r.worker_uid)?,
+        );
         if kind == JobKind::Phase {
             let attempt = uid("attempt_uid", &r.attempt_uid)?;
-            let leased = self.core.lease_phase(run, attempt, job, worker).await.map_err(refuse)?;
+            let leased = self
+                .core
+                .lease_phase(run, attempt, job, worker)
+                .await
+                .map_err(refuse)?;
             let (previous_cause, previous_detail) = leased.previous.unwrap_or_default();
             return Ok(Response::new(pb::LeaseJobResponse {
                 fence: leased.fence.0,
@@ -74,7 +107,11 @@ impl WorkService for Api {
                 ..pb::LeaseJobResponse::default()
             }));
         }
-        let leased = self.core.lease_job(run, job, worker).await.map_err(refuse)?;
+        let leased = self
+            .core
+            .lease_job(run, job, worker)
+            .await
+            .map_err(refuse)?;
         Ok(Response::new(pb::LeaseJobResponse {
             fence: leased.fence.0,
             run: Some((&leased.run).into()),
@@ -84,7 +121,10 @@ impl WorkService for Api {
         }))
     }
 
-    async fn heartbeat(&self, request: Request<pb::HeartbeatRequest>) -> Reply<pb::HeartbeatResponse> {
+    async fn heartbeat(
+        &self,
+        request: Request<pb::HeartbeatRequest>,
+    ) -> Reply<pb::HeartbeatResponse> {
         let r = request.into_inner();
         let worker = uid("worker_uid", &r.worker_uid)?;
         let leases = r
@@ -93,66 +133,141 @@ impl WorkService for Api {
             .map(|l| Ok((uid::<uuid::Uuid>("leases.uid", &l.uid)?, Fence(l.fence))))
             .collect::<Result<Vec<_>, Status>>()?;
         let (stop, unknown_worker) = self.core.heartbeat(worker, &leases);
-        Ok(Response::new(pb::HeartbeatResponse { stop: stop.iter().map(ToString::to_string).collect(), unknown_worker }))
+        Ok(Response::new(pb::HeartbeatResponse {
+            stop: stop.iter().map(ToString::to_string).collect(),
+            unknown_worker,
+        }))
     }
 
-    async fn report_stage(&self, request: Request<pb::ReportStageRequest>) -> Reply<pb::ReportStageResponse> {
+    async fn report_stage(
+        &self,
+        request: Request<pb::ReportStageRequest>,
+    ) -> Reply<pb::ReportStageResponse> {
         let r = request.into_inner();
         let stage = match r.stage() {
             types::attempt::State::Building => AttemptState::Building,
             types::attempt::State::Governing => AttemptState::Governing,
             types::attempt::State::Gating => AttemptState::Gating,
             types::attempt::State::Landing => AttemptState::Landing,
-            _ => return word("stage", "that", None, vec!["STATE_BUILDING", "STATE_GOVERNING", "STATE_GATING", "STATE_LANDING"]),
+            _ => {
+                return word(
+                    "stage",
+                    "that",
+                    None,
+                    vec![
+                        "STATE_BUILDING",
+                        "STATE_GOVERNING",
+                        "STATE_GATING",
+                        "STATE_LANDING",
+                    ],
+                );
+            }
         };
         self.core
-            .stage(uid("run_uid", &r.run_uid)?, uid("attempt_uid", &r.attempt_uid)?, Fence(r.fence), stage)
+            .stage(
+                uid("run_uid", &r.run_uid)?,
+                uid("attempt_uid", &r.attempt_uid)?,
+                Fence(r.fence),
+                stage,
+            )
             .await
             .map_err(refuse)?;
         Ok(Response::new(pb::ReportStageResponse {}))
     }
 
-    async fn record_usage(&self, request: Request<pb::RecordUsageRequest>) -> Reply<pb::RecordUsageResponse> {
+    async fn record_usage(
+        &self,
+        request: Request<pb::RecordUsageRequest>,
+    ) -> Reply<pb::RecordUsageResponse> {
         let r = request.into_inner();
         let usage = usage_list(r.usage)?;
         self.core
-            .record_usage(uid("run_uid", &r.run_uid)?, uid("attempt_uid", &r.attempt_uid)?, Fence(r.fence), usage)
+            .record_usage(
+                uid("run_uid", &r.run_uid)?,
+                uid("attempt_uid", &r.attempt_uid)?,
+                Fence(r.fence),
+                usage,
+            )
             .await
             .map_err(refuse)?;
         Ok(Response::new(pb::RecordUsageResponse {}))
     }
 
-    async fn await_landing_turn(&self, request: Request<pb::AwaitLandingTurnRequest>) -> Reply<pb::AwaitLandingTurnResponse> {
+    async fn await_landing_turn(
+        &self,
+        request: Request<pb::AwaitLandingTurnRequest>,
+    ) -> Reply<pb::AwaitLandingTurnResponse> {
         let r = request.into_inner();
-        let wait = r.wait.map_or(Duration::ZERO, |d| Duration::new(u64::try_from(d.seconds).unwrap_or(0), u32::try_from(d.nanos).unwrap_or(0)));
+        let wait = r.wait.map_or(Duration::ZERO, |d| {
+            Duration::new(
+                u64::try_from(d.seconds).unwrap_or(0),
+                u32::try_from(d.nanos).unwrap_or(0),
+            )
+        });
         let (granted, tip) = self
             .core
-            .await_turn(uid("run_uid", &r.run_uid)?, uid("attempt_uid", &r.attempt_uid)?, Fence(r.fence), wait)
+            .await_turn(
+                uid("run_uid", &r.run_uid)?,
+                uid("attempt_uid", &r.attempt_uid)?,
+                Fence(r.fence),
+                wait,
+            )
             .await
             .map_err(refuse)?;
         Ok(Response::new(pb::AwaitLandingTurnResponse { granted, tip }))
     }
 
-    async fn prepare_landing(&self, request: Request<pb::PrepareLandingRequest>) -> Reply<pb::PrepareLandingResponse> {
+    async fn prepare_landing(
+        &self,
+        request: Request<pb::PrepareLandingRequest>,
+    ) -> Reply<pb::PrepareLandingResponse> {
         let r = request.into_inner();
-        let intent = Intent { resolved: false, ..present("intent", r.intent)?.into() };
+        let intent = Intent {
+            resolved: false,
+            ..present("intent", r.intent)?.into()
+        };
         self.core
-            .prepare_landing(uid("run_uid", &r.run_uid)?, uid("attempt_uid", &r.attempt_uid)?, Fence(r.fence), intent)
+            .prepare_landing(
+                uid("run_uid", &r.run_uid)?,
+                uid("attempt_uid", &r.attempt_uid)?,
+                Fence(r.fence),
+                intent,
+            )
             .await
             .map_err(refuse)?;
         Ok(Response::new(pb::PrepareLandingResponse {}))
     }
 
-    async fn settle_attempt(&self, request: Request<pb::SettleAttemptRequest>) -> Reply<pb::SettleAttemptResponse> {
+    async fn settle_attempt(
+        &self,
+        request: Request<pb::SettleAttemptRequest>,
+    ) -> Reply<pb::SettleAttemptResponse> {
         let r = request.into_inner();
-        let cause = if r.cause.is_empty() { None } else { Some(cause_of(&r.cause)?) };
+        let cause = if r.cause.is_empty() {
+            None
+        } else {
+            Some(cause_of(&r.cause)?)
+        };
         let outcome = if r.outcome.is_empty() {
             None
         } else {
-            Some(word("outcome", &r.outcome, PhaseOutcome::parse(&r.outcome), PhaseOutcome::spellings())?)
+            Some(word(
+                "outcome",
+                &r.outcome,
+                PhaseOutcome::parse(&r.outcome),
+                PhaseOutcome::spellings(),
+            )?)
         };
-        let facts = if r.facts_json.is_empty() { serde_json::Map::new() } else { serde_json::from_str(&r.facts_json).unwrap_or_default() };
-        let failure = cause.is_some().then_some((bounded(r.failure_raw, MAX_DETAIL), r.failure_class, r.failure_signature));
+        let facts = if r.facts_json.is_empty() {
+            serde_json::Map::new()
+        } else {
+            serde_json::from_str(&r.facts_json).unwrap_or_default()
+        };
+        let failure = cause.is_some().then_some((
+            bounded(r.failure_raw, MAX_DETAIL),
+            r.failure_class,
+            r.failure_signature,
+        ));
         let report = Report {
             cause,
             detail: bounded(r.detail, MAX_DETAIL),
@@ -169,38 +284,83 @@ impl WorkService for Api {
         };
         let settled = self
             .core
-            .settle(uid("run_uid", &r.run_uid)?, uid("attempt_uid", &r.attempt_uid)?, Fence(r.fence), report)
+            .settle(
+                uid("run_uid", &r.run_uid)?,
+                uid("attempt_uid", &r.attempt_uid)?,
+                Fence(r.fence),
+                report,
+            )
             .await
             .map_err(refuse)?;
         let (index, tier) = settled.completed_tier.unwrap_or_default();
-        Ok(Response::new(pb::SettleAttemptResponse { completed_tier: tier, tip: settled.tip, completed_tier_index: index as u32 }))
+        Ok(Response::new(pb::SettleAttemptResponse {
+            completed_tier: tier,
+            tip: settled.tip,
+            completed_tier_index: index as u32,
+        }))
     }
 
-    async fn release_lease(&self, request: Request<pb::ReleaseLeaseRequest>) -> Reply<pb::ReleaseLeaseResponse> {
+    async fn release_lease(
+        &self,
+        request: Request<pb::ReleaseLeaseRequest>,
+    ) -> Reply<pb::ReleaseLeaseResponse> {
         let r = request.into_inner();
-        self.core.release(uid("run_uid", &r.run_uid)?, uid("uid", &r.uid)?, Fence(r.fence)).await.map_err(refuse)?;
+        self.core
+            .release(
+                uid("run_uid", &r.run_uid)?,
+                uid("uid", &r.uid)?,
+                Fence(r.fence),
+            )
+            .await
+            .map_err(refuse)?;
         Ok(Response::new(pb::ReleaseLeaseResponse {}))
     }
 
-    async fn finish_bootstrap(&self, request: Request<pb::FinishBootstrapRequest>) -> Reply<pb::FinishBootstrapResponse> {
+    async fn finish_bootstrap(
+        &self,
+        request: Request<pb::FinishBootstrapRequest>,
+    ) -> Reply<pb::FinishBootstrapResponse> {
         let r = request.into_inner();
         let gates = r
             .gates
             .into_iter()
-            .map(|(phase, gate)| GateSpec::try_from(gate).map(|g| (phase as usize, g)).map_err(faults))
+            .map(|(phase, gate)| {
+                GateSpec::try_from(gate)
+                    .map(|g| (phase as usize, g))
+                    .map_err(faults)
+            })
             .collect::<Result<_, Status>>()?;
-        let found = Findings { base_sha: r.base_sha, tip: r.tip, gates, facts: r.facts.into_iter().collect() };
+        let found = Findings {
+            base_sha: r.base_sha,
+            tip: r.tip,
+            gates,
+            facts: r.facts.into_iter().collect(),
+        };
         let job: JobUid = uid("job_uid", &r.job_uid)?;
-        self.core.finish_bootstrap(uid("run_uid", &r.run_uid)?, job, Fence(r.fence), found).await.map_err(refuse)?;
+        self.core
+            .finish_bootstrap(uid("run_uid", &r.run_uid)?, job, Fence(r.fence), found)
+            .await
+            .map_err(refuse)?;
         Ok(Response::new(pb::FinishBootstrapResponse {}))
     }
 
-    async fn finish_cleanup(&self, request: Request<pb::FinishCleanupRequest>) -> Reply<pb::FinishCleanupResponse> {
+    async fn finish_cleanup(
+        &self,
+        request: Request<pb::FinishCleanupRequest>,
+    ) -> Reply<pb::FinishCleanupResponse> {
         let r = request.into_inner();
-        let landed: Option<AttemptUid> =
-            if r.landed_attempt_uid.is_empty() { None } else { Some(uid("landed_attempt_uid", &r.landed_attempt_uid)?) };
+        let landed: Option<AttemptUid> = if r.landed_attempt_uid.is_empty() {
+            None
+        } else {
+            Some(uid("landed_attempt_uid", &r.landed_attempt_uid)?)
+        };
         self.core
-            .finish_cleanup(uid("run_uid", &r.run_uid)?, uid("job_uid", &r.job_uid)?, Fence(r.fence), landed)
+            .finish_cleanup(
+                uid("run_uid", &r.run_uid)?,
+                uid("job_uid", &r.job_uid)?,
+                Fence(r.fence),
+                landed,
+            )
             .await
             .map_err(refuse)?;
         Ok(Response::new(pb::FinishCleanupResponse {}))
@@ -210,15 +370,27 @@ impl WorkService for Api {
         let r = request.into_inner();
         let cause = cause_of(&r.cause)?;
         self.core
-            .fail_job(uid("run_uid", &r.run_uid)?, uid("job_uid", &r.job_uid)?, Fence(r.fence), cause, bounded(r.detail, MAX_DETAIL))
+            .fail_job(
+                uid("run_uid", &r.run_uid)?,
+                uid("job_uid", &r.job_uid)?,
+                Fence(r.fence),
+                cause,
+                bounded(r.detail, MAX_DETAIL),
+            )
             .await
             .map_err(refuse)?;
         Ok(Response::new(pb::FailJobResponse {}))
     }
 
-    async fn record_snapshot(&self, request: Request<pb::RecordSnapshotRequest>) -> Reply<pb::RecordSnapshotResponse> {
+    async fn record_snapshot(
+        &self,
+        request: Request<pb::RecordSnapshotRequest>,
+    ) -> Reply<pb::RecordSnapshotResponse> {
         let r = request.into_inner();
-        self.core.record_snapshot(uid("run_uid", &r.run_uid)?, r.tier as usize, r.commit).await.map_err(refuse)?;
+        self.core
+            .record_snapshot(uid("run_uid", &r.run_uid)?, r.tier as usize, r.commit)
+            .await
+            .map_err(refuse)?;
         Ok(Response::new(pb::RecordSnapshotResponse {}))
     }
 }

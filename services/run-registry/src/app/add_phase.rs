@@ -27,37 +27,66 @@ impl Core {
     ) -> Result<(Run, Phase), Refusal> {
         let invalid = |faults| Refusal::invalid(Reason::PlanInvalid, faults);
         let tree = parse_document(document, "phase").map_err(|fault| invalid(vec![fault]))?;
-        let (record, plan) = self.writer.read(run, |a| (a.run.clone(), Arc::clone(&a.plan))).await.map_err(write_refusal)?;
+        let (record, plan) = self
+            .writer
+            .read(run, |a| (a.run.clone(), Arc::clone(&a.plan)))
+            .await
+            .map_err(write_refusal)?;
         let Some(at) = plan.tiers.iter().position(|t| t.id.as_str() == tier) else {
-            let fault = Fault::new("tier_id", format!("the run has no tier `{tier}`")).allowed(plan.tiers.iter().map(|t| t.id.to_string()));
+            let fault = Fault::new("tier_id", format!("the run has no tier `{tier}`"))
+                .allowed(plan.tiers.iter().map(|t| t.id.to_string()));
             return Err(invalid(vec![fault]));
         };
         let added = read_one(&plan, at, &tree).map_err(invalid)?;
         let mut grown = Plan::clone(&plan);
         grown.tiers[at].phases.push(added.clone());
-        let request = NewRunRequest { files, ..NewRunRequest::default() };
-        let mut only = Plan { tiers: vec![autopack_domain::plan::TierSpec { phases: vec![added], ..grown.tiers[at].clone() }], ..grown.clone() };
+        let request = NewRunRequest {
+            files,
+            ..NewRunRequest::default()
+        };
+        let mut only = Plan {
+            tiers: vec![autopack_domain::plan::TierSpec {
+                phases: vec![added],
+                ..grown.tiers[at].clone()
+            }],
+            ..grown.clone()
+        };
         self.fill_digests(&mut only, &request).await?;
         let added = only.tiers[0].phases.remove(0);
         let last = grown.tiers[at].phases.len() - 1;
         grown.tiers[at].phases[last] = added.clone();
         let ruleset = self.ruleset(&record.project).await?;
-        let key = request_key(request_id, "AddPhase", &format!("{run}\n{tier}\n{document}"))?;
+        let key = request_key(
+            request_id,
+            "AddPhase",
+            &format!("{run}\n{tier}\n{document}"),
+        )?;
         let grown = Arc::new(grown);
         let id = added.id.clone();
         let after = self
             .command(run, key, move |a, c, now| {
                 if a.plan.tiers[at].phases.len() + 1 != grown.tiers[at].phases.len() {
-                    return Err(Refusal::new(Reason::VersionConflict, "another phase was added meanwhile; send the request again"));
+                    return Err(Refusal::new(
+                        Reason::VersionConflict,
+                        "another phase was added meanwhile; send the request again",
+                    ));
                 }
                 let backoff = a.strategy.phase.first().map(|p| p.backoff_seconds);
-                let mut strategy = compile(&ruleset, &Backlog::default(), &grown, Overrides { backoff_seconds: backoff });
+                let mut strategy = compile(
+                    &ruleset,
+                    &Backlog::default(),
+                    &grown,
+                    Overrides {
+                        backoff_seconds: backoff,
+                    },
+                );
                 // What is frozen stays: only the added phase gets limits from now.
                 let before: usize = grown.tiers[..at].iter().map(|t| t.phases.len()).sum();
                 let fresh = strategy.phase[before + last].clone();
                 strategy = autopack_domain::strategy::Strategy::clone(&a.strategy);
                 strategy.phase.insert(before + last, fresh);
-                a.add_phase(at, &added, Arc::clone(&grown), Arc::new(strategy), now, c).map(drop)
+                a.add_phase(at, &added, Arc::clone(&grown), Arc::new(strategy), now, c)
+                    .map(drop)
             })
             .await?;
         let phase = self
@@ -91,9 +120,16 @@ fn read_one(plan: &Plan, tier: usize, phase: &serde_json::Value) -> Result<Phase
     }
     let whole = json!({"schema": autopack_domain::plan::SCHEMA_V1, "run": {"goal": "stands in"}, "tiers": tiers});
     let read = read_plan(&whole.to_string(), &ReadOptions::default())?;
-    let added = read.plan.tiers[tier].phases.last().cloned().ok_or_else(|| vec![Fault::new("", "no phase was given")])?;
+    let added = read.plan.tiers[tier]
+        .phases
+        .last()
+        .cloned()
+        .ok_or_else(|| vec![Fault::new("", "no phase was given")])?;
     if added.builder.is_none() {
-        return Err(vec![Fault::new("builder", "no builder is named").example("{ kind: command, run: \"./build.sh\" }")]);
+        return Err(vec![
+            Fault::new("builder", "no builder is named")
+                .example("{ kind: command, run: \"./build.sh\" }"),
+        ]);
     }
     Ok(added)
 }

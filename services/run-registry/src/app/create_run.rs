@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use autopack_domain::{
     Fault, Reason, Refusal, RunId, RunUid,
-    plan::{BuilderSpec, GateProfile, Normalised, Plan, ReadOptions, derive_run_id, patch_paths, plan_digest, read_builder, read_plan, set_patch_digest},
+    plan::{
+        BuilderSpec, GateProfile, Normalised, Plan, ReadOptions, derive_run_id, patch_paths,
+        plan_digest, read_builder, read_plan, set_patch_digest,
+    },
     run::{Run, RunAggregate, create::NewRun},
     strategy::Strategy,
 };
@@ -72,23 +75,40 @@ impl Core {
     /// Stores a run, or finds the one that the same request made before.
     pub async fn create_run(&self, request: NewRunRequest) -> Result<CreatedRun, Refusal> {
         if request.document.len() > MAX_DOCUMENT {
-            return Err(Refusal::new(Reason::LimitExceeded, format!("the plan has more than {MAX_DOCUMENT} bytes")).with("max", MAX_DOCUMENT));
+            return Err(Refusal::new(
+                Reason::LimitExceeded,
+                format!("the plan has more than {MAX_DOCUMENT} bytes"),
+            )
+            .with("max", MAX_DOCUMENT));
         }
         let mut normalised = read_plan(&request.document, &options(&request)?)
             .map_err(|faults| Refusal::invalid(Reason::PlanInvalid, faults))?;
         self.check_built(&normalised)?;
         if normalised.plan.run.project.is_empty() {
-            normalised.plan.run.project = if request.default_project.is_empty() { "default".to_owned() } else { request.default_project.clone() };
-            let source = if request.default_project.is_empty() { autopack_domain::Source::Builtin } else { autopack_domain::Source::Repository };
-            normalised.provenance.insert("run.project".to_owned(), source);
+            normalised.plan.run.project = if request.default_project.is_empty() {
+                "default".to_owned()
+            } else {
+                request.default_project.clone()
+            };
+            let source = if request.default_project.is_empty() {
+                autopack_domain::Source::Builtin
+            } else {
+                autopack_domain::Source::Repository
+            };
+            normalised
+                .provenance
+                .insert("run.project".to_owned(), source);
         }
         check_project(&normalised.plan.run.project)?;
         let bare_digest = plan_digest(&normalised.plan);
         self.fill_digests(&mut normalised.plan, &request).await?;
         let files_digest = sha256(format!("{:?}", request.files).as_bytes());
-        let digest = sha256(format!("{bare_digest}\n{files_digest}\n{}", request.repository).as_bytes());
+        let digest =
+            sha256(format!("{bare_digest}\n{files_digest}\n{}", request.repository).as_bytes());
         let ruleset = self.ruleset(&normalised.plan.run.project).await?;
-        let overrides = Overrides { backoff_seconds: request.backoff_seconds };
+        let overrides = Overrides {
+            backoff_seconds: request.backoff_seconds,
+        };
         let strategy = compile(&ruleset, &Backlog::default(), &normalised.plan, overrides);
         let id = match &normalised.plan.run.id {
             Some(id) => id.clone(),
@@ -108,8 +128,18 @@ impl Core {
             facts,
         };
         if request.validate_only {
-            let (aggregate, _) = RunAggregate::create(new, Arc::new(normalised.plan.clone()), Arc::new(strategy.clone()), self.now());
-            return Ok(CreatedRun { run: aggregate.run, existing: false, normalised, strategy });
+            let (aggregate, _) = RunAggregate::create(
+                new,
+                Arc::new(normalised.plan.clone()),
+                Arc::new(strategy.clone()),
+                self.now(),
+            );
+            return Ok(CreatedRun {
+                run: aggregate.run,
+                existing: false,
+                normalised,
+                strategy,
+            });
         }
         if request.repository.is_empty() {
             let fault = Fault::new("repository", "is missing").example("/home/me/project");
@@ -118,20 +148,42 @@ impl Core {
         if request.fresh {
             new.id = self.free_id(&new.id).await?;
         } else if let Some(run) = self.same_run(&new).await? {
-            return Ok(CreatedRun { run, existing: true, normalised, strategy });
+            return Ok(CreatedRun {
+                run,
+                existing: true,
+                normalised,
+                strategy,
+            });
         }
-        let key = request_key(&request.request_id, "CreateRun", &format!("{}\n{}\n{}", new.digest, request.hold, request.fresh))?;
+        let key = request_key(
+            &request.request_id,
+            "CreateRun",
+            &format!("{}\n{}\n{}", new.digest, request.hold, request.fresh),
+        )?;
         let plan = Arc::new(normalised.plan.clone());
         let frozen = Arc::new(strategy.clone());
         let clock = Arc::clone(&self.ports.clock);
         let wanted = new.clone();
         let stored = self
             .writer
-            .create(key, move || RunAggregate::create(new.clone(), Arc::clone(&plan), Arc::clone(&frozen), clock.now()))
+            .create(key, move || {
+                RunAggregate::create(
+                    new.clone(),
+                    Arc::clone(&plan),
+                    Arc::clone(&frozen),
+                    clock.now(),
+                )
+            })
             .await;
         let (run, existing) = match stored {
             Ok(run) => (run, false),
-            Err(WriteError::Repeated(uid)) => (self.writer.read(uid, |a| a.run.clone()).await.map_err(write_refusal)?, true),
+            Err(WriteError::Repeated(uid)) => (
+                self.writer
+                    .read(uid, |a| a.run.clone())
+                    .await
+                    .map_err(write_refusal)?,
+                true,
+            ),
             // Somebody created the same id between the look and the write.
             Err(WriteError::Refused(refusal)) if refusal.reason == Reason::RunExists => {
                 (self.same_run(&wanted).await?.ok_or(refusal)?, true)
@@ -139,13 +191,27 @@ impl Core {
             Err(error) => return Err(write_refusal(error)),
         };
         (self.ports.failpoint)("registry.before_reply");
-        Ok(CreatedRun { run, existing, normalised, strategy })
+        Ok(CreatedRun {
+            run,
+            existing,
+            normalised,
+            strategy,
+        })
     }
 
     /// The run of the same id, if it came from the same plan, files and repository.
     async fn same_run(&self, new: &NewRun) -> Result<Option<Run>, Refusal> {
-        let Some(uid) = read::find_run(&self.database.read, new.id.as_str()).await.map_err(store_refusal)? else { return Ok(None) };
-        let run = self.writer.read(uid, |a| a.run.clone()).await.map_err(write_refusal)?;
+        let Some(uid) = read::find_run(&self.database.read, new.id.as_str())
+            .await
+            .map_err(store_refusal)?
+        else {
+            return Ok(None);
+        };
+        let run = self
+            .writer
+            .read(uid, |a| a.run.clone())
+            .await
+            .map_err(write_refusal)?;
         if run.digest == new.digest {
             return Ok(Some(run));
         }
@@ -158,7 +224,10 @@ impl Core {
             differs.push("the files that the plan names".to_owned());
         }
         if run.repository != new.repository {
-            differs.push(format!("the repository ({} there, {} here)", run.repository, new.repository));
+            differs.push(format!(
+                "the repository ({} there, {} here)",
+                run.repository, new.repository
+            ));
         }
         Err(Refusal::new(
             Reason::RunExists,
@@ -177,13 +246,25 @@ impl Core {
     async fn free_id(&self, id: &RunId) -> Result<RunId, Refusal> {
         let mut candidate = id.clone();
         for n in 2..MAX_SUFFIX {
-            if read::find_run(&self.database.read, candidate.as_str()).await.map_err(store_refusal)?.is_none() {
+            if read::find_run(&self.database.read, candidate.as_str())
+                .await
+                .map_err(store_refusal)?
+                .is_none()
+            {
                 return Ok(candidate);
             }
             let stem: String = id.as_str().chars().take(120).collect();
-            candidate = format!("{stem}-{n}").parse().map_err(|e: autopack_domain::ids::BadId| Refusal::new(Reason::ArgumentInvalid, e.to_string()))?;
+            candidate =
+                format!("{stem}-{n}")
+                    .parse()
+                    .map_err(|e: autopack_domain::ids::BadId| {
+                        Refusal::new(Reason::ArgumentInvalid, e.to_string())
+                    })?;
         }
-        Err(Refusal::new(Reason::LimitExceeded, format!("a thousand runs are called `{id}`")))
+        Err(Refusal::new(
+            Reason::LimitExceeded,
+            format!("a thousand runs are called `{id}`"),
+        ))
     }
 
     fn check_built(&self, normalised: &Normalised) -> Result<(), Refusal> {
@@ -191,31 +272,50 @@ impl Core {
             return Ok(());
         }
         let faults = normalised.unbuilt.iter().map(|id| {
-            Fault::new(format!("phase {id}: builder"), "no builder is named; add `builder`, `run.default_builder`, or pass --builder")
-                .allowed(BuilderSpec::KINDS.iter().copied())
-                .example("builder: { kind: command, run: \"./build.sh\" }")
+            Fault::new(
+                format!("phase {id}: builder"),
+                "no builder is named; add `builder`, `run.default_builder`, or pass --builder",
+            )
+            .allowed(BuilderSpec::KINDS.iter().copied())
+            .example("builder: { kind: command, run: \"./build.sh\" }")
         });
         Err(Refusal::invalid(Reason::BuilderMissing, faults.collect()))
     }
 
     /// Puts the digests of the plan's files into the plan; each must be stored already.
-    pub(crate) async fn fill_digests(&self, plan: &mut Plan, request: &NewRunRequest) -> Result<(), Refusal> {
-        let wanted: Vec<_> = patch_paths(plan).map(|(phase, n, patch)| (phase.id.clone(), n, patch.path.clone())).collect();
+    pub(crate) async fn fill_digests(
+        &self,
+        plan: &mut Plan,
+        request: &NewRunRequest,
+    ) -> Result<(), Refusal> {
+        let wanted: Vec<_> = patch_paths(plan)
+            .map(|(phase, n, patch)| (phase.id.clone(), n, patch.path.clone()))
+            .collect();
         let mut faults = Vec::new();
         for (phase, n, path) in wanted {
             let at = format!("phase {phase}: builder.patch[{n}]");
             match request.files.get(&path) {
                 None if request.validate_only => {}
-                None => faults.push(Fault::new(at, format!("the digest of `{path}` was not sent with the plan"))),
+                None => faults.push(Fault::new(
+                    at,
+                    format!("the digest of `{path}` was not sent with the plan"),
+                )),
                 Some(digest) => match self.ports.artifacts.stat(digest).await {
                     Ok(Some(_)) => {
                         set_patch_digest(plan, &phase, n, digest);
                     }
-                    _ => faults.push(Fault::new(at, format!("no artifact {digest} is stored for `{path}`"))),
+                    _ => faults.push(Fault::new(
+                        at,
+                        format!("no artifact {digest} is stored for `{path}`"),
+                    )),
                 },
             }
         }
-        if faults.is_empty() { Ok(()) } else { Err(Refusal::invalid(Reason::PlanInvalid, faults)) }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::invalid(Reason::PlanInvalid, faults))
+        }
     }
 }
 
@@ -239,13 +339,20 @@ fn options(request: &NewRunRequest) -> Result<ReadOptions, Refusal> {
         match GateProfile::parse(&request.default_gate_profile) {
             Some(profile) => options.ci_profile = Some(profile),
             None => faults.push(
-                Fault::new("default_gate_profile", format!("`{}` is not a gate profile", request.default_gate_profile))
-                    .allowed(GateProfile::spellings()),
+                Fault::new(
+                    "default_gate_profile",
+                    format!("`{}` is not a gate profile", request.default_gate_profile),
+                )
+                .allowed(GateProfile::spellings()),
             ),
         }
     }
     if request.default_max_attempts > 0 {
         options.max_attempts = Some(request.default_max_attempts);
     }
-    if faults.is_empty() { Ok(options) } else { Err(Refusal::invalid(Reason::ArgumentInvalid, faults)) }
+    if faults.is_empty() {
+        Ok(options)
+    } else {
+        Err(Refusal::invalid(Reason::ArgumentInvalid, faults))
+    }
 }

@@ -17,18 +17,28 @@ pub const MAX_OFFER: usize = 1000;
 impl Core {
     /// Runs that have not ended, and the slots of live workers.
     pub async fn active_runs(&self) -> Result<(Vec<RunUid>, u32), Refusal> {
-        let runs = read::open_runs(&self.database.read).await.map_err(store_refusal)?;
+        let runs = read::open_runs(&self.database.read)
+            .await
+            .map_err(store_refusal)?;
         let slots = lock(&self.workers).slots(self.ports.clock.monotonic(), self.config.lease * 2);
         Ok((runs, slots))
     }
 
     /// A run as the next command would find it.
     pub async fn snapshot(&self, run: RunUid) -> Result<RunAggregate, Refusal> {
-        self.writer.read(run, RunAggregate::clone).await.map_err(write_refusal)
+        self.writer
+            .read(run, RunAggregate::clone)
+            .await
+            .map_err(write_refusal)
     }
 
     /// Puts a job on offer.
-    pub async fn offer_job(&self, run: RunUid, version: u64, kind: JobKind) -> Result<(JobUid, u64), Refusal> {
+    pub async fn offer_job(
+        &self,
+        run: RunUid,
+        version: u64,
+        kind: JobKind,
+    ) -> Result<(JobUid, u64), Refusal> {
         let uid = JobUid(self.ports.ids.uuid());
         let after = self
             .command(run, None, move |a, c, now| {
@@ -40,9 +50,18 @@ impl Core {
     }
 
     /// Offers attempts: attempt, reservation and job row in one transaction.
-    pub async fn offer_phases(&self, run: RunUid, version: u64, phases: Vec<usize>) -> Result<(u64, u32), Refusal> {
+    pub async fn offer_phases(
+        &self,
+        run: RunUid,
+        version: u64,
+        phases: Vec<usize>,
+    ) -> Result<(u64, u32), Refusal> {
         if phases.len() > MAX_OFFER {
-            return Err(Refusal::new(Reason::LimitExceeded, format!("at most {MAX_OFFER} phases an offer")).with("max", MAX_OFFER));
+            return Err(Refusal::new(
+                Reason::LimitExceeded,
+                format!("at most {MAX_OFFER} phases an offer"),
+            )
+            .with("max", MAX_OFFER));
         }
         let ids = Arc::clone(&self.ports.ids);
         let offered = phases.len() as u32;
@@ -54,12 +73,22 @@ impl Core {
                     if let Some(hold) = autopack_policy::dispatch::holds(a, phase, now).first() {
                         return Err(Refusal::new(
                             Reason::VersionConflict,
-                            format!("phase {} is held back by {}: {}", a.phases[phase].id, hold.rule, hold.facts),
+                            format!(
+                                "phase {} is held back by {}: {}",
+                                a.phases[phase].id, hold.rule, hold.facts
+                            ),
                         )
                         .with("rule", hold.rule));
                     }
                     let tokens = reservation(a, phase);
-                    a.offer(phase, AttemptUid(ids.uuid()), JobUid(ids.uuid()), tokens, now, c)?;
+                    a.offer(
+                        phase,
+                        AttemptUid(ids.uuid()),
+                        JobUid(ids.uuid()),
+                        tokens,
+                        now,
+                        c,
+                    )?;
                 }
                 a.close_offers(now, c);
                 Ok(())
@@ -78,7 +107,10 @@ impl Core {
         detail: String,
     ) -> Result<u64, Refusal> {
         if cause.end() != Some(autopack_domain::catalogue::EndClass::Budget) {
-            return Err(Refusal::new(Reason::ArgumentInvalid, format!("{cause} is not a budget")).with("cause", cause));
+            return Err(
+                Refusal::new(Reason::ArgumentInvalid, format!("{cause} is not a budget"))
+                    .with("cause", cause),
+            );
         }
         let after = self
             .command(run, None, move |a, c, now| {
@@ -101,7 +133,11 @@ impl Core {
 
     /// Forgets deadlines of leases that a command ended, so that the next heartbeat stops their workers.
     pub(crate) async fn drop_ended_leases(&self, run: RunUid) -> Result<(), Refusal> {
-        let held = self.writer.read(run, super::leases::held).await.map_err(write_refusal)?;
+        let held = self
+            .writer
+            .read(run, super::leases::held)
+            .await
+            .map_err(write_refusal)?;
         let live: Vec<uuid::Uuid> = held.iter().map(|h| h.uid).collect();
         lock(&self.leases).keep_only(run, &live);
         Ok(())
@@ -112,5 +148,9 @@ fn check_index(run: &RunAggregate, phase: usize) -> Result<(), Refusal> {
     if phase < run.phases.len() {
         return Ok(());
     }
-    Err(Refusal::new(Reason::PhaseNotFound, format!("run {} has {} phases", run.run.id, run.phases.len())).with("phase", phase))
+    Err(Refusal::new(
+        Reason::PhaseNotFound,
+        format!("run {} has {} phases", run.run.id, run.phases.len()),
+    )
+    .with("phase", phase))
 }

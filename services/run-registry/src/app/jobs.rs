@@ -41,7 +41,12 @@ pub struct Findings {
 
 impl Core {
     /// A worker takes a job.
-    pub async fn lease_job(&self, run: RunUid, job: JobUid, worker: WorkerUid) -> Result<LeasedJob, Refusal> {
+    pub async fn lease_job(
+        &self,
+        run: RunUid,
+        job: JobUid,
+        worker: WorkerUid,
+    ) -> Result<LeasedJob, Refusal> {
         self.check_worker(worker)?;
         let clock = Arc::clone(&self.ports.clock);
         let (fence, record, plan) = self
@@ -53,13 +58,30 @@ impl Core {
             .await
             .map_err(write_refusal)?;
         lock(&self.leases).grant(job.0, run, worker, self.ports.clock.monotonic());
-        let intents = read::intents(&self.database.read, run).await.map_err(store_refusal)?;
-        Ok(LeasedJob { fence, run: record, plan, intents })
+        let intents = read::intents(&self.database.read, run)
+            .await
+            .map_err(store_refusal)?;
+        Ok(LeasedJob {
+            fence,
+            run: record,
+            plan,
+            intents,
+        })
     }
 
     /// The bootstrap ended well: gates are filled in and the strategy is compiled anew, then both freeze.
-    pub async fn finish_bootstrap(&self, run: RunUid, job: JobUid, fence: Fence, found: Findings) -> Result<(), Refusal> {
-        let project = self.writer.read(run, |a| a.run.project.clone()).await.map_err(write_refusal)?;
+    pub async fn finish_bootstrap(
+        &self,
+        run: RunUid,
+        job: JobUid,
+        fence: Fence,
+        found: Findings,
+    ) -> Result<(), Refusal> {
+        let project = self
+            .writer
+            .read(run, |a| a.run.project.clone())
+            .await
+            .map_err(write_refusal)?;
         let ruleset = self.ruleset(&project).await?;
         self.command(run, None, move |a, c, now| {
             let mut plan = Plan::clone(&a.plan);
@@ -69,7 +91,14 @@ impl Core {
                 }
             }
             let backoff = a.strategy.phase.first().map(|p| p.backoff_seconds);
-            let strategy = compile(&ruleset, &Backlog::default(), &plan, Overrides { backoff_seconds: backoff });
+            let strategy = compile(
+                &ruleset,
+                &Backlog::default(),
+                &plan,
+                Overrides {
+                    backoff_seconds: backoff,
+                },
+            );
             let frozen = Frozen {
                 base_sha: found.base_sha.clone(),
                 tip: found.tip.clone(),
@@ -85,14 +114,30 @@ impl Core {
     }
 
     /// The cleanup ended well.
-    pub async fn finish_cleanup(&self, run: RunUid, job: JobUid, fence: Fence, landed: Option<AttemptUid>) -> Result<(), Refusal> {
-        self.command(run, None, move |a, c, now| a.finish_cleanup(job, fence, landed, now, c)).await?;
+    pub async fn finish_cleanup(
+        &self,
+        run: RunUid,
+        job: JobUid,
+        fence: Fence,
+        landed: Option<AttemptUid>,
+    ) -> Result<(), Refusal> {
+        self.command(run, None, move |a, c, now| {
+            a.finish_cleanup(job, fence, landed, now, c)
+        })
+        .await?;
         lock(&self.leases).end(job.0);
         Ok(())
     }
 
     /// The job failed.
-    pub async fn fail_job(&self, run: RunUid, job: JobUid, fence: Fence, cause: Cause, detail: String) -> Result<(), Refusal> {
+    pub async fn fail_job(
+        &self,
+        run: RunUid,
+        job: JobUid,
+        fence: Fence,
+        cause: Cause,
+        detail: String,
+    ) -> Result<(), Refusal> {
         self.command(run, None, move |a, c, now| {
             let backoff = a.strategy.phase.first().map_or(5, |p| p.backoff_seconds);
             let later = now.plus(std::time::Duration::from_secs(backoff.into()));

@@ -17,13 +17,20 @@ pub(crate) struct Held {
 
 /// The leases of a run.
 pub(crate) fn held(run: &RunAggregate) -> Vec<Held> {
-    let attempts = run.attempts.values().filter(|a| a.state.is_leased()).filter_map(|a| a.worker.map(|w| (a.uid.0, w)));
+    let attempts = run
+        .attempts
+        .values()
+        .filter(|a| a.state.is_leased())
+        .filter_map(|a| a.worker.map(|w| (a.uid.0, w)));
     let jobs = run
         .jobs
         .iter()
         .filter(|j| j.state == autopack_domain::run::JobState::Leased)
         .filter_map(|j| j.worker.map(|w| (j.uid.0, w)));
-    attempts.chain(jobs).map(|(uid, worker)| Held { uid, worker }).collect()
+    attempts
+        .chain(jobs)
+        .map(|(uid, worker)| Held { uid, worker })
+        .collect()
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -42,12 +49,22 @@ pub(crate) struct Leases {
 
 impl Leases {
     pub(crate) fn new(length: Duration) -> Self {
-        Self { length, live: HashMap::new() }
+        Self {
+            length,
+            live: HashMap::new(),
+        }
     }
 
     /// A new lease, or a fresh deadline.
     pub(crate) fn grant(&mut self, uid: Uuid, run: RunUid, worker: WorkerUid, now: Duration) {
-        self.live.insert(uid, Lease { run, worker, deadline: now + self.length });
+        self.live.insert(
+            uid,
+            Lease {
+                run,
+                worker,
+                deadline: now + self.length,
+            },
+        );
     }
 
     /// The lease is over.
@@ -56,7 +73,12 @@ impl Leases {
     }
 
     /// Renews what is still the worker's; returns what is not.
-    pub(crate) fn renew(&mut self, worker: WorkerUid, leases: &[(Uuid, Fence)], now: Duration) -> Vec<Uuid> {
+    pub(crate) fn renew(
+        &mut self,
+        worker: WorkerUid,
+        leases: &[(Uuid, Fence)],
+        now: Duration,
+    ) -> Vec<Uuid> {
         let mut lost = Vec::new();
         for (uid, _) in leases {
             match self.live.get_mut(uid) {
@@ -69,13 +91,18 @@ impl Leases {
 
     /// Leases past their deadline.
     pub(crate) fn expired(&self, now: Duration) -> Vec<(RunUid, Uuid)> {
-        self.live.iter().filter(|(_, l)| l.deadline <= now).map(|(uid, l)| (l.run, *uid)).collect()
+        self.live
+            .iter()
+            .filter(|(_, l)| l.deadline <= now)
+            .map(|(uid, l)| (l.run, *uid))
+            .collect()
     }
 }
 
 impl Leases {
     /// Ends every lease of a run but these.
     pub(crate) fn keep_only(&mut self, run: RunUid, live: &[Uuid]) {
-        self.live.retain(|uid, lease| lease.run != run || live.contains(uid));
+        self.live
+            .retain(|uid, lease| lease.run != run || live.contains(uid));
     }
 }

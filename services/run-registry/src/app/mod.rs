@@ -41,7 +41,9 @@ pub struct Core {
 
 impl std::fmt::Debug for Core {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Core").field("epoch", &self.epoch).finish_non_exhaustive()
+        f.debug_struct("Core")
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
     }
 }
 
@@ -78,9 +80,18 @@ impl Core {
     /// After the start: what an earlier registry left. Embedded: its workers died with it, so their leases
     /// end now; else each live lease gets a fresh deadline (DESIGN rule 3).
     pub(crate) async fn take_over(&self) -> Result<(), Refusal> {
-        let set_aside: Vec<String> = lock(&self.set_aside).iter().map(|(id, _)| id.clone()).collect();
-        for uid in read::open_runs(&self.database.read).await.map_err(store_refusal)? {
-            let held = self.writer.read(uid, |a| (a.run.id.to_string(), leases::held(a))).await;
+        let set_aside: Vec<String> = lock(&self.set_aside)
+            .iter()
+            .map(|(id, _)| id.clone())
+            .collect();
+        for uid in read::open_runs(&self.database.read)
+            .await
+            .map_err(store_refusal)?
+        {
+            let held = self
+                .writer
+                .read(uid, |a| (a.run.id.to_string(), leases::held(a)))
+                .await;
             let held = match held {
                 Ok((id, held)) if !set_aside.contains(&id) => held,
                 _ => continue,
@@ -89,7 +100,12 @@ impl Core {
                 if self.config.embedded {
                     self.lose(uid, lease.uid, true).await?;
                 } else {
-                    lock(&self.leases).grant(lease.uid, uid, lease.worker, self.ports.clock.monotonic());
+                    lock(&self.leases).grant(
+                        lease.uid,
+                        uid,
+                        lease.worker,
+                        self.ports.clock.monotonic(),
+                    );
                 }
             }
         }
@@ -103,12 +119,21 @@ impl Core {
 
     /// The run that a caller names by id or uid.
     pub(crate) async fn find(&self, id: &str) -> Result<RunUid, Refusal> {
-        if let Some((_, corrupt)) = lock(&self.set_aside).iter().find(|(run, _)| run.eq_ignore_ascii_case(id)) {
+        if let Some((_, corrupt)) = lock(&self.set_aside)
+            .iter()
+            .find(|(run, _)| run.eq_ignore_ascii_case(id))
+        {
             return Err(Refusal::new(Reason::DataCorrupt, corrupt.to_string()).with("run", id));
         }
-        let found = read::find_run(&self.database.read, id).await.map_err(store_refusal)?;
+        let found = read::find_run(&self.database.read, id)
+            .await
+            .map_err(store_refusal)?;
         found.ok_or_else(|| {
-            Refusal::new(Reason::RunNotFound, format!("no run `{id}`; `autopack runs` lists the runs")).with("run", id)
+            Refusal::new(
+                Reason::RunNotFound,
+                format!("no run `{id}`; `autopack runs` lists the runs"),
+            )
+            .with("run", id)
         })
     }
 
@@ -117,14 +142,27 @@ impl Core {
         &self,
         uid: RunUid,
         request: Option<RequestKey>,
-        mut command: impl FnMut(&mut RunAggregate, &mut autopack_domain::run::Changes, Timestamp) -> Result<(), Refusal> + Send + 'static,
+        mut command: impl FnMut(
+            &mut RunAggregate,
+            &mut autopack_domain::run::Changes,
+            Timestamp,
+        ) -> Result<(), Refusal>
+        + Send
+        + 'static,
     ) -> Result<Run, Refusal> {
         let clock = Arc::clone(&self.ports.clock);
-        let done = self.writer.on_run(uid, request, move |a, c| command(a, c, clock.now()).map(|()| a.run.clone())).await;
+        let done = self
+            .writer
+            .on_run(uid, request, move |a, c| {
+                command(a, c, clock.now()).map(|()| a.run.clone())
+            })
+            .await;
         let result = match done {
-            Err(WriteError::Repeated(run)) => {
-                self.writer.read(run, |a| a.run.clone()).await.map_err(write_refusal)
-            }
+            Err(WriteError::Repeated(run)) => self
+                .writer
+                .read(run, |a| a.run.clone())
+                .await
+                .map_err(write_refusal),
             other => other.map_err(write_refusal),
         };
         (self.ports.failpoint)("registry.before_reply");
@@ -145,7 +183,12 @@ impl Core {
     }
 
     /// Ends a lease that is over: by expiry, or because its worker gives it back.
-    pub(crate) async fn lose(&self, run: RunUid, uid: uuid::Uuid, handed_over: bool) -> Result<(), Refusal> {
+    pub(crate) async fn lose(
+        &self,
+        run: RunUid,
+        uid: uuid::Uuid,
+        handed_over: bool,
+    ) -> Result<(), Refusal> {
         lock(&self.leases).end(uid);
         let decide = self.decide();
         let attempt = AttemptUid(uid);
@@ -157,7 +200,11 @@ impl Core {
             if a.job(job).is_err() {
                 return Ok(());
             }
-            let cause = if handed_over { Cause::HandedOver } else { Cause::LeaseExpired };
+            let cause = if handed_over {
+                Cause::HandedOver
+            } else {
+                Cause::LeaseExpired
+            };
             a.fail_job(job, None, cause, cause.text(), now, now, c)
         })
         .await?;
@@ -165,9 +212,17 @@ impl Core {
         Ok(())
     }
 
+    /// What the writer has done since the start.
+    pub fn writer_stats(&self) -> autopack_store_write::WriterStats {
+        self.writer.stats()
+    }
+
     /// What is wrong with stored rows, by run.
     pub fn corrupt_rows(&self) -> Vec<String> {
-        lock(&self.set_aside).iter().map(|(run, corrupt)| format!("{run}: {corrupt}")).collect()
+        lock(&self.set_aside)
+            .iter()
+            .map(|(run, corrupt)| format!("{run}: {corrupt}"))
+            .collect()
     }
 }
 
@@ -179,9 +234,15 @@ pub(crate) fn store_refusal(error: StoreError) -> Refusal {
             let text = error.to_string();
             tracing::error!(error = %text, "the database failed");
             if text.contains("database or disk is full") {
-                return Refusal::new(Reason::DiskFullDatabase, "the database could not grow: the disk is full");
+                return Refusal::new(
+                    Reason::DiskFullDatabase,
+                    "the database could not grow: the disk is full",
+                );
             }
-            Refusal::new(Reason::RegistryUnavailable, "the database failed; the log has the cause")
+            Refusal::new(
+                Reason::RegistryUnavailable,
+                "the database failed; the log has the cause",
+            )
         }
     }
 }
@@ -190,30 +251,47 @@ pub(crate) fn store_refusal(error: StoreError) -> Refusal {
 pub(crate) fn write_refusal(error: WriteError) -> Refusal {
     match error {
         WriteError::Refused(refusal) => refusal,
-        WriteError::Repeated(run) => Refusal::new(Reason::RequestIdReused, "this request was carried out before").with("run", run),
+        WriteError::Repeated(run) => Refusal::new(
+            Reason::RequestIdReused,
+            "this request was carried out before",
+        )
+        .with("run", run),
         WriteError::Store(error) => store_refusal(error),
     }
 }
 
 /// The idempotency key of a request; `None` without a `request_id`.
-pub(crate) fn request_key(id: &str, method: &'static str, body: &str) -> Result<Option<RequestKey>, Refusal> {
+pub(crate) fn request_key(
+    id: &str,
+    method: &'static str,
+    body: &str,
+) -> Result<Option<RequestKey>, Refusal> {
     if id.is_empty() {
         return Ok(None);
     }
     if id.len() > 36 || !id.bytes().all(|b| b.is_ascii_graphic()) {
-        let fault = autopack_domain::Fault::new("request_id", "must be at most 36 printable ASCII characters")
-            .example("0197a4c2-0000-7000-8000-000000000000");
+        let fault = autopack_domain::Fault::new(
+            "request_id",
+            "must be at most 36 printable ASCII characters",
+        )
+        .example("0197a4c2-0000-7000-8000-000000000000");
         return Err(Refusal::invalid(Reason::ArgumentInvalid, vec![fault]));
     }
-    Ok(Some(RequestKey { id: id.to_owned(), method, digest: sha256(body.as_bytes()) }))
+    Ok(Some(RequestKey {
+        id: id.to_owned(),
+        method,
+        digest: sha256(body.as_bytes()),
+    }))
 }
 
 /// SHA-256 in hex.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     use sha2::{Digest as _, Sha256};
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut s, b| {
-        use std::fmt::Write as _;
-        let _ = write!(s, "{b:02x}");
-        s
-    })
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::with_capacity(64), |mut s, b| {
+            use std::fmt::Write as _;
+            let _ = write!(s, "{b:02x}");
+            s
+        })
 }

@@ -11,28 +11,43 @@ impl Core {
     pub async fn import_ruleset(&self, project: &str, document: &str) -> Result<String, Refusal> {
         check_project(project)?;
         let tree = autopack_domain::plan::parse_document(document, "ruleset")
-            
             .map_err(|fault| Refusal::invalid(Reason::RulesetInvalid, vec![fault]))?;
-        let ruleset = parse_ruleset(&tree).map_err(|faults| Refusal::invalid(Reason::RulesetInvalid, faults))?;
-        let json = serde_json::to_string(&ruleset).map_err(|e| Refusal::new(Reason::InternalFault, e.to_string()))?;
-        self.writer.put_ruleset(project.to_owned(), json.clone()).await.map_err(write_refusal)?;
+        let ruleset = parse_ruleset(&tree)
+            .map_err(|faults| Refusal::invalid(Reason::RulesetInvalid, faults))?;
+        let json = serde_json::to_string(&ruleset)
+            .map_err(|e| Refusal::new(Reason::InternalFault, e.to_string()))?;
+        self.writer
+            .put_ruleset(project.to_owned(), json.clone())
+            .await
+            .map_err(write_refusal)?;
         Ok(json)
     }
 
     /// A project's ruleset as stored; empty if it has none.
     pub async fn project(&self, name: &str) -> Result<String, Refusal> {
-        let row = read::project(&self.database.read, name).await.map_err(store_refusal)?;
+        let row = read::project(&self.database.read, name)
+            .await
+            .map_err(store_refusal)?;
         row.map(|p| p.ruleset).ok_or_else(|| {
-            Refusal::new(Reason::ProjectNotFound, format!("no project `{name}`")).with("project", name)
+            Refusal::new(Reason::ProjectNotFound, format!("no project `{name}`"))
+                .with("project", name)
         })
     }
 
     /// The ruleset in force for a project; the built-in one if it has none.
     pub(crate) async fn ruleset(&self, project: &str) -> Result<Ruleset, Refusal> {
-        let row = read::project(&self.database.read, project).await.map_err(store_refusal)?;
-        let Some(text) = row.map(|p| p.ruleset).filter(|t| !t.is_empty()) else { return Ok(Ruleset::default()) };
-        serde_json::from_str(&text)
-            .map_err(|e| Refusal::new(Reason::DataCorrupt, format!("project {project}: the stored ruleset does not parse: {e}")))
+        let row = read::project(&self.database.read, project)
+            .await
+            .map_err(store_refusal)?;
+        let Some(text) = row.map(|p| p.ruleset).filter(|t| !t.is_empty()) else {
+            return Ok(Ruleset::default());
+        };
+        serde_json::from_str(&text).map_err(|e| {
+            Refusal::new(
+                Reason::DataCorrupt,
+                format!("project {project}: the stored ruleset does not parse: {e}"),
+            )
+        })
     }
 }
 
@@ -41,6 +56,13 @@ pub(crate) fn check_project(name: &str) -> Result<(), Refusal> {
     if autopack_domain::ids::is_user_id(name) {
         return Ok(());
     }
-    let fault = autopack_domain::Fault::new("project", format!("`{name}` is not a project name: {}", autopack_domain::ids::ID_RULE)).example("demo");
+    let fault = autopack_domain::Fault::new(
+        "project",
+        format!(
+            "`{name}` is not a project name: {}",
+            autopack_domain::ids::ID_RULE
+        ),
+    )
+    .example("demo");
     Err(Refusal::invalid(Reason::ArgumentInvalid, vec![fault]))
 }

@@ -7,11 +7,11 @@ use autopack_domain::{
     states::RunState,
 };
 use autopack_policy::dispatch::{Hold, holds};
+use autopack_store::rows::event::StoredEvent;
 use autopack_store::{
     entity::{failure, usage_event},
     read,
 };
-use autopack_store::rows::event::StoredEvent;
 
 use super::{Core, store_refusal, write_refusal};
 
@@ -37,25 +37,51 @@ impl Core {
     }
 
     /// A page of runs, newest first, and the token of the next page.
-    pub async fn list_runs(&self, size: i32, token: &str, state: &str, project: &str) -> Result<(Vec<Run>, String), Refusal> {
+    pub async fn list_runs(
+        &self,
+        size: i32,
+        token: &str,
+        state: &str,
+        project: &str,
+    ) -> Result<(Vec<Run>, String), Refusal> {
         let argument = |path: &str, problem: &str| {
-            Refusal::invalid(Reason::ArgumentInvalid, vec![autopack_domain::Fault::new(path, problem)])
+            Refusal::invalid(
+                Reason::ArgumentInvalid,
+                vec![autopack_domain::Fault::new(path, problem)],
+            )
         };
-        let size = u64::try_from(size).map_err(|_| argument("page_size", "must not be negative"))?;
+        let size =
+            u64::try_from(size).map_err(|_| argument("page_size", "must not be negative"))?;
         let size = if size == 0 { PAGE.0 } else { size.min(PAGE.1) };
         if !state.is_empty() && RunState::parse(state).is_none() {
-            let fault = autopack_domain::Fault::new("state", format!("`{state}` is not a state of a run")).allowed(RunState::spellings());
+            let fault =
+                autopack_domain::Fault::new("state", format!("`{state}` is not a state of a run"))
+                    .allowed(RunState::spellings());
             return Err(Refusal::invalid(Reason::ArgumentInvalid, vec![fault]));
         }
-        let before = if token.is_empty() { None } else { Some(parse_token(token)?) };
+        let before = if token.is_empty() {
+            None
+        } else {
+            Some(parse_token(token)?)
+        };
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let (state, project) = (some(state), some(project));
-        let rows = read::list_runs(&self.database.read, size + 1, before, state.as_deref(), project.as_deref())
-            .await
-            .map_err(store_refusal)?;
+        let rows = read::list_runs(
+            &self.database.read,
+            size + 1,
+            before,
+            state.as_deref(),
+            project.as_deref(),
+        )
+        .await
+        .map_err(store_refusal)?;
         let more = rows.len() as u64 > size;
         // A row that does not parse was reported at the start; it does not fail the list.
-        let runs: Vec<Run> = rows.into_iter().take(size as usize).filter_map(Result::ok).collect();
+        let runs: Vec<Run> = rows
+            .into_iter()
+            .take(size as usize)
+            .filter_map(Result::ok)
+            .collect();
         let next = match runs.last() {
             Some(last) if more => format!("{}~{}", last.created_at.0, last.uid),
             _ => String::new(),
@@ -68,11 +94,16 @@ impl Core {
         let run = self.get_run(id).await?;
         let now = self.now();
         let chosen: Vec<usize> = if phase.is_empty() {
-            (0..run.phases.len()).filter(|&p| !run.phases[p].state.is_terminal()).collect()
+            (0..run.phases.len())
+                .filter(|&p| !run.phases[p].state.is_terminal())
+                .collect()
         } else {
             vec![run.find_phase(phase)?]
         };
-        Ok(chosen.into_iter().map(|p| explanation(&run, p, now)).collect())
+        Ok(chosen
+            .into_iter()
+            .map(|p| explanation(&run, p, now))
+            .collect())
     }
 
     /// Attempts of a run or phase.
@@ -82,23 +113,44 @@ impl Core {
             None
         } else {
             let phase = phase.to_owned();
-            Some(self.writer.read(uid, move |a| a.find_phase(&phase)).await.map_err(write_refusal)??)
+            Some(
+                self.writer
+                    .read(uid, move |a| a.find_phase(&phase))
+                    .await
+                    .map_err(write_refusal)??,
+            )
         };
-        let rows = read::attempts(&self.database.read, uid, phase).await.map_err(store_refusal)?;
+        let rows = read::attempts(&self.database.read, uid, phase)
+            .await
+            .map_err(store_refusal)?;
         Ok(rows.into_iter().filter_map(Result::ok).collect())
     }
 
     /// Usage and failure facts of a run.
-    pub async fn list_facts(&self, id: &str) -> Result<(Vec<usage_event::Model>, Vec<failure::Model>), Refusal> {
+    pub async fn list_facts(
+        &self,
+        id: &str,
+    ) -> Result<(Vec<usage_event::Model>, Vec<failure::Model>), Refusal> {
         let uid = self.find(id).await?;
-        let usage = read::usage(&self.database.read, uid).await.map_err(store_refusal)?;
-        let failures = read::failures(&self.database.read, uid).await.map_err(store_refusal)?;
+        let usage = read::usage(&self.database.read, uid)
+            .await
+            .map_err(store_refusal)?;
+        let failures = read::failures(&self.database.read, uid)
+            .await
+            .map_err(store_refusal)?;
         Ok((usage, failures))
     }
 
     /// Events of a run after a number.
-    pub async fn run_events(&self, run: RunUid, after: u64, limit: u64) -> Result<Vec<StoredEvent>, Refusal> {
-        read::run_events(&self.database.read, run, after, limit).await.map_err(store_refusal)
+    pub async fn run_events(
+        &self,
+        run: RunUid,
+        after: u64,
+        limit: u64,
+    ) -> Result<Vec<StoredEvent>, Refusal> {
+        read::run_events(&self.database.read, run, after, limit)
+            .await
+            .map_err(store_refusal)
     }
 }
 
@@ -114,5 +166,11 @@ fn parse_token(token: &str) -> Result<(i64, String), Refusal> {
     token
         .split_once('~')
         .and_then(|(at, uid)| Some((at.parse().ok()?, uid.parse::<RunUid>().ok()?.to_string())))
-        .ok_or_else(|| Refusal::new(Reason::PageTokenInvalid, "the page token is not one that this list gave out").with("pageToken", token))
+        .ok_or_else(|| {
+            Refusal::new(
+                Reason::PageTokenInvalid,
+                "the page token is not one that this list gave out",
+            )
+            .with("pageToken", token)
+        })
 }

@@ -50,21 +50,34 @@ impl Core {
     pub fn register_worker(&self, name: &str, slots: u32) -> Result<WorkerUid, Refusal> {
         let uid = WorkerUid(self.ports.ids.uuid());
         if !lock(&self.workers).register(uid, slots, self.ports.clock.monotonic()) {
-            return Err(Refusal::new(Reason::LimitExceeded, "too many workers are registered"));
+            return Err(Refusal::new(
+                Reason::LimitExceeded,
+                "too many workers are registered",
+            ));
         }
         tracing::info!(worker = %uid, name, slots, "a worker registered");
         Ok(uid)
     }
 
     /// A worker takes an attempt.
-    pub async fn lease_phase(&self, run: RunUid, attempt: AttemptUid, job: JobUid, worker: WorkerUid) -> Result<LeasedPhase, Refusal> {
+    pub async fn lease_phase(
+        &self,
+        run: RunUid,
+        attempt: AttemptUid,
+        job: JobUid,
+        worker: WorkerUid,
+    ) -> Result<LeasedPhase, Refusal> {
         self.check_worker(worker)?;
         let clock = std::sync::Arc::clone(&self.ports.clock);
         let leased = self
             .writer
             .on_run(run, None, move |a, c| {
                 let before = a.attempts.get(&attempt).map(|x| x.phase);
-                let previous = before.and_then(|p| a.phases[p].cause.map(|cause| (cause.to_string(), a.phases[p].detail.clone())));
+                let previous = before.and_then(|p| {
+                    a.phases[p]
+                        .cause
+                        .map(|cause| (cause.to_string(), a.phases[p].detail.clone()))
+                });
                 let fence = a.lease(attempt, job, worker, clock.now(), c)?;
                 let record = a.attempt(attempt)?.clone();
                 Ok(LeasedPhase {
@@ -87,32 +100,71 @@ impl Core {
         if lock(&self.workers).seen(worker, self.ports.clock.monotonic()) {
             return Ok(());
         }
-        Err(Refusal::new(Reason::RegistryUnavailable, "the registry does not know this worker; register again").with("worker", worker))
+        Err(Refusal::new(
+            Reason::RegistryUnavailable,
+            "the registry does not know this worker; register again",
+        )
+        .with("worker", worker))
     }
 
     /// Renews leases; returns those that are over, and whether the worker is unknown.
-    pub fn heartbeat(&self, worker: WorkerUid, leases: &[(uuid::Uuid, Fence)]) -> (Vec<uuid::Uuid>, bool) {
+    pub fn heartbeat(
+        &self,
+        worker: WorkerUid,
+        leases: &[(uuid::Uuid, Fence)],
+    ) -> (Vec<uuid::Uuid>, bool) {
         let now = self.ports.clock.monotonic();
         let known = lock(&self.workers).seen(worker, now);
         (lock(&self.leases).renew(worker, leases, now), !known)
     }
 
     /// An attempt entered another stage.
-    pub async fn stage(&self, run: RunUid, attempt: AttemptUid, fence: Fence, stage: AttemptState) -> Result<(), Refusal> {
-        self.command(run, None, move |a, c, now| a.stage(attempt, fence, stage, now, c)).await.map(drop)
+    pub async fn stage(
+        &self,
+        run: RunUid,
+        attempt: AttemptUid,
+        fence: Fence,
+        stage: AttemptState,
+    ) -> Result<(), Refusal> {
+        self.command(run, None, move |a, c, now| {
+            a.stage(attempt, fence, stage, now, c)
+        })
+        .await
+        .map(drop)
     }
 
     /// Books usage so far.
-    pub async fn record_usage(&self, run: RunUid, attempt: AttemptUid, fence: Fence, usage: Vec<Usage>) -> Result<(), Refusal> {
-        self.command(run, None, move |a, c, now| a.record_usage(attempt, fence, usage.clone(), now, c)).await.map(drop)
+    pub async fn record_usage(
+        &self,
+        run: RunUid,
+        attempt: AttemptUid,
+        fence: Fence,
+        usage: Vec<Usage>,
+    ) -> Result<(), Refusal> {
+        self.command(run, None, move |a, c, now| {
+            a.record_usage(attempt, fence, usage.clone(), now, c)
+        })
+        .await
+        .map(drop)
     }
 
     /// Waits for the landing turn; the tip is the one that the registry knows.
-    pub async fn await_turn(&self, run: RunUid, attempt: AttemptUid, fence: Fence, wait: Duration) -> Result<(bool, String), Refusal> {
+    pub async fn await_turn(
+        &self,
+        run: RunUid,
+        attempt: AttemptUid,
+        fence: Fence,
+        wait: Duration,
+    ) -> Result<(bool, String), Refusal> {
         let check = move |a: &autopack_domain::run::RunAggregate| {
-            a.attempt(attempt).and_then(|x| x.check_fence(fence)).map(|()| a.run.tip.clone())
+            a.attempt(attempt)
+                .and_then(|x| x.check_fence(fence))
+                .map(|()| a.run.tip.clone())
         };
-        self.writer.read(run, check).await.map_err(write_refusal)??;
+        self.writer
+            .read(run, check)
+            .await
+            .map_err(write_refusal)??;
         let granted = self.turns.wait(run, attempt, wait.min(MAX_TURN_WAIT)).await;
         // Read again: the tip may have moved while waiting, and the lease may be over.
         match self.writer.read(run, check).await.map_err(write_refusal)? {
@@ -125,15 +177,35 @@ impl Core {
     }
 
     /// Stores a landing intent.
-    pub async fn prepare_landing(&self, run: RunUid, attempt: AttemptUid, fence: Fence, intent: Intent) -> Result<(), Refusal> {
+    pub async fn prepare_landing(
+        &self,
+        run: RunUid,
+        attempt: AttemptUid,
+        fence: Fence,
+        intent: Intent,
+    ) -> Result<(), Refusal> {
         if !self.turns.holds(run, attempt) {
-            return Err(Refusal::new(Reason::LandingBusy, format!("attempt {attempt} does not hold the landing turn")).with("attempt", attempt));
+            return Err(Refusal::new(
+                Reason::LandingBusy,
+                format!("attempt {attempt} does not hold the landing turn"),
+            )
+            .with("attempt", attempt));
         }
-        self.command(run, None, move |a, c, now| a.prepare_landing(attempt, fence, intent.clone(), now, c)).await.map(drop)
+        self.command(run, None, move |a, c, now| {
+            a.prepare_landing(attempt, fence, intent.clone(), now, c)
+        })
+        .await
+        .map(drop)
     }
 
     /// Ends an attempt. A settlement that is repeated with the same fence answers as the first time.
-    pub async fn settle(&self, run: RunUid, attempt: AttemptUid, fence: Fence, report: Report) -> Result<Settled, Refusal> {
+    pub async fn settle(
+        &self,
+        run: RunUid,
+        attempt: AttemptUid,
+        fence: Fence,
+        report: Report,
+    ) -> Result<Settled, Refusal> {
         let decide = self.decide();
         let clock = std::sync::Arc::clone(&self.ports.clock);
         let result = self
@@ -141,7 +213,9 @@ impl Core {
             .on_run(run, None, move |a, c| {
                 let phase = a.attempts.get(&attempt).map(|x| x.phase);
                 a.settle(attempt, fence, report.clone(), &decide, clock.now(), c)?;
-                let completed = phase.map(|p| a.phases[p].tier).filter(|&t| a.tiers[t].state == TierState::Complete);
+                let completed = phase
+                    .map(|p| a.phases[p].tier)
+                    .filter(|&t| a.tiers[t].state == TierState::Complete);
                 Ok(Settled {
                     completed_tier: completed.map(|t| (t, a.tiers[t].id.to_string())),
                     tip: a.run.tip.clone(),
@@ -159,15 +233,27 @@ impl Core {
 
     /// A worker gives a lease back.
     pub async fn release(&self, run: RunUid, uid: uuid::Uuid, fence: Fence) -> Result<(), Refusal> {
-        let held = self.writer.read(run, move |a| a.holder(uid)).await.map_err(write_refusal)?;
+        let held = self
+            .writer
+            .read(run, move |a| a.holder(uid))
+            .await
+            .map_err(write_refusal)?;
         match held {
             Some((_, current)) if current == fence => self.lose(run, uid, true).await,
-            _ => Err(Refusal::new(Reason::LeaseFenced, format!("lease {uid} is over")).with("presented", fence)),
+            _ => Err(
+                Refusal::new(Reason::LeaseFenced, format!("lease {uid} is over"))
+                    .with("presented", fence),
+            ),
         }
     }
 
     /// A completed tier is held by a private ref.
-    pub async fn record_snapshot(&self, run: RunUid, tier: usize, commit: String) -> Result<(), Refusal> {
+    pub async fn record_snapshot(
+        &self,
+        run: RunUid,
+        tier: usize,
+        commit: String,
+    ) -> Result<(), Refusal> {
         self.command(run, None, move |a, c, now| {
             if tier < a.tiers.len() {
                 a.record_snapshot(tier, &commit, now, c);

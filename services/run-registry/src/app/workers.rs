@@ -36,7 +36,8 @@ impl Workers {
 
     /// Slots of workers that gave a sign of life within `patience`; forgets the others.
     pub(crate) fn slots(&mut self, now: Duration, patience: Duration) -> u32 {
-        self.known.retain(|_, w| now.saturating_sub(w.seen) <= patience);
+        self.known
+            .retain(|_, w| now.saturating_sub(w.seen) <= patience);
         self.known.values().map(|w| w.slots).sum()
     }
 }

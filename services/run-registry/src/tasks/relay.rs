@@ -76,7 +76,9 @@ impl Relay {
 
     /// Publishes a page; false: try again later.
     async fn publish(&mut self, events: &[StoredEvent]) -> bool {
-        let Some(last) = events.last().map(|e| e.sequence) else { return true };
+        let Some(last) = events.last().map(|e| e.sequence) else {
+            return true;
+        };
         let (events, jobs): (Vec<EventEnvelope>, Vec<JobEnvelope>) = bus_messages(events);
         (self.core.ports.failpoint)("registry.before_publish");
         // Events first: a scheduler that sees the settlement of a job must have seen its offer.
@@ -92,7 +94,14 @@ impl Relay {
         }
         (self.core.ports.failpoint)("registry.after_publish");
         self.cursor = last;
-        if self.core.ports.clock.monotonic().saturating_sub(self.stored_at) > CURSOR_PERIOD {
+        if self
+            .core
+            .ports
+            .clock
+            .monotonic()
+            .saturating_sub(self.stored_at)
+            > CURSOR_PERIOD
+        {
             self.store_cursor().await;
         }
         true

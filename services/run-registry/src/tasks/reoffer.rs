@@ -35,7 +35,9 @@ pub async fn run(core: Arc<Core>, shutdown: CancellationToken) -> Result<(), Str
 
 /// Whether everything that was on offer was offered again.
 async fn pass(core: &Core) -> bool {
-    let Ok(runs) = read::open_runs(&core.database.read).await else { return false };
+    let Ok(runs) = read::open_runs(&core.database.read).await else {
+        return false;
+    };
     for run in runs {
         if let Err(refusal) = core.offer_again(run).await {
             tracing::debug!(%run, %refusal, "not offered again");
@@ -48,8 +50,12 @@ impl Core {
     async fn offer_again(&self, run: RunUid) -> Result<(), autopack_domain::Refusal> {
         let ids = Arc::clone(&self.ports.ids);
         self.command(run, None, move |a, c, now| {
-            let offered: Vec<_> =
-                a.attempts.values().filter(|x| x.state == AttemptState::Offered).map(|x| x.uid).collect();
+            let offered: Vec<_> = a
+                .attempts
+                .values()
+                .filter(|x| x.state == AttemptState::Offered)
+                .map(|x| x.uid)
+                .collect();
             for attempt in offered {
                 a.offer_again(attempt, JobUid(ids.uuid()), now, c)?;
             }

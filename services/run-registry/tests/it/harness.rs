@@ -48,12 +48,21 @@ impl Harness {
         all.work = Clients::in_process(routes, Principal::Worker).work;
         let worker = all
             .work
-            .register_worker(pb::RegisterWorkerRequest { name: "w".into(), slots: 4, capabilities: vec![] })
+            .register_worker(pb::RegisterWorkerRequest {
+                name: "w".into(),
+                slots: 4,
+                capabilities: vec![],
+            })
             .await
             .unwrap()
             .into_inner()
             .worker_uid;
-        Self { clients: all, clock, supervisor, worker }
+        Self {
+            clients: all,
+            clock,
+            supervisor,
+            worker,
+        }
     }
 
     pub(crate) async fn stop(self) {
@@ -61,24 +70,59 @@ impl Harness {
         assert!(report.is_clean(), "{report:?}");
     }
 
-    pub(crate) async fn create(&self, request: pb::CreateRunRequest) -> Result<pb::CreateRunResponse, tonic::Status> {
-        self.clients.registry.clone().create_run(request).await.map(tonic::Response::into_inner)
+    pub(crate) async fn create(
+        &self,
+        request: pb::CreateRunRequest,
+    ) -> Result<pb::CreateRunResponse, tonic::Status> {
+        self.clients
+            .registry
+            .clone()
+            .create_run(request)
+            .await
+            .map(tonic::Response::into_inner)
     }
 
     pub(crate) async fn run(&self, id: &str) -> pb::GetRunResponse {
-        let request = pb::GetRunRequest { run_id: id.into(), brief: true };
-        self.clients.registry.clone().get_run(request).await.unwrap().into_inner()
+        let request = pb::GetRunRequest {
+            run_id: id.into(),
+            brief: true,
+        };
+        self.clients
+            .registry
+            .clone()
+            .get_run(request)
+            .await
+            .unwrap()
+            .into_inner()
     }
 
     pub(crate) async fn state(&self, id: &str) -> String {
-        self.run(id).await.run.unwrap().state().as_str_name().to_owned()
+        self.run(id)
+            .await
+            .run
+            .unwrap()
+            .state()
+            .as_str_name()
+            .to_owned()
     }
 
     /// As a scheduler and a worker would: the bootstrap.
     pub(crate) async fn bootstrap(&self, run: &autopack_wire::types::Run) {
         let version = self.run(&run.id).await.run.unwrap().version;
-        let offer = pb::OfferJobRequest { run_uid: run.uid.clone(), expected_version: version, kind: "bootstrap".into() };
-        let job = self.clients.dispatch.clone().offer_job(offer).await.unwrap().into_inner().job_uid;
+        let offer = pb::OfferJobRequest {
+            run_uid: run.uid.clone(),
+            expected_version: version,
+            kind: "bootstrap".into(),
+        };
+        let job = self
+            .clients
+            .dispatch
+            .clone()
+            .offer_job(offer)
+            .await
+            .unwrap()
+            .into_inner()
+            .job_uid;
         let lease = pb::LeaseJobRequest {
             job_uid: job.clone(),
             kind: "bootstrap".into(),
@@ -86,7 +130,15 @@ impl Harness {
             attempt_uid: String::new(),
             worker_uid: self.worker.clone(),
         };
-        let fence = self.clients.work.clone().lease_job(lease).await.unwrap().into_inner().fence;
+        let fence = self
+            .clients
+            .work
+            .clone()
+            .lease_job(lease)
+            .await
+            .unwrap()
+            .into_inner()
+            .fence;
         let found = pb::FinishBootstrapRequest {
             run_uid: run.uid.clone(),
             job_uid: job,
@@ -95,17 +147,45 @@ impl Harness {
             tip: "base".into(),
             ..Default::default()
         };
-        self.clients.work.clone().finish_bootstrap(found).await.unwrap();
+        self.clients
+            .work
+            .clone()
+            .finish_bootstrap(found)
+            .await
+            .unwrap();
     }
 
     /// Offers and leases one phase; the answer has the fence and the attempt.
     pub(crate) async fn lease(&self, run: &autopack_wire::types::Run, phase: u32) -> (String, u64) {
         let version = self.run(&run.id).await.run.unwrap().version;
-        let offer = pb::OfferPhasesRequest { run_uid: run.uid.clone(), expected_version: version, phases: vec![phase] };
-        self.clients.dispatch.clone().offer_phases(offer).await.unwrap();
-        let snapshot = pb::GetSnapshotRequest { run_uid: run.uid.clone() };
-        let snapshot = self.clients.dispatch.clone().get_snapshot(snapshot).await.unwrap().into_inner();
-        let attempt = snapshot.attempts.iter().find(|a| a.phase == phase).unwrap().clone();
+        let offer = pb::OfferPhasesRequest {
+            run_uid: run.uid.clone(),
+            expected_version: version,
+            phases: vec![phase],
+        };
+        self.clients
+            .dispatch
+            .clone()
+            .offer_phases(offer)
+            .await
+            .unwrap();
+        let snapshot = pb::GetSnapshotRequest {
+            run_uid: run.uid.clone(),
+        };
+        let snapshot = self
+            .clients
+            .dispatch
+            .clone()
+            .get_snapshot(snapshot)
+            .await
+            .unwrap()
+            .into_inner();
+        let attempt = snapshot
+            .attempts
+            .iter()
+            .find(|a| a.phase == phase)
+            .unwrap()
+            .clone();
         let lease = pb::LeaseJobRequest {
             job_uid: attempt.job.clone(),
             kind: "phase".into(),
@@ -113,26 +193,52 @@ impl Harness {
             attempt_uid: attempt.uid.clone(),
             worker_uid: self.worker.clone(),
         };
-        let fence = self.clients.work.clone().lease_job(lease).await.unwrap().into_inner().fence;
+        let fence = self
+            .clients
+            .work
+            .clone()
+            .lease_job(lease)
+            .await
+            .unwrap()
+            .into_inner()
+            .fence;
         (attempt.uid, fence)
     }
 
-    pub(crate) async fn settle(&self, run: &autopack_wire::types::Run, lease: &(String, u64), cause: &str) -> Result<(), tonic::Status> {
+    pub(crate) async fn settle(
+        &self,
+        run: &autopack_wire::types::Run,
+        lease: &(String, u64),
+        cause: &str,
+    ) -> Result<(), tonic::Status> {
         let request = pb::SettleAttemptRequest {
             run_uid: run.uid.clone(),
             attempt_uid: lease.0.clone(),
             fence: lease.1,
             cause: cause.into(),
-            outcome: if cause.is_empty() { "no_change".into() } else { String::new() },
+            outcome: if cause.is_empty() {
+                "no_change".into()
+            } else {
+                String::new()
+            },
             ..Default::default()
         };
-        self.clients.work.clone().settle_attempt(request).await.map(drop)
+        self.clients
+            .work
+            .clone()
+            .settle_attempt(request)
+            .await
+            .map(drop)
     }
 }
 
 /// A request for the plan.
 pub(crate) fn request(document: &str) -> pb::CreateRunRequest {
-    pb::CreateRunRequest { document: document.into(), repository: "/repo".into(), ..Default::default() }
+    pb::CreateRunRequest {
+        document: document.into(),
+        repository: "/repo".into(),
+        ..Default::default()
+    }
 }
 
 /// Waits for a condition with an upper bound.

@@ -17,25 +17,55 @@ async fn an_expired_lease_is_fenced_and_its_phase_waits_again() {
     let old = h.lease(&run, 0).await;
     let beat = |worker: String, lease: (String, u64)| pb::HeartbeatRequest {
         worker_uid: worker,
-        leases: vec![pb::LeaseRef { uid: lease.0, fence: lease.1 }],
+        leases: vec![pb::LeaseRef {
+            uid: lease.0,
+            fence: lease.1,
+        }],
     };
     h.clock.advance(Duration::from_secs(6));
-    let kept = h.clients.work.clone().heartbeat(beat(h.worker.clone(), old.clone())).await.unwrap().into_inner();
+    let kept = h
+        .clients
+        .work
+        .clone()
+        .heartbeat(beat(h.worker.clone(), old.clone()))
+        .await
+        .unwrap()
+        .into_inner();
     assert!(kept.stop.is_empty());
     h.clock.advance(Duration::from_secs(6));
     tokio::time::sleep(Duration::from_millis(400)).await;
-    assert_eq!(h.run("demo").await.phases[0].current_attempt, old.0, "the renewal gave it ten more seconds");
+    assert_eq!(
+        h.run("demo").await.phases[0].current_attempt,
+        old.0,
+        "the renewal gave it ten more seconds"
+    );
     h.clock.advance(Duration::from_secs(5));
-    until("the lease to expire", async || h.run("demo").await.phases[0].current_attempt.is_empty()).await;
+    until("the lease to expire", async || {
+        h.run("demo").await.phases[0].current_attempt.is_empty()
+    })
+    .await;
     let phase = h.run("demo").await.phases[0].clone();
-    assert_eq!((phase.crashes, phase.attempts_charged, phase.cause.as_str()), (1, 0, "LEASE_EXPIRED"));
-    let lost = h.clients.work.clone().heartbeat(beat(h.worker.clone(), old.clone())).await.unwrap().into_inner();
+    assert_eq!(
+        (phase.crashes, phase.attempts_charged, phase.cause.as_str()),
+        (1, 0, "LEASE_EXPIRED")
+    );
+    let lost = h
+        .clients
+        .work
+        .clone()
+        .heartbeat(beat(h.worker.clone(), old.clone()))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(lost.stop, vec![old.0.clone()], "the worker is told to stop");
     let new = h.lease(&run, 0).await;
     let refused = h.settle(&run, &old, "").await.unwrap_err();
     assert!(from_status(&refused).is(Reason::LeaseFenced));
     h.settle(&run, &new, "").await.unwrap();
-    assert_eq!(h.run("demo").await.phases[0].state().as_str_name(), "STATE_COMPLETE");
+    assert_eq!(
+        h.run("demo").await.phases[0].state().as_str_name(),
+        "STATE_COMPLETE"
+    );
     h.stop().await;
 }
 
@@ -49,9 +79,15 @@ async fn a_restart_hands_leases_over_and_charges_nothing() {
     let before = h.run("demo").await.run.unwrap().last_event;
     h.stop().await;
     let h = Harness::start(folder.path()).await;
-    until("the lease to end", async || h.run("demo").await.phases[0].current_attempt.is_empty()).await;
+    until("the lease to end", async || {
+        h.run("demo").await.phases[0].current_attempt.is_empty()
+    })
+    .await;
     let phase = h.run("demo").await.phases[0].clone();
-    assert_eq!((phase.crashes, phase.attempts_charged, phase.attempts_made), (0, 0, 1));
+    assert_eq!(
+        (phase.crashes, phase.attempts_charged, phase.attempts_made),
+        (0, 0, 1)
+    );
     assert!(h.run("demo").await.run.unwrap().last_event > before);
     let refused = h.settle(&run, &old, "").await.unwrap_err();
     assert!(from_status(&refused).is(Reason::LeaseFenced));
@@ -69,9 +105,21 @@ async fn an_older_registry_is_fenced_by_the_epoch() {
     let old = Harness::start(folder.path()).await;
     old.create(request(PLAN)).await.unwrap();
     let new = Harness::start(folder.path()).await;
-    let pause = pb::PauseRunRequest { run_id: "demo".into(), ..Default::default() };
-    let refused = old.clients.registry.clone().pause_run(pause.clone()).await.unwrap_err();
-    assert!(from_status(&refused).is(Reason::RegistryUnavailable), "{refused:?}");
+    let pause = pb::PauseRunRequest {
+        run_id: "demo".into(),
+        ..Default::default()
+    };
+    let refused = old
+        .clients
+        .registry
+        .clone()
+        .pause_run(pause.clone())
+        .await
+        .unwrap_err();
+    assert!(
+        from_status(&refused).is(Reason::RegistryUnavailable),
+        "{refused:?}"
+    );
     new.clients.registry.clone().pause_run(pause).await.unwrap();
     new.stop().await;
 }
@@ -82,22 +130,56 @@ async fn a_corrupt_row_is_set_aside() {
     let folder = tempfile::tempdir().unwrap();
     let h = Harness::start(folder.path()).await;
     h.create(request(PLAN)).await.unwrap();
-    h.create(request(&PLAN.replace("id: demo", "id: other"))).await.unwrap();
+    h.create(request(&PLAN.replace("id: demo", "id: other")))
+        .await
+        .unwrap();
     h.stop().await;
     let file = folder.path().join("db").join("registry.db");
-    let db = sea_orm::Database::connect(format!("sqlite://{}", file.display())).await.unwrap();
-    db.execute_unprepared("PRAGMA ignore_check_constraints = ON; UPDATE run SET state = 'READY' WHERE id = 'demo'").await.unwrap();
+    let db = sea_orm::Database::connect(format!("sqlite://{}", file.display()))
+        .await
+        .unwrap();
+    db.execute_unprepared(
+        "PRAGMA ignore_check_constraints = ON; UPDATE run SET state = 'READY' WHERE id = 'demo'",
+    )
+    .await
+    .unwrap();
     db.close().await.unwrap();
     let h = Harness::start(folder.path()).await;
-    let info = h.clients.registry.clone().get_info(pb::GetInfoRequest {}).await.unwrap().into_inner();
+    let info = h
+        .clients
+        .registry
+        .clone()
+        .get_info(pb::GetInfoRequest {})
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(info.set_aside.len(), 1);
-    assert!(info.set_aside[0].contains("READY") && info.set_aside[0].contains("state"), "{:?}", info.set_aside);
+    assert!(
+        info.set_aside[0].contains("READY") && info.set_aside[0].contains("state"),
+        "{:?}",
+        info.set_aside
+    );
     let error = from_status(
-        &h.clients.registry.clone().get_run(pb::GetRunRequest { run_id: "demo".into(), brief: true }).await.unwrap_err(),
+        &h.clients
+            .registry
+            .clone()
+            .get_run(pb::GetRunRequest {
+                run_id: "demo".into(),
+                brief: true,
+            })
+            .await
+            .unwrap_err(),
     );
     assert!(error.is(Reason::DataCorrupt), "{error:?}");
     assert_eq!(h.state("other").await, "STATE_QUEUED");
-    let list = h.clients.registry.clone().list_runs(pb::ListRunsRequest::default()).await.unwrap().into_inner();
+    let list = h
+        .clients
+        .registry
+        .clone()
+        .list_runs(pb::ListRunsRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(list.runs.len(), 1);
     h.stop().await;
 }

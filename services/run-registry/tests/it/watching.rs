@@ -9,9 +9,21 @@ async fn a_watch_that_resumes_misses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let h = Harness::start(folder.path()).await;
     let run = h.create(request(PLAN)).await.unwrap().run.unwrap();
-    let watch = WatchRunRequest { run_id: "demo".into(), after_sequence: 0 };
-    let mut stream = h.clients.registry.clone().watch_run(watch).await.unwrap().into_inner();
-    let Some(Message::Snapshot(snapshot)) = stream.message().await.unwrap().unwrap().message else { panic!("no snapshot") };
+    let watch = WatchRunRequest {
+        run_id: "demo".into(),
+        after_sequence: 0,
+    };
+    let mut stream = h
+        .clients
+        .registry
+        .clone()
+        .watch_run(watch)
+        .await
+        .unwrap()
+        .into_inner();
+    let Some(Message::Snapshot(snapshot)) = stream.message().await.unwrap().unwrap().message else {
+        panic!("no snapshot")
+    };
     let start = snapshot.run.unwrap().last_event;
     h.bootstrap(&run).await;
     let lease = h.lease(&run, 0).await;
@@ -25,11 +37,29 @@ async fn a_watch_that_resumes_misses_nothing() {
         }
     }
     let numbers: Vec<u64> = live.iter().map(|(n, _)| *n).collect();
-    assert_eq!(numbers, (start + 1..=start + live.len() as u64).collect::<Vec<_>>(), "gapless");
-    assert_eq!(live.last().unwrap().1, "run_finished", "the stream ends after the terminal event");
+    assert_eq!(
+        numbers,
+        (start + 1..=start + live.len() as u64).collect::<Vec<_>>(),
+        "gapless"
+    );
+    assert_eq!(
+        live.last().unwrap().1,
+        "run_finished",
+        "the stream ends after the terminal event"
+    );
     for after in [1, numbers[numbers.len() / 2]] {
-        let watch = WatchRunRequest { run_id: "demo".into(), after_sequence: after };
-        let mut stream = h.clients.registry.clone().watch_run(watch).await.unwrap().into_inner();
+        let watch = WatchRunRequest {
+            run_id: "demo".into(),
+            after_sequence: after,
+        };
+        let mut stream = h
+            .clients
+            .registry
+            .clone()
+            .watch_run(watch)
+            .await
+            .unwrap()
+            .into_inner();
         let mut again = Vec::new();
         while let Some(message) = stream.message().await.unwrap() {
             if let Some(Message::Event(event)) = message.message {
@@ -40,7 +70,19 @@ async fn a_watch_that_resumes_misses_nothing() {
         assert_eq!(again[again.len() - want.len()..], want[..]);
         assert_eq!(again.first().unwrap().0, after + 1);
     }
-    let beyond = WatchRunRequest { run_id: "demo".into(), after_sequence: 9999 };
-    assert_eq!(h.clients.registry.clone().watch_run(beyond).await.unwrap_err().code(), tonic::Code::OutOfRange);
+    let beyond = WatchRunRequest {
+        run_id: "demo".into(),
+        after_sequence: 9999,
+    };
+    assert_eq!(
+        h.clients
+            .registry
+            .clone()
+            .watch_run(beyond)
+            .await
+            .unwrap_err()
+            .code(),
+        tonic::Code::OutOfRange
+    );
     h.stop().await;
 }

@@ -1,0 +1,73 @@
+# Every target works on a clean clone. `make` alone lists them.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-histories lint bench run tools docs-check fuzz clean fmt
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+ARGS ?= --help
+FUZZ_SECONDS ?= 60
+
+# The binaries that the tests start.
+export AUTOPACK_BIN_DIR ?= $(abspath $(TARGET))/debug
+
+# Real data of the older system; tests that read it say so when it is missing.
+ifneq ($(wildcard ../shared/corpus),)
+export AUTOPACK_CORPUS_DIR ?= $(abspath ../shared/corpus)
+endif
+
+# nextest where it is installed, else cargo's own runner.
+ifneq ($(shell command -v cargo-nextest 2>/dev/null),)
+RUN_TESTS := $(CARGO) nextest run --workspace --no-fail-fast
+else
+RUN_TESTS := $(CARGO) test --workspace --no-fail-fast --lib --bins --tests
+endif
+
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+
+demo: ## Run the main job on a repository made on the spot: a plan becomes a gated branch
+	@if [ ! -x "$(AUTOPACK_BIN_DIR)/autopack" ] || [ -z "$(DEMO_NO_BUILD)" ]; then \
+	  $(CARGO) build -p autopack; fi
+	examples/demo/run.sh
+
+test: tools ## Build the binaries and run every test but the release histories
+	$(CARGO) build --workspace --bins --tests
+	$(RUN_TESTS)
+
+test-histories: tools ## Rebuild the release histories of real packages, phase by phase (needs the package registries)
+	$(CARGO) build --workspace --bins --tests
+	$(CARGO) test --workspace --test histories -- --nocapture
+
+lint: ## Formatting, clippy, the protobuf contract, file sizes, shell scripts
+	$(CARGO) fmt --all --check
+	scripts/lint-files.sh
+	scripts/lint-proto.sh
+	scripts/lint-shell.sh
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+bench: ## Measure the embedded form: figures and their ratios to a calibration of this machine
+	$(CARGO) build --release -p autopack
+	$(TARGET)/release/autopack bench
+
+run: ## Run the command line: make run ARGS="run plan.yaml --repo ."
+	$(CARGO) run -q -p autopack -- $(ARGS)
+
+tools: ## Install what the tests start: nats-server in target/tools; check git, Python, a C compiler
+	@scripts/tools.sh
+
+docs-check: ## Check that what README and docs name exists, and run the README's blocks
+	$(CARGO) build --workspace --bins --tests
+	$(CARGO) test --workspace --test architecture -- docs_check
+
+fuzz: ## Fuzz the plan reader for FUZZ_SECONDS (needs cargo-fuzz and a nightly toolchain)
+	mkdir -p fuzz/corpus/plan
+	$(CARGO) +nightly fuzz run plan fuzz/corpus/plan tests/corpus/good-plans tests/corpus/bad-plans -- -max_total_time=$(FUZZ_SECONDS)
+
+fmt: ## Format the sources
+	$(CARGO) fmt --all
+
+clean: ## Remove everything that was built or installed here
+	$(CARGO) clean
+	rm -rf target

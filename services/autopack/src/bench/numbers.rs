@@ -1,0 +1,88 @@
+//! Figures: percentiles, and lines with an aim.
+
+use std::{fmt, time::Duration};
+
+/// One printed figure.
+#[derive(Clone, Debug, serde::Serialize)]
+pub(crate) struct Line {
+    /// Such as `B1`.
+    pub(crate) id: &'static str,
+    /// What was measured.
+    pub(crate) what: String,
+    /// The figure.
+    pub(crate) value: f64,
+    /// Its unit.
+    pub(crate) unit: &'static str,
+    /// What was aimed at, in words; empty for none.
+    pub(crate) aim: String,
+    /// Whether the aim is met; `None` without one.
+    pub(crate) met: Option<bool>,
+}
+
+/// Everything that was printed.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub(crate) struct Report {
+    /// The lines, in order.
+    pub(crate) lines: Vec<Line>,
+}
+
+impl Line {
+    /// A figure without an aim.
+    pub(crate) fn plain(id: &'static str, what: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self { id, what: what.into(), value, unit, aim: String::new(), met: None }
+    }
+
+    /// A figure that should be at most the aim.
+    pub(crate) fn at_most(mut self, aim: f64, words: &str) -> Self {
+        self.met = Some(self.value <= aim);
+        self.aim = format!("at most {aim:.1} ({words})");
+        self
+    }
+
+    /// A figure that should be at least the aim.
+    pub(crate) fn at_least(mut self, aim: f64, words: &str) -> Self {
+        self.met = Some(self.value >= aim);
+        self.aim = format!("at least {aim:.0} ({words})");
+        self
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<4} {:<58} {:>12.3} {:<10}", self.id, self.what, self.value, self.unit)?;
+        match self.met {
+            Some(true) => write!(f, " met: {}", self.aim),
+            Some(false) => write!(f, " MISSED: {}", self.aim),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The value below which this share of the samples lies, in milliseconds.
+pub(crate) fn percentile(samples: &[Duration], share: f64) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_unstable();
+    if sorted.is_empty() {
+        return 0.0;
+    }
+    let last = sorted.len() - 1;
+    let at = (last as f64 * share).round() as usize;
+    sorted[at.min(last)].as_secs_f64() * 1e3
+}
+
+/// Resident memory of this process in KiB, from `/proc`.
+pub(crate) fn resident_kib() -> f64 {
+    std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|s| s.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse().ok()))
+        .unwrap_or(0.0)
+}
+
+/// Processor seconds of this process and its ended children.
+pub(crate) fn cpu_seconds() -> f64 {
+    let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else { return 0.0 };
+    let Some((_, rest)) = stat.rsplit_once(')') else { return 0.0 };
+    let fields: Vec<f64> = rest.split_whitespace().map(|f| f.parse().unwrap_or(0.0)).collect();
+    // utime, stime, cutime, cstime are fields 14 to 17; the first one after the name is 3. 100 ticks a second.
+    fields.get(11..15).map_or(0.0, |t| t.iter().sum::<f64>() / 100.0)
+}

@@ -1,0 +1,161 @@
+//! The command line: names, flags and help.
+//!
+//! Invariant: every command's help holds an example; what a flag means is said here and nowhere else.
+
+mod args;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use args::{
+    AddPhaseArgs, ArtifactArgs, CancelArgs, DoctorArgs, ExplainArgs, NewRun, PhaseRef, PlanCommand,
+    PlanExplainArgs, PlanValidateArgs, RulesetCommand, RunArgs, RunRef, RunsArgs, SubmitArgs,
+    UpArgs,
+};
+
+const START: &str = "\
+Examples:
+  autopack run plan.yaml --repo .            run a plan to its end and follow it
+  autopack status RUN                        what a run has done so far
+  autopack why RUN                           why phases are not running
+  autopack explain GATE_FAILED               what a code means and what mends it
+
+Exit codes: 0 success, 1 error, 2 usage, 3 the run ended DONE_FAILED_*, 130 interrupted";
+
+/// Runs the phases of a plan against a git repository, each gated by the repository's own tests.
+#[derive(Debug, Parser)]
+#[command(name = "autopack", version, arg_required_else_help = true, after_help = START)]
+#[command(subcommand_required = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Data directory [default: $AUTONOMOUS_RUNS_DIR, else $XDG_STATE_HOME/autopack]
+    #[arg(long, global = true, value_name = "DIR", env = "AUTOPACK_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Registry to talk to: unix:PATH or http://HOST:PORT [default: the local one]
+    #[arg(long, global = true, value_name = "ADDR", env = "AUTOPACK_REGISTRY")]
+    pub(crate) registry: Option<String>,
+    /// Print data as JSON on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print no progress
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Log more: -v what happens, -vv in detail
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Use no colours; so does NO_COLOR
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run plans to their end in this process, and follow them
+    Run(RunArgs),
+    /// Serve registry, scheduler and worker until SIGTERM or SIGINT
+    Up(UpArgs),
+    /// Store a run for the serving process to work on
+    Submit(SubmitArgs),
+    /// Follow a run to its end
+    #[command(after_help = "Example:\n  autopack watch demo-1\n\nExits 3 if the run ends DONE_FAILED_*. Ctrl-C stops watching, not the run.")]
+    Watch(RunRef),
+    /// Show a run with its tiers and phases
+    #[command(after_help = "Example:\n  autopack status demo-1 --json")]
+    Status(RunRef),
+    /// List runs, newest first
+    Runs(RunsArgs),
+    /// Start a run that was submitted with --hold
+    #[command(after_help = "Example:\n  autopack start demo-1")]
+    Start(RunRef),
+    /// Dispatch no new phase; running attempts finish
+    #[command(after_help = "Example:\n  autopack pause demo-1")]
+    Pause(RunRef),
+    /// End a pause
+    #[command(after_help = "Example:\n  autopack resume demo-1")]
+    Resume(RunRef),
+    /// Cancel a run; final
+    Cancel(CancelArgs),
+    /// Run failed phases again, with fresh attempts
+    #[command(after_help = "Examples:\n  autopack retry demo-1            every failed phase\n  autopack retry demo-1 P1.2       one, and what was skipped for it")]
+    Retry(PhaseRef),
+    /// Add a phase to a run that has not ended
+    AddPhase(AddPhaseArgs),
+    /// Say why phases are not running, from the rules that dispatch them
+    #[command(after_help = "Example:\n  autopack why demo-1 P2.1")]
+    Why(PhaseRef),
+    /// List attempts with their ends and artifacts
+    #[command(after_help = "Example:\n  autopack attempts demo-1 P1.2")]
+    Attempts(PhaseRef),
+    /// Write an artifact to standard output
+    Artifact(ArtifactArgs),
+    /// Import or show a project's ruleset
+    #[command(subcommand)]
+    Ruleset(RulesetCommand),
+    /// Check a plan, or show it normalised
+    #[command(subcommand)]
+    Plan(PlanCommand),
+    /// Say what a code means, what it is charged to, and what mends it
+    Explain(ExplainArgs),
+    /// Version, database, lease, data directory
+    #[command(after_help = "Example:\n  autopack info --json")]
+    Info,
+    /// Check that registry and repositories agree
+    Doctor(DoctorArgs),
+    /// Print a completion script
+    #[command(after_help = "Example:\n  autopack completions bash > ~/.local/share/bash-completion/completions/autopack")]
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    /// Every command below this one, with its path.
+    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, String)>) {
+        let path = format!("{path} {}", command.get_name());
+        if command.get_subcommands().next().is_none() {
+            let help = command.get_after_help().map(ToString::to_string);
+            found.push((path, help.unwrap_or_default()));
+            return;
+        }
+        for sub in command.get_subcommands() {
+            leaves(sub, &path, found);
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound_and_every_help_has_an_example() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        let mut found = Vec::new();
+        leaves(&command, "", &mut found);
+        assert!(found.len() >= 24, "{}", found.len());
+        for (path, help) in found {
+            assert!(help.contains("Example") && help.contains("autopack "), "{path} has no example");
+        }
+    }
+
+    #[test]
+    fn several_plans_and_global_flags_parse() {
+        let cli = Cli::try_parse_from(["autopack", "run", "a.yaml", "b.yaml", "--repo", ".", "--json"]).unwrap();
+        let Command::Run(run) = cli.command else { panic!("not run") };
+        assert!(cli.global.json && run.plans.len() == 2 && run.max_concurrent == 3);
+        assert!(Cli::try_parse_from(["autopack", "run", "a.yaml"]).is_err(), "--repo is required");
+        assert!(Cli::try_parse_from(["autopack", "run", "a", "--repo", ".", "--workers", "0"]).is_err());
+    }
+}

@@ -1,0 +1,147 @@
+//! What gates keep between runs: a cache folder and the kept folders of a checkout.
+//!
+//! Invariant: a cache belongs to one content of the files that decide it, and only gates write it; a declared gate
+//! keeps nothing.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use autopack_domain::Cause;
+use autopack_domain::plan::GateSpec;
+use autopack_git::Oid;
+use autopack_policy::toolchain::CacheSpec;
+use sha2::{Digest, Sha256};
+
+use super::Job;
+use crate::error::Stop;
+use crate::host::make_private;
+use crate::repo::bench::{Bench, blocking};
+use crate::repo::{Opened, hex};
+
+/// What the steps of one gate run with.
+pub(crate) struct Cache {
+    /// Stands for `{cache}`; `None`: nothing is kept.
+    folder: Option<PathBuf>,
+    env: BTreeMap<String, String>,
+    key: Option<String>,
+    /// The kept folders hold what the set-up made for this key.
+    pub(crate) set_up_done: bool,
+    /// Variables of the worker that the toolchains need.
+    pub(crate) passthrough: Vec<String>,
+    /// Bytes of the checkout before the first step.
+    pub(crate) bytes_before: u64,
+}
+
+impl Cache {
+    /// The step's variables with the cache's; the step wins.
+    pub(crate) fn env(&self, step: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut env = self.env.clone();
+        env.extend(step.iter().map(|(name, value)| (name.clone(), value.clone())));
+        if let Some(folder) = &self.folder {
+            let folder = folder.to_string_lossy();
+            for value in env.values_mut() {
+                *value = value.replace("{cache}", &folder);
+            }
+        }
+        env
+    }
+
+    /// Remembers that the set-up was done; if that cannot be written it is done again.
+    pub(crate) async fn mark_set_up(&self, bench: &Bench) {
+        if let Some(key) = self.key.clone() {
+            let mark = bench.setup_mark();
+            let _ = blocking(move || std::fs::write(mark, key)).await;
+        }
+    }
+}
+
+/// Checks the tree out with what may be kept, and makes the cache folder.
+pub(crate) async fn prepare(
+    job: &Job<'_>,
+    opened: &Opened,
+    bench: &mut Bench,
+    tree: &Oid,
+) -> Result<Cache, Stop> {
+    let repo = &opened.repo;
+    let base = job.evidence.base.as_ref().map_or(tree, |(_, tree)| tree);
+    let tools = repo.toolset(base).await?;
+    let gate = &job.spec.gate;
+    let mut cache = Cache {
+        folder: None,
+        env: BTreeMap::new(),
+        key: None,
+        set_up_done: false,
+        passthrough: tools.passthrough(),
+        bytes_before: 0,
+    };
+    let mut keep = Vec::new();
+    if let Some(spec) = tools.cache(gate) {
+        let key = key_of(opened, spec, gate, tree).await?;
+        let folder = job.cx.host.data_dir().join("caches").join(&repo.key).join(&key);
+        let mark = bench.setup_mark();
+        let wanted = key.clone();
+        let made = folder.clone();
+        cache.set_up_done = blocking(move || {
+            make_private(&made)?;
+            let done = std::fs::read_to_string(&mark).is_ok_and(|found| found == wanted);
+            if !done {
+                let _ = std::fs::remove_file(&mark);
+            }
+            Ok(done)
+        })
+        .await
+        .map_err(worker_error)?;
+        if cache.set_up_done {
+            keep = spec.dirs_kept.iter().map(PathBuf::from).collect();
+        }
+        cache.env.clone_from(&spec.env);
+        cache.folder = Some(folder);
+        cache.key = Some(key);
+    }
+    bench.reset().await.map_err(worker_error)?;
+    repo.own.checkout(tree, &mut bench.work, &keep).await?;
+    // Kept folders must be there: somebody may have removed them.
+    if keep.iter().any(|path| !bench.tree().join(path).exists()) {
+        cache.set_up_done = false;
+    }
+    cache.bytes_before = bench.checkout_bytes().await;
+    Ok(cache)
+}
+
+/// Digest of the gate's commands and of the files that decide the cache, as they are in the tree.
+async fn key_of(
+    opened: &Opened,
+    spec: &CacheSpec,
+    gate: &GateSpec,
+    tree: &Oid,
+) -> Result<String, Stop> {
+    let mut digest = Sha256::new();
+    for step in &gate.setup {
+        digest.update(step.run.as_bytes());
+        digest.update([0]);
+        digest.update(step.dir.as_bytes());
+        digest.update([0]);
+    }
+    let files: Vec<&[u8]> = spec.key_files.iter().map(|file| file.as_bytes()).collect();
+    for entry in opened.repo.own.list_tree(tree, Some(&files)).await? {
+        digest.update(&entry.path);
+        digest.update([0]);
+        digest.update(entry.oid.as_str().as_bytes());
+        digest.update([0]);
+    }
+    for (name, value) in &spec.env {
+        digest.update(name.as_bytes());
+        digest.update(value.as_bytes());
+        digest.update([0]);
+    }
+    Ok(hex(&digest.finalize(), 16))
+}
+
+fn worker_error(error: std::io::Error) -> Stop {
+    let cause = if error.kind() == std::io::ErrorKind::StorageFull {
+        Cause::DiskFull
+    } else {
+        Cause::WorkerError
+    };
+    Stop::failed(cause, format!("preparing the gate's folder: {error}"))
+}

@@ -1,0 +1,223 @@
+//! Landing: wait for the turn, merge with what landed meanwhile, store the intent, move the branch.
+//!
+//! Invariant: the branch moves only to a tree whose gate passed, only after the intent to do so is stored, and only from
+//! the tip that the intent names.
+
+use autopack_domain::Reason;
+use autopack_domain::attempt::Intent;
+use autopack_domain::phase::PhaseOutcome;
+use autopack_domain::states::AttemptState;
+use autopack_domain::Cause;
+use autopack_git::{CommitSpec, Identity, MergeResult, Oid, message};
+use tokio::time::{Duration, Instant, sleep};
+
+use super::{Candidate, Job, Proof, Success, gate, parse_tip, push};
+use crate::error::Stop;
+use crate::failpoints;
+use crate::leases::Why;
+use crate::ports::Turn;
+use crate::repo::Opened;
+use crate::text;
+
+/// Pause before a landing that was refused is tried again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What is to land, on what.
+struct Landing {
+    tip: Option<Oid>,
+    tree: Oid,
+    proof: Proof,
+}
+
+/// Lands the candidate.
+pub(crate) async fn land(
+    job: &mut Job<'_>,
+    opened: &Opened,
+    candidate: &Candidate,
+    proof: Proof,
+) -> Result<Success, Stop> {
+    let end = Instant::now() + job.cx.config.landing_patience;
+    loop {
+        let turn = turn(job).await?;
+        let tip = parse_tip(&turn.tip)?;
+        let Some(landing) = on_tip(job, opened, candidate, &proof, tip).await? else {
+            return Ok(Success {
+                outcome: PhaseOutcome::AlreadyPresent,
+                commit: None,
+                tree: None,
+            });
+        };
+        let expected = push::expected(opened, job.run, landing.tip.as_ref()).await?;
+        let commit = commit(job, opened, &landing).await?;
+        job.cx.failpoint(failpoints::BEFORE_PREPARE);
+        job.lease.begin_landing()?;
+        match prepare(job, &turn.tip, &landing.tree, &commit).await {
+            Ok(()) => {
+                job.cx.failpoint(failpoints::AFTER_PREPARE);
+                push::push(job, opened, &commit, expected.as_ref()).await?;
+                opened.repo.note_tree(&commit, &landing.tree);
+                job.cx.failpoint(failpoints::AFTER_PUSH);
+                return Ok(Success {
+                    outcome: PhaseOutcome::Committed,
+                    commit: Some(commit),
+                    tree: Some(landing.tree),
+                });
+            }
+            Err(Stop::Registry(error))
+                if error.is(Reason::TipMoved) || error.is(Reason::LandingBusy) =>
+            {
+                job.lease.end_landing();
+                if job.cx.draining.is_cancelled() {
+                    job.lease.stop(Why::Drained);
+                }
+                if Instant::now() > end {
+                    return Err(Stop::GiveBack(format!("the landing is held up: {error}")));
+                }
+                let pause = async {
+                    sleep(PAUSE).await;
+                    Ok::<_, Stop>(())
+                };
+                job.lease.guard(pause).await?;
+            }
+            Err(other) => return Err(other),
+        }
+    }
+}
+
+/// Waits for the turn for as long as the lease holds.
+async fn turn(job: &Job<'_>) -> Result<Turn, Stop> {
+    let (registry, held) = (&job.cx.ports.registry, job.lease.held);
+    let wait = job.cx.config.turn_wait;
+    loop {
+        let call = job.cx.repeat(job.lease, || registry.await_turn(held, wait));
+        let turn = job.lease.guard(call).await?;
+        if turn.granted {
+            return Ok(turn);
+        }
+        // An answer that comes at once must not become a loop without rest.
+        tokio::task::yield_now().await;
+        let rest = async {
+            sleep(Duration::from_millis(20)).await;
+            Ok::<_, Stop>(())
+        };
+        job.lease.guard(rest).await?;
+    }
+}
+
+/// The candidate on this tip, gated again if that makes another tree; `None`: the tip has it already.
+async fn on_tip(
+    job: &mut Job<'_>,
+    opened: &Opened,
+    candidate: &Candidate,
+    proof: &Proof,
+    tip: Option<Oid>,
+) -> Result<Option<Landing>, Stop> {
+    let Some((base_tip, base_tree)) = job.evidence.base.clone() else {
+        return Err(Stop::failed(Cause::WorkerError, "the attempt has no base"));
+    };
+    let mut landing = Landing {
+        tip,
+        tree: candidate.tree.clone(),
+        proof: proof.clone(),
+    };
+    if landing.tip == base_tip {
+        return Ok(Some(landing));
+    }
+    let lease = job.lease;
+    let tip_tree = lease
+        .guard(opened.tree(landing.tip.as_ref(), &job.run.branch))
+        .await?;
+    let ours = landing.tip.as_ref().unwrap_or(&tip_tree);
+    let own = &opened.repo.own;
+    let merged = lease
+        .guard(own.merge(Some(&base_tree), ours, &candidate.tree))
+        .await?;
+    landing.tree = match merged {
+        MergeResult::Clean { tree } => tree,
+        MergeResult::Conflict { paths } => {
+            let paths = text::lines(paths.iter().map(|path| text::shown(path)), 200);
+            return Err(Stop::failed(
+                Cause::MergeConflict,
+                format!("the change conflicts with what landed meanwhile, in:\n{paths}"),
+            ));
+        }
+    };
+    job.fact("merged", true);
+    if landing.tree == tip_tree {
+        return Ok(None);
+    }
+    if landing.tree != candidate.tree && !job.steps().is_empty() {
+        job.fact("gated_twice", true);
+        landing.proof = second_gate(job, opened, &landing.tree, &tip_tree).await?;
+    }
+    Ok(Some(landing))
+}
+
+async fn second_gate(
+    job: &mut Job<'_>,
+    opened: &Opened,
+    tree: &Oid,
+    base: &Oid,
+) -> Result<Proof, Stop> {
+    job.report(AttemptState::Gating).await?;
+    job.enter("second_gate");
+    let proof = match gate::prove(job, opened, tree, base).await {
+        Err(Stop::Failed(mut failure)) => {
+            if failure.cause == Cause::GateFailed {
+                failure.cause = Cause::GateFailedAfterMerge;
+            }
+            return Err(failure.into());
+        }
+        other => other?,
+    };
+    job.report(AttemptState::Landing).await?;
+    job.enter("land");
+    Ok(proof)
+}
+
+/// The commit that is to land, held by the attempt's own reference.
+async fn commit(job: &Job<'_>, opened: &Opened, landing: &Landing) -> Result<Oid, Stop> {
+    let number = job.attempt.number.to_string();
+    let (uid, fence) = (job.run.uid.to_string(), job.lease.held.fence.to_string());
+    let subject = format!("{}: {}", job.spec.id, job.spec.name);
+    let message = message::build(
+        &subject,
+        "",
+        &[
+            ("Autopack-Run", job.run.id.as_str()),
+            ("Autopack-Run-Uid", &uid),
+            ("Autopack-Phase", job.spec.id.as_str()),
+            ("Autopack-Attempt", &number),
+            ("Autopack-Fence", &fence),
+            ("Autopack-Builder", job.builder.kind()),
+            ("Autopack-Gate", &landing.proof.word),
+        ],
+    )?;
+    let who = Identity::default();
+    let parents: Vec<Oid> = landing.tip.iter().cloned().collect();
+    let spec = CommitSpec {
+        tree: &landing.tree,
+        parents: &parents,
+        message: &message,
+        author: &who,
+        committer: &who,
+        time: job.cx.seconds(),
+    };
+    let own = &opened.repo.own;
+    let commit = own.commit_tree(&spec).await?;
+    own.set_private_ref(job.run.id.as_str(), &job.private_ref(), &commit)
+        .await?;
+    Ok(commit)
+}
+
+async fn prepare(job: &Job<'_>, tip: &str, tree: &Oid, commit: &Oid) -> Result<(), Stop> {
+    let intent = Intent {
+        expected_tip: tip.to_owned(),
+        tree: tree.to_string(),
+        commit: commit.to_string(),
+        resolved: false,
+    };
+    let (registry, held) = (&job.cx.ports.registry, job.lease.held);
+    let call = || registry.prepare_landing(held, &intent);
+    job.cx.repeat(job.lease, call).await
+}

@@ -1,0 +1,354 @@
+//! The registry port over the generated clients.
+//!
+//! Invariant: every call has a deadline here, whatever the transport does; an answer that does not convert is a
+//! refusal, never a guess.
+
+use std::future::Future;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use autopack_domain::attempt::Intent;
+use autopack_domain::run::settle::Report;
+use autopack_domain::states::AttemptState;
+use autopack_domain::usage::Usage;
+use autopack_domain::{AttemptUid, Cause, ErrorKind, Fault, Fence, Reason, RunUid, WorkerUid};
+use autopack_wire::convert::duration_to_proto;
+use autopack_wire::r#gen::registry::v1 as proto;
+use autopack_wire::r#gen::registry::v1::artifact_service_client::ArtifactServiceClient;
+use autopack_wire::r#gen::registry::v1::work_service_client::WorkServiceClient;
+use autopack_wire::r#gen::types::v1 as types;
+use autopack_wire::status::from_status;
+use bytes::Bytes;
+use tonic::body::Body;
+use tonic::client::GrpcService;
+use tonic::codegen::{Body as HttpBody, StdError};
+use tonic::{Response, Status};
+use uuid::Uuid;
+
+use crate::error::CallError;
+use crate::ports::{Held, JobHint, Leased, Pulse, Registry, Settled, Stored, Terms, Turn};
+use crate::preflight::Findings;
+
+/// Deadline of an ordinary call.
+const CALL: Duration = Duration::from_secs(10);
+/// Deadline of a call that carries a whole artifact.
+const TRANSFER: Duration = Duration::from_secs(120);
+/// How much longer than the asked wait the answer may take.
+const SLACK: Duration = Duration::from_secs(5);
+/// Size of the pieces of an artifact.
+const PIECE: usize = 256 * 1024;
+
+/// The registry behind clients of any transport.
+#[derive(Debug, Clone)]
+pub struct WireRegistry<T> {
+    work: WorkServiceClient<T>,
+    artifacts: ArtifactServiceClient<T>,
+}
+
+impl<T> WireRegistry<T> {
+    /// A port over these clients.
+    pub fn new(work: WorkServiceClient<T>, artifacts: ArtifactServiceClient<T>) -> Self {
+        Self { work, artifacts }
+    }
+}
+
+/// Waits for an answer, at most for the deadline.
+async fn answer<R>(
+    deadline: Duration,
+    call: impl Future<Output = Result<Response<R>, Status>>,
+) -> Result<R, CallError> {
+    match tokio::time::timeout(deadline, call).await {
+        Ok(Ok(response)) => Ok(response.into_inner()),
+        Ok(Err(status)) => Err(call_error(&status)),
+        Err(_) => Err(late(deadline)),
+    }
+}
+
+fn late(deadline: Duration) -> CallError {
+    let message = format!("the registry did not answer within {} s", deadline.as_secs());
+    CallError::refused(Reason::DeadlineExceeded, message)
+}
+
+fn call_error(status: &Status) -> CallError {
+    let remote = from_status(status);
+    CallError {
+        kind: remote.kind,
+        reason: remote.reason,
+        message: remote.message,
+    }
+}
+
+/// An answer of a registry that speaks otherwise than we do.
+fn unreadable(faults: &[Fault]) -> CallError {
+    let faults: Vec<String> = faults.iter().take(10).map(ToString::to_string).collect();
+    CallError {
+        kind: ErrorKind::Corrupt,
+        reason: None,
+        message: format!("the registry's answer cannot be read: {}", faults.join("; ")),
+    }
+}
+
+fn parse<V: std::str::FromStr>(field: &str, text: &str) -> Result<V, CallError> {
+    text.parse()
+        .map_err(|_| unreadable(&[Fault::new(field, "is not a uid")]))
+}
+
+fn convert<P, D: TryFrom<P, Error = Vec<Fault>>>(message: Option<P>) -> Result<Option<D>, CallError> {
+    message
+        .map(|message| D::try_from(message).map_err(|faults| unreadable(&faults)))
+        .transpose()
+}
+
+fn span(duration: Option<prost_types::Duration>) -> Duration {
+    duration.map_or(Duration::ZERO, |d| {
+        let nanos = u32::try_from(d.nanos).unwrap_or(0).min(999_999_999);
+        Duration::new(u64::try_from(d.seconds).unwrap_or(0), nanos)
+    })
+}
+
+#[async_trait]
+impl<T> Registry for WireRegistry<T>
+where
+    T: GrpcService<Body> + Clone + Send + Sync + 'static,
+    T::Future: Send,
+    T::Error: Into<StdError>,
+    T::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
+    <T::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
+{
+    async fn register(
+        &self,
+        name: &str,
+        slots: u32,
+        capabilities: &[String],
+    ) -> Result<Terms, CallError> {
+        let request = proto::RegisterWorkerRequest {
+            name: name.to_owned(),
+            slots,
+            capabilities: capabilities.to_vec(),
+        };
+        let found = answer(CALL, self.work.clone().register_worker(request)).await?;
+        Ok(Terms {
+            worker: parse("worker_uid", &found.worker_uid)?,
+            lease: span(found.lease),
+            heartbeat: span(found.heartbeat),
+        })
+    }
+
+    async fn lease_job(&self, job: &JobHint, worker: WorkerUid) -> Result<Leased, CallError> {
+        let request = proto::LeaseJobRequest {
+            job_uid: job.job.to_string(),
+            kind: job.kind.as_str().to_owned(),
+            run_uid: job.run.to_string(),
+            attempt_uid: job.attempt.map_or_else(String::new, |uid| uid.to_string()),
+            worker_uid: worker.to_string(),
+        };
+        let found = answer(CALL, self.work.clone().lease_job(request)).await?;
+        let run = convert(found.run)?;
+        let Some(run) = run else {
+            return Err(unreadable(&[Fault::new("run", "is missing")]));
+        };
+        let intents = found.intents.into_iter().map(|attempt| convert(Some(attempt)));
+        let intents = intents.collect::<Result<Vec<_>, _>>()?;
+        Ok(Leased {
+            fence: Fence(found.fence),
+            run,
+            attempt: convert(found.attempt)?,
+            phase: convert(found.phase)?,
+            strategy: convert(found.strategy)?,
+            previous: (found.previous_cause, found.previous_detail),
+            plan: convert(found.plan)?,
+            intents: intents.into_iter().flatten().collect(),
+            tier_id: found.tier_id,
+        })
+    }
+
+    async fn heartbeat(
+        &self,
+        worker: WorkerUid,
+        leases: &[(Uuid, Fence)],
+    ) -> Result<Pulse, CallError> {
+        let lease = |(uid, fence): &(Uuid, Fence)| proto::LeaseRef {
+            uid: uid.to_string(),
+            fence: fence.0,
+        };
+        let request = proto::HeartbeatRequest {
+            worker_uid: worker.to_string(),
+            leases: leases.iter().map(lease).collect(),
+        };
+        let found = answer(CALL, self.work.clone().heartbeat(request)).await?;
+        Ok(Pulse {
+            stop: found.stop.iter().filter_map(|uid| uid.parse().ok()).collect(),
+            unknown_worker: found.unknown_worker,
+        })
+    }
+
+    async fn report_stage(&self, of: Held, stage: AttemptState) -> Result<(), CallError> {
+        let request = proto::ReportStageRequest {
+            run_uid: of.run.to_string(),
+            attempt_uid: of.uid.to_string(),
+            fence: of.fence.0,
+            stage: types::attempt::State::from(stage).into(),
+        };
+        answer(CALL, self.work.clone().report_stage(request)).await.map(drop)
+    }
+
+    async fn record_usage(&self, of: Held, usage: &[Usage]) -> Result<(), CallError> {
+        let request = proto::RecordUsageRequest {
+            run_uid: of.run.to_string(),
+            attempt_uid: of.uid.to_string(),
+            fence: of.fence.0,
+            usage: usage.iter().map(Into::into).collect(),
+        };
+        answer(CALL, self.work.clone().record_usage(request)).await.map(drop)
+    }
+
+    async fn await_turn(&self, of: Held, wait: Duration) -> Result<Turn, CallError> {
+        let request = proto::AwaitLandingTurnRequest {
+            run_uid: of.run.to_string(),
+            attempt_uid: of.uid.to_string(),
+            fence: of.fence.0,
+            wait: Some(duration_to_proto(wait)),
+        };
+        let found = answer(wait + SLACK, self.work.clone().await_landing_turn(request)).await?;
+        Ok(Turn {
+            granted: found.granted,
+            tip: found.tip,
+        })
+    }
+
+    async fn prepare_landing(&self, of: Held, intent: &Intent) -> Result<(), CallError> {
+        let request = proto::PrepareLandingRequest {
+            run_uid: of.run.to_string(),
+            attempt_uid: of.uid.to_string(),
+            fence: of.fence.0,
+            intent: Some(intent.into()),
+        };
+        answer(CALL, self.work.clone().prepare_landing(request)).await.map(drop)
+    }
+
+    async fn settle(&self, of: Held, report: &Report) -> Result<Settled, CallError> {
+        let (raw, class, signature) = report.failure.clone().unwrap_or_default();
+        let request = proto::SettleAttemptRequest {
+            run_uid: of.run.to_string(),
+            attempt_uid: of.uid.to_string(),
+            fence: of.fence.0,
+            cause: report.cause.map_or_else(String::new, |cause| cause.code().to_owned()),
+            detail: report.detail.clone(),
+            outcome: report.outcome.map_or_else(String::new, |o| o.as_str().to_owned()),
+            commit: report.commit.clone(),
+            tree: report.tree.clone(),
+            gate: report.gate.clone(),
+            tests: report.tests,
+            usage: report.usage.iter().map(Into::into).collect(),
+            usage_unknown: report.usage_unknown,
+            artifacts: report.artifacts.iter().map(Into::into).collect(),
+            facts_json: if report.facts.is_empty() {
+                String::new()
+            } else {
+                serde_json::to_string(&report.facts).unwrap_or_default()
+            },
+            failure_class: class,
+            failure_signature: signature,
+            failure_raw: raw,
+        };
+        let found = answer(CALL, self.work.clone().settle_attempt(request)).await?;
+        let tier = Some((found.completed_tier, found.completed_tier_index));
+        Ok(Settled {
+            completed_tier: tier.filter(|(id, _)| !id.is_empty()),
+            tip: found.tip,
+        })
+    }
+
+    async fn release(&self, of: Held) -> Result<(), CallError> {
+        let request = proto::ReleaseLeaseRequest {
+            run_uid: of.run.to_string(),
+            uid: of.uid.to_string(),
+            fence: of.fence.0,
+        };
+        answer(CALL, self.work.clone().release_lease(request)).await.map(drop)
+    }
+
+    async fn finish_bootstrap(&self, of: Held, findings: &Findings) -> Result<(), CallError> {
+        let gates = findings.gates.iter().map(|(index, gate)| {
+            let index = u32::try_from(*index).unwrap_or(u32::MAX);
+            (index, types::Gate::from(gate))
+        });
+        let request = proto::FinishBootstrapRequest {
+            run_uid: of.run.to_string(),
+            job_uid: of.uid.to_string(),
+            fence: of.fence.0,
+            base_sha: findings.base_sha.clone(),
+            tip: findings.tip.clone(),
+            gates: gates.collect(),
+            facts: findings.facts.clone().into_iter().collect(),
+        };
+        answer(CALL, self.work.clone().finish_bootstrap(request)).await.map(drop)
+    }
+
+    async fn finish_cleanup(&self, of: Held, landed: Option<AttemptUid>) -> Result<(), CallError> {
+        let request = proto::FinishCleanupRequest {
+            run_uid: of.run.to_string(),
+            job_uid: of.uid.to_string(),
+            fence: of.fence.0,
+            landed_attempt_uid: landed.map_or_else(String::new, |uid| uid.to_string()),
+        };
+        answer(CALL, self.work.clone().finish_cleanup(request)).await.map(drop)
+    }
+
+    async fn fail_job(&self, of: Held, cause: Cause, detail: &str) -> Result<(), CallError> {
+        let request = proto::FailJobRequest {
+            run_uid: of.run.to_string(),
+            job_uid: of.uid.to_string(),
+            fence: of.fence.0,
+            cause: cause.code().to_owned(),
+            detail: detail.to_owned(),
+        };
+        answer(CALL, self.work.clone().fail_job(request)).await.map(drop)
+    }
+
+    async fn record_snapshot(&self, run: RunUid, tier: u32, commit: &str) -> Result<(), CallError> {
+        let request = proto::RecordSnapshotRequest {
+            run_uid: run.to_string(),
+            tier,
+            commit: commit.to_owned(),
+        };
+        answer(CALL, self.work.clone().record_snapshot(request)).await.map(drop)
+    }
+
+    async fn put_artifact(&self, bytes: Vec<u8>) -> Result<Stored, CallError> {
+        let bytes = Bytes::from(bytes);
+        let pieces: Vec<proto::PutArtifactRequest> = (0..bytes.len())
+            .step_by(PIECE)
+            .map(|from| proto::PutArtifactRequest {
+                data: bytes.slice(from..(from + PIECE).min(bytes.len())),
+            })
+            .collect();
+        let stream = futures::stream::iter(pieces);
+        let found = answer(TRANSFER, self.artifacts.clone().put_artifact(stream)).await?;
+        Ok(Stored {
+            digest: found.digest,
+            size: found.size,
+        })
+    }
+
+    async fn get_artifact(&self, digest: &str, max: usize) -> Result<Vec<u8>, CallError> {
+        let request = proto::GetArtifactRequest {
+            digest: digest.to_owned(),
+        };
+        let mut client = self.artifacts.clone();
+        let whole = async {
+            let mut stream = client.get_artifact(request).await?.into_inner();
+            let mut bytes = Vec::new();
+            while let Some(piece) = stream.message().await? {
+                if bytes.len() + piece.data.len() > max {
+                    return Err(Status::out_of_range(format!(
+                        "artifact {digest} is larger than {max} bytes"
+                    )));
+                }
+                bytes.extend_from_slice(&piece.data);
+            }
+            Ok(Response::new(bytes))
+        };
+        answer(TRANSFER, whole).await
+    }
+}

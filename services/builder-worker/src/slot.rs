@@ -1,0 +1,192 @@
+//! One slot: one job at a time from the bus to its acknowledgement.
+//!
+//! Invariant: a message is never acknowledged before the registry has committed what became of its job; what a slot
+//! started has ended when it takes the next job.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use autopack_bus::{JobDelivery, JobMessage, JobOptions};
+use autopack_domain::run::JobKind;
+use autopack_sandbox::CancellationToken;
+use futures::FutureExt;
+use tokio::time::{Instant, sleep};
+
+use crate::context::Context;
+use crate::failpoints;
+use crate::jobs::{self, Ended};
+use crate::leases::{Lease, Why};
+use crate::ports::{Held, JobHint};
+
+/// Pause after the bus failed.
+const BUS_PAUSE: Duration = Duration::from_secs(1);
+/// The longest delay that is asked of the bus.
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
+/// Serves jobs until `stop` is cancelled or the bus is closed.
+pub(crate) async fn serve(cx: Arc<Context>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let options = JobOptions {
+            lanes: cx.config.lanes.clone(),
+            ack_wait: cx.config.ack_wait,
+        };
+        let opened = tokio::select! {
+            () = stop.cancelled() => return,
+            opened = cx.ports.bus.jobs(options) => opened,
+        };
+        let error = match opened {
+            Err(error) => error,
+            Ok(mut source) => loop {
+                let next = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    next = source.next() => next,
+                };
+                match next {
+                    Ok(Some(delivery)) => handle(&cx, delivery).await,
+                    Ok(None) => return,
+                    Err(error) => break error,
+                }
+            },
+        };
+        if matches!(error, autopack_bus::BusError::Closed) {
+            return;
+        }
+        tracing::warn!(%error, "no jobs from the bus; trying again");
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(BUS_PAUSE) => {}
+        }
+    }
+}
+
+/// What a message on the bus says; `None` if it cannot be read.
+fn read(message: &JobMessage) -> Option<JobHint> {
+    let kind = JobKind::parse(&message.kind)?;
+    let attempt = match kind {
+        JobKind::Phase => Some(message.attempt_uid.parse().ok()?),
+        JobKind::Bootstrap | JobKind::Cleanup => None,
+    };
+    Some(JobHint {
+        job: message.job_uid.parse().ok()?,
+        kind,
+        run: message.run_uid.parse().ok()?,
+        attempt,
+    })
+}
+
+async fn handle(cx: &Context, delivery: Box<dyn JobDelivery>) {
+    let Some(hint) = read(delivery.job()) else {
+        tracing::error!(job = ?delivery.job(), "a job on the bus cannot be read; it is dropped");
+        return ack(delivery).await;
+    };
+    if let Some(early) = early_by(cx, delivery.job()) {
+        return later(delivery, early).await;
+    }
+    let terms = cx.terms();
+    let sent = Instant::now();
+    let leased = match cx.ports.registry.lease_job(&hint, terms.worker).await {
+        Ok(leased) => leased,
+        Err(error) if error.is_ours() => {
+            tracing::warn!(job = %hint.job, %error, "the registry gives no lease now");
+            return later(delivery, cx.config.retry_delay).await;
+        }
+        Err(error) => {
+            tracing::debug!(job = %hint.job, %error, "the job is gone");
+            return ack(delivery).await;
+        }
+    };
+    let held = Held {
+        run: hint.run,
+        uid: hint.attempt.map_or(hint.job.0, |attempt| attempt.0),
+        fence: leased.fence,
+    };
+    let lease = Lease::new(held, terms.worker, sent, terms.lease);
+    cx.leases.insert(&lease);
+    if cx.draining.is_cancelled() {
+        lease.stop(Why::Drained);
+    }
+    cx.failpoint(failpoints::AFTER_LEASE);
+    let work = AssertUnwindSafe(jobs::execute(cx, hint.kind, &lease, &leased)).catch_unwind();
+    let ended = tokio::select! {
+        ended = work => ended,
+        () = pulse(delivery.as_ref(), cx.config.ack_wait) => Ok(Ended::Later),
+        () = lease.watch() => Ok(Ended::Later),
+    };
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(_) => {
+            tracing::error!(job = %hint.job, "executing a job panicked");
+            jobs::panicked(cx, hint.kind, &lease).await
+        }
+    };
+    cx.leases.remove(&lease);
+    cx.failpoint(failpoints::BEFORE_ACK);
+    match ended {
+        Ended::Committed | Ended::Dropped | Ended::HandedBack => ack(delivery).await,
+        Ended::Later => later(delivery, cx.config.retry_delay).await,
+    }
+}
+
+/// How much too early the job came.
+fn early_by(cx: &Context, message: &JobMessage) -> Option<Duration> {
+    let due = message.not_before_time.as_ref()?;
+    let due = due.seconds.saturating_mul(1_000_000).saturating_add(i64::from(due.nanos / 1000));
+    let early = due.saturating_sub(cx.now().0);
+    let early = u64::try_from(early).ok().filter(|early| *early > 0)?;
+    Some(Duration::from_micros(early))
+}
+
+/// Tells the bus that the job is in hand; never ends.
+async fn pulse(delivery: &dyn JobDelivery, ack_wait: Duration) {
+    loop {
+        sleep(ack_wait / 3).await;
+        if let Err(error) = delivery.progress().await {
+            tracing::debug!(%error, "the bus was not told of progress");
+        }
+    }
+}
+
+async fn ack(delivery: Box<dyn JobDelivery>) {
+    if let Err(error) = delivery.ack().await {
+        tracing::warn!(%error, "a job was not acknowledged; it will come again and be refused");
+    }
+}
+
+async fn later(delivery: Box<dyn JobDelivery>, delay: Duration) {
+    if let Err(error) = delivery.nak(delay.min(LONGEST_DELAY)).await {
+        tracing::warn!(%error, "a job was not put off; it will come again");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_read_or_dropped() {
+        let uid = "01970000-0000-7000-8000-000000000001".to_owned();
+        let message = JobMessage {
+            job_uid: uid.clone(),
+            kind: "phase".to_owned(),
+            run_uid: uid.clone(),
+            attempt_uid: uid.clone(),
+            ..JobMessage::default()
+        };
+        assert!(read(&message).is_some_and(|hint| hint.attempt.is_some()));
+        let bootstrap = JobMessage {
+            kind: "bootstrap".to_owned(),
+            attempt_uid: String::new(),
+            ..message.clone()
+        };
+        assert!(read(&bootstrap).is_some_and(|hint| hint.attempt.is_none()));
+        for broken in [
+            JobMessage { kind: "paint".into(), ..message.clone() },
+            JobMessage { attempt_uid: String::new(), ..message.clone() },
+            JobMessage { run_uid: "x".into(), ..message },
+        ] {
+            assert!(read(&broken).is_none());
+        }
+    }
+}
