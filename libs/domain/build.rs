@@ -2,6 +2,7 @@
 //!
 //! The files are the source of truth: a code that is not there does not exist in the program, and
 //! each code carries the text that a person reads.
+#![allow(clippy::expect_used, reason = "a build script reports by panicking")]
 
 use std::fmt::Write as _;
 use std::{env, fs, path::Path};

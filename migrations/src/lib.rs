@@ -137,8 +137,11 @@ async fn stored_checksum(db: &DatabaseConnection, version: i64) -> Result<Option
 }
 
 fn checksum(text: &str) -> String {
+    use std::fmt::Write as _;
     Sha256::digest(text.as_bytes())
         .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }

@@ -72,7 +72,7 @@ pub fn plan_next(run: &RunAggregate, now: Timestamp, window: usize) -> Next {
         match latest {
             Some(job) if job.state != JobState::Done => {}
             Some(job) if job.not_before.is_some_and(|t| t > now) => {
-                next.wake(job.not_before.unwrap_or(now))
+                next.wake(job.not_before.unwrap_or(now));
             }
             _ => next.actions.push(Action::OfferJob(kind)),
         }
@@ -157,7 +157,7 @@ pub fn holds(run: &RunAggregate, phase: usize, now: Timestamp) -> Vec<Hold> {
             rule,
             facts,
             remedy,
-        })
+        });
     };
     let p = &run.phases[phase];
     if p.state != PhaseState::Queued {

@@ -1,7 +1,7 @@
 //! The write transaction. The registry's alone.
 //!
 //! - [`connect`]: the one writing connection and the readers
-//! - [`writer`]: commands in, group commit, replies out
+//! - `handle`: what callers hold; [`writer`]: the task that commits
 //! - [`session`]: the working set of a batch
 //! - [`flush`]: the working set as multi-row statements
 //!
@@ -10,9 +10,11 @@
 
 pub mod connect;
 mod flush;
+mod handle;
 mod session;
 pub mod writer;
 
 pub use connect::{Database, OpenError, measure_commit};
+pub use handle::{Committed, WriteError, WriterHandle, WriterStats};
 pub use session::{Encoder, RequestKey};
-pub use writer::{Committed, WriteError, Writer, WriterHandle, WriterStats};
+pub use writer::Writer;

@@ -50,7 +50,7 @@ pub(crate) async fn run(
         match looper.serve(source, &shutdown).await {
             Ok(()) => return Ok(()),
             Err(error) => {
-                tracing::warn!(%error, "the scheduler lost its subscription; subscribing again")
+                tracing::warn!(%error, "the scheduler lost its subscription; subscribing again");
             }
         }
     }
@@ -187,11 +187,11 @@ impl Loop {
             match answer.map(|a| snapshot_from_proto(a.into_inner())) {
                 Ok(Ok(run)) => self.views.put(run),
                 Ok(Err(faults)) => {
-                    tracing::error!(run = %uid, ?faults, "a snapshot does not convert; the run is left alone")
+                    tracing::error!(run = %uid, ?faults, "a snapshot does not convert; the run is left alone");
                 }
                 Err(status) if status.code() == tonic::Code::Unavailable => again.push(uid),
                 Err(status) => {
-                    tracing::warn!(run = %uid, error = status.message(), "a run cannot be read")
+                    tracing::warn!(run = %uid, error = status.message(), "a run cannot be read");
                 }
             }
         }

@@ -160,7 +160,5 @@ impl Views {
 
 /// Whether nothing happens to the run until somebody asks.
 fn waits_for_a_person(run: &autopack_domain::run::Run) -> bool {
-    !run.cancelling
-        && run.open_intents == 0
-        && ((run.paused && run.frozen) || (run.frozen && !run.started))
+    !run.cancelling && run.open_intents == 0 && run.frozen && (run.paused || !run.started)
 }

@@ -186,10 +186,8 @@ impl RunAggregate {
     /// The job failed. A final cause ends the run; another one is tried again, up to [`JOB_FAILURES`].
     pub fn fail_job(
         &mut self,
-        uid: JobUid,
-        fence: Option<Fence>,
-        cause: Cause,
-        detail: &str,
+        (uid, fence): (JobUid, Option<Fence>),
+        (cause, detail): (Cause, &str),
         not_before: Timestamp,
         now: Timestamp,
         changes: &mut Changes,

@@ -116,26 +116,26 @@ impl RunAggregate {
         let mut next = self.attempt(uid)?.clone();
         next.check_fence(fence)?;
         let phase = next.phase;
-        self.note_usage(&mut next, usage, changes);
+        note_usage(&mut next, usage, changes);
         self.tell_phase(EventKind::UsageRecorded, phase, Some(&next), "", changes);
         self.put_attempt(next, changes);
         self.close(now, changes);
         Ok(())
     }
+}
 
-    pub(crate) fn note_usage(
-        &self,
-        attempt: &mut crate::attempt::Attempt,
-        usage: Vec<Usage>,
-        changes: &mut Changes,
-    ) {
-        for usage in usage {
-            attempt.tokens_used = attempt.tokens_used.saturating_add(usage.total);
-            changes.usage.push(UsageFact {
-                phase: attempt.phase,
-                attempt: attempt.uid,
-                usage,
-            });
-        }
+/// Books reported usage on the attempt and keeps it as facts.
+pub(crate) fn note_usage(
+    attempt: &mut crate::attempt::Attempt,
+    usage: Vec<Usage>,
+    changes: &mut Changes,
+) {
+    for usage in usage {
+        attempt.tokens_used = attempt.tokens_used.saturating_add(usage.total);
+        changes.usage.push(UsageFact {
+            phase: attempt.phase,
+            attempt: attempt.uid,
+            usage,
+        });
     }
 }

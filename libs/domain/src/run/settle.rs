@@ -3,7 +3,7 @@
 //! Invariant: each end is charged to exactly one credit (attempt, infrastructure, crash, none), the
 //! reservation is settled once, and a phase is COMPLETE only by an attempt that succeeded.
 
-use super::{Changes, RunAggregate};
+use super::{Changes, RunAggregate, lease::note_usage};
 use crate::{
     Cause, EventKind, Refusal,
     attempt::{ArtifactRef, Attempt, AttemptCommand},
@@ -74,7 +74,7 @@ impl RunAggregate {
             .map_or(AttemptCommand::Succeed, AttemptCommand::Fail);
         let mut next = attempt.step(&command, now)?;
         let phase = next.phase;
-        self.note_usage(&mut next, report.usage, changes);
+        note_usage(&mut next, report.usage, changes);
         let used = if next.tokens_used == 0 && report.usage_unknown {
             next.tokens_reserved
         } else {

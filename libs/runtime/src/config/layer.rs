@@ -1,6 +1,6 @@
 //! Puts one layer over another.
 //!
-//! Invariant: a value keeps the type of the one it replaces, as far as that is known.
+//! Invariant: a value given as text gets the type of the default, as far as that is known.
 
 use std::collections::BTreeMap;
 
@@ -44,9 +44,10 @@ pub(super) fn merge(
     }
 }
 
-/// Sets one value from text, read as what it replaces.
+/// Sets one value from text, read as the default is.
 pub(super) fn set(
     tree: &mut Value,
+    default: &Value,
     path: &[String],
     given_as: &str,
     text: &str,
@@ -61,7 +62,7 @@ pub(super) fn set(
         }
         at = known.entry(key.clone()).or_insert(Value::Null);
     }
-    *at = parse(at, given_as, text)?;
+    *at = parse(default, given_as, text)?;
     Ok(())
 }
 
@@ -75,8 +76,8 @@ pub(super) fn put(tree: &mut Value, path: &[String], value: Value) {
     *at = value;
 }
 
-fn parse(replaced: &Value, given_as: &str, text: &str) -> Result<Value, Fault> {
-    match replaced {
+fn parse(default: &Value, given_as: &str, text: &str) -> Result<Value, Fault> {
+    match default {
         Value::String(_) => Ok(Value::String(text.to_owned())),
         Value::Bool(_) => flag(given_as, text).map(Value::Bool),
         Value::Number(_) => {
@@ -85,7 +86,7 @@ fn parse(replaced: &Value, given_as: &str, text: &str) -> Result<Value, Fault> {
             let number = number.or_else(|| text.trim().parse::<f64>().map(Value::from).ok());
             number.ok_or_else(|| {
                 Fault::new(given_as, format!("`{text}` is not a number"))
-                    .example(replaced.to_string())
+                    .example(default.to_string())
             })
         }
         Value::Array(_) | Value::Object(_) => as_toml(text)

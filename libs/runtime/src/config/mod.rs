@@ -174,9 +174,10 @@ impl Layers {
     }
 
     fn set(&mut self, path: &[String], given_as: &str, text: &str, source: Source) {
-        match layer::set(&mut self.tree, path, given_as, text) {
+        let default = layer::find(&self.defaults, path).unwrap_or(&Value::Null);
+        match layer::set(&mut self.tree, default, path, given_as, text) {
             Ok(()) => {
-                if layer::find(&self.defaults, path).is_none_or(Value::is_null) {
+                if default.is_null() {
                     self.open.push((path.to_vec(), text.to_owned()));
                 }
                 self.sources.insert(path.join("."), source);

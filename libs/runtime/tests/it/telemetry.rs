@@ -40,7 +40,7 @@ async fn spans_arrive_with_service_name_attributes_and_parents() {
         instance_id: Some("one".into()),
         otlp_endpoint: Some(format!("http://{address}")),
         json_logs: true,
-        log_filter: "error".into(),
+        log_filter: "it=error".into(),
         ..TelemetryConfig::new("run-registry")
     };
     let log = Log::default();

@@ -1,9 +1,6 @@
 //! `RegistryService`.
 
-use autopack_domain::{
-    plan::Normalised,
-    run::{Run, RunAggregate},
-};
+use autopack_domain::{plan::Normalised, run::RunAggregate};
 use autopack_wire::{
     convert::duration_to_proto,
     registry::{self as pb, registry_service_server::RegistryService},
@@ -16,18 +13,18 @@ use crate::app::{create_run::NewRunRequest, reads::Explanation, request_key};
 
 type Reply<T> = Result<Response<T>, Status>;
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "every handler replies with a result"
+)]
 fn reply<T>(message: T) -> Reply<T> {
     Ok(Response::new(message))
-}
-
-fn run_of(run: &Run) -> Option<types::Run> {
-    Some(run.into())
 }
 
 /// A whole run as a message.
 pub(super) fn whole(aggregate: &RunAggregate, brief: bool) -> pb::GetRunResponse {
     pb::GetRunResponse {
-        run: run_of(&aggregate.run),
+        run: Some((&aggregate.run).into()),
         tiers: aggregate.tiers.iter().enumerate().map(Into::into).collect(),
         phases: aggregate
             .phases
@@ -73,7 +70,7 @@ impl RegistryService for Api {
             ..
         } = &created.normalised;
         reply(pb::CreateRunResponse {
-            run: run_of(&created.run),
+            run: Some((&created.run).into()),
             existing: created.existing,
             plan: Some(plan.into()),
             strategy: Some((&created.strategy).into()),
@@ -139,7 +136,9 @@ impl RegistryService for Api {
             .command(uid, key, |a, c, now| a.start(now, c))
             .await
             .map_err(refuse)?;
-        reply(pb::StartRunResponse { run: run_of(&run) })
+        reply(pb::StartRunResponse {
+            run: Some((&run).into()),
+        })
     }
 
     async fn pause_run(
@@ -154,7 +153,9 @@ impl RegistryService for Api {
             .command(uid, key, |a, c, now| a.pause(now, c))
             .await
             .map_err(refuse)?;
-        reply(pb::PauseRunResponse { run: run_of(&run) })
+        reply(pb::PauseRunResponse {
+            run: Some((&run).into()),
+        })
     }
 
     async fn resume_run(
@@ -169,7 +170,9 @@ impl RegistryService for Api {
             .command(uid, key, |a, c, now| a.resume(now, c))
             .await
             .map_err(refuse)?;
-        reply(pb::ResumeRunResponse { run: run_of(&run) })
+        reply(pb::ResumeRunResponse {
+            run: Some((&run).into()),
+        })
     }
 
     async fn cancel_run(
@@ -186,7 +189,9 @@ impl RegistryService for Api {
             .await
             .map_err(refuse)?;
         self.core.drop_ended_leases(uid).await.map_err(refuse)?;
-        reply(pb::CancelRunResponse { run: run_of(&run) })
+        reply(pb::CancelRunResponse {
+            run: Some((&run).into()),
+        })
     }
 
     async fn retry_run(
@@ -206,7 +211,9 @@ impl RegistryService for Api {
             a.retry(phase, now, c)
         };
         let run = self.core.command(uid, key, command).await.map_err(refuse)?;
-        reply(pb::RetryRunResponse { run: run_of(&run) })
+        reply(pb::RetryRunResponse {
+            run: Some((&run).into()),
+        })
     }
 
     async fn add_phase(
@@ -228,7 +235,7 @@ impl RegistryService for Api {
             .position(|p| p.id == phase.id)
             .unwrap_or(0);
         reply(pb::AddPhaseResponse {
-            run: run_of(&run),
+            run: Some((&run).into()),
             phase: Some((index, &phase).into()),
         })
     }

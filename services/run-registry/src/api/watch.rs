@@ -59,10 +59,6 @@ pub(super) async fn watch(api: Api, id: &str, after: u64) -> Result<WatchStream,
         commits,
     };
     // The stream owns the task: when the client goes away, the channel closes and the task ends.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "ends with its channel or the shutdown token"
-    )]
     tokio::spawn(async move { watcher.run(snapshot, ended).await });
     Ok(Box::pin(ReceiverStream::new(rx)))
 }

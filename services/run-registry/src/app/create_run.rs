@@ -83,7 +83,7 @@ impl Core {
         }
         let mut normalised = read_plan(&request.document, &options(&request)?)
             .map_err(|faults| Refusal::invalid(Reason::PlanInvalid, faults))?;
-        self.check_built(&normalised)?;
+        check_built(&normalised)?;
         if normalised.plan.run.project.is_empty() {
             normalised.plan.run.project = if request.default_project.is_empty() {
                 "default".to_owned()
@@ -267,21 +267,6 @@ impl Core {
         ))
     }
 
-    fn check_built(&self, normalised: &Normalised) -> Result<(), Refusal> {
-        if normalised.unbuilt.is_empty() {
-            return Ok(());
-        }
-        let faults = normalised.unbuilt.iter().map(|id| {
-            Fault::new(
-                format!("phase {id}: builder"),
-                "no builder is named; add `builder`, `run.default_builder`, or pass --builder",
-            )
-            .allowed(BuilderSpec::KINDS.iter().copied())
-            .example("builder: { kind: command, run: \"./build.sh\" }")
-        });
-        Err(Refusal::invalid(Reason::BuilderMissing, faults.collect()))
-    }
-
     /// Puts the digests of the plan's files into the plan; each must be stored already.
     pub(crate) async fn fill_digests(
         &self,
@@ -355,4 +340,20 @@ fn options(request: &NewRunRequest) -> Result<ReadOptions, Refusal> {
     } else {
         Err(Refusal::invalid(Reason::ArgumentInvalid, faults))
     }
+}
+
+/// Refuses a plan with phases that nobody builds.
+fn check_built(normalised: &Normalised) -> Result<(), Refusal> {
+    if normalised.unbuilt.is_empty() {
+        return Ok(());
+    }
+    let faults = normalised.unbuilt.iter().map(|id| {
+        Fault::new(
+            format!("phase {id}: builder"),
+            "no builder is named; add `builder`, `run.default_builder`, or pass --builder",
+        )
+        .allowed(BuilderSpec::KINDS.iter().copied())
+        .example("builder: { kind: command, run: \"./build.sh\" }")
+    });
+    Err(Refusal::invalid(Reason::BuilderMissing, faults.collect()))
 }

@@ -141,7 +141,7 @@ impl Core {
         self.command(run, None, move |a, c, now| {
             let backoff = a.strategy.phase.first().map_or(5, |p| p.backoff_seconds);
             let later = now.plus(std::time::Duration::from_secs(backoff.into()));
-            a.fail_job(job, Some(fence), cause, &detail, later, now, c)
+            a.fail_job((job, Some(fence)), (cause, &detail), later, now, c)
         })
         .await?;
         lock(&self.leases).end(job.0);

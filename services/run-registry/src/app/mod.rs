@@ -205,7 +205,7 @@ impl Core {
             } else {
                 Cause::LeaseExpired
             };
-            a.fail_job(job, None, cause, cause.text(), now, now, c)
+            a.fail_job((job, None), (cause, cause.text()), now, now, c)
         })
         .await?;
         self.turns.leave(run, attempt);

@@ -9,7 +9,7 @@ use autopack_runtime::{clock::FakeClock, ids::V7Ids, supervise::Supervisor};
 use autopack_wire::{client::Clients, registry as pb, server::Principal};
 use run_registry::{Ports, Registry, RegistryConfig};
 
-pub(crate) const PLAN: &str = r#"
+pub(crate) const PLAN: &str = r"
 schema: autopack/plan/v1
 run: { id: demo, goal: Prove the registry, project: demo }
 tiers:
@@ -18,7 +18,7 @@ tiers:
     phases:
       - { id: A, name: a, goal: a, builder: { kind: noop }, gate: { steps: [] } }
       - { id: B, name: b, goal: b, builder: { kind: noop }, gate: { steps: [] } }
-"#;
+";
 
 /// A serving registry.
 pub(crate) struct Harness {

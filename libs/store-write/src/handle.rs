@@ -1,0 +1,208 @@
+//! What callers of the writer hold: commands in, replies out, and every commit as it happens.
+//!
+//! Invariant: the queue is bounded, so a slow disk slows the callers down; a caller waits for its commit no
+//! longer than its patience.
+
+use std::{
+    any::Any,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use autopack_domain::{
+    Reason, Refusal, RunUid,
+    run::{Changes, Run, RunAggregate},
+};
+use autopack_store::{StoreError, rows::event::StoredEvent};
+use sea_orm::DbErr;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::session::{LoadError, RequestKey};
+
+/// How long a caller waits for its commit.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Events of one commit, in order.
+pub type Committed = Arc<Vec<StoredEvent>>;
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// It was refused; nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The same `request_id` was carried out before, on this run.
+    #[error("this request was carried out before")]
+    Repeated(RunUid),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<LoadError> for WriteError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Refused(refusal) => Self::Refused(refusal),
+            LoadError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<DbErr> for WriteError {
+    fn from(error: DbErr) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+pub(crate) type Reply = Result<Box<dyn Any + Send>, WriteError>;
+pub(crate) type OnRun =
+    Box<dyn FnMut(&mut RunAggregate, &mut Changes) -> Result<Box<dyn Any + Send>, Refusal> + Send>;
+pub(crate) type Create = Box<dyn FnMut() -> (RunAggregate, Changes) + Send>;
+
+pub(crate) enum Work {
+    OnRun(RunUid, OnRun),
+    Create(Create),
+    Ruleset(String, String),
+    Cursor(u64),
+}
+
+pub(crate) struct Command {
+    pub(crate) work: Work,
+    pub(crate) request: Option<RequestKey>,
+    pub(crate) reply: oneshot::Sender<Reply>,
+}
+
+/// What the writer has done since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriterStats {
+    /// Commands carried out, reads of the working set included.
+    pub commands: u64,
+    /// Transactions committed.
+    pub commits: u64,
+    /// Statements executed, begin and commit included.
+    pub statements: u64,
+    /// Events recorded.
+    pub events: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) commands: AtomicU64,
+    pub(crate) commits: AtomicU64,
+    pub(crate) statements: AtomicU64,
+    pub(crate) events: AtomicU64,
+}
+
+/// What callers hold.
+#[derive(Clone)]
+pub struct WriterHandle {
+    pub(crate) queue: mpsc::Sender<Command>,
+    pub(crate) events: broadcast::Sender<Committed>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl std::fmt::Debug for WriterHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WriterHandle")
+    }
+}
+
+impl WriterHandle {
+    /// Carries out a command on a run. `command` may run more than once, on fresh state, if a batch fails.
+    pub async fn on_run<T: Send + 'static>(
+        &self,
+        run: RunUid,
+        request: Option<RequestKey>,
+        mut command: impl FnMut(&mut RunAggregate, &mut Changes) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, WriteError> {
+        let work: OnRun =
+            Box::new(move |a, c| command(a, c).map(|t| Box::new(t) as Box<dyn Any + Send>));
+        self.send(Work::OnRun(run, work), request).await
+    }
+
+    /// Reads a run as the next command would find it.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        run: RunUid,
+        mut look: impl FnMut(&RunAggregate) -> T + Send + 'static,
+    ) -> Result<T, WriteError> {
+        self.on_run(run, None, move |a, _| Ok(look(a))).await
+    }
+
+    /// Stores a new run.
+    pub async fn create(
+        &self,
+        request: Option<RequestKey>,
+        create: impl FnMut() -> (RunAggregate, Changes) + Send + 'static,
+    ) -> Result<Run, WriteError> {
+        self.send(Work::Create(Box::new(create)), request).await
+    }
+
+    /// Stores a project's ruleset.
+    pub async fn put_ruleset(&self, project: String, ruleset: String) -> Result<(), WriteError> {
+        self.send(Work::Ruleset(project, ruleset), None).await
+    }
+
+    /// Moves the relay's cursor.
+    pub async fn put_cursor(&self, sequence: u64) -> Result<(), WriteError> {
+        self.send(Work::Cursor(sequence), None).await
+    }
+
+    /// What the writer has done since its start.
+    pub fn stats(&self) -> WriterStats {
+        let get = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        WriterStats {
+            commands: get(&self.counters.commands),
+            commits: get(&self.counters.commits),
+            statements: get(&self.counters.statements),
+            events: get(&self.counters.events),
+        }
+    }
+
+    /// Every commit from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Committed> {
+        self.events.subscribe()
+    }
+
+    async fn send<T: 'static>(
+        &self,
+        work: Work,
+        request: Option<RequestKey>,
+    ) -> Result<T, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || Refusal::new(Reason::RegistryUnavailable, "the registry is stopping");
+        let late = |_| {
+            Refusal::new(
+                Reason::DeadlineExceeded,
+                "the registry did not commit in time",
+            )
+        };
+        let queued = self
+            .queue
+            .send_timeout(
+                Command {
+                    work,
+                    request,
+                    reply,
+                },
+                PATIENCE,
+            )
+            .await;
+        queued.map_err(|e| match e {
+            mpsc::error::SendTimeoutError::Timeout(_) => {
+                Refusal::new(Reason::LimitExceeded, "the registry's queue is full")
+            }
+            mpsc::error::SendTimeoutError::Closed(_) => gone(),
+        })?;
+        let reply = tokio::time::timeout(PATIENCE, answer)
+            .await
+            .map_err(late)?
+            .map_err(|_| gone())??;
+        reply.downcast::<T>().map(|t| *t).map_err(|_| {
+            Refusal::new(Reason::InternalFault, "a command replied with another type").into()
+        })
+    }
+}

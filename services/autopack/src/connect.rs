@@ -1,0 +1,120 @@
+//! The way to a registry: a named address, the local process that serves, or none but our own.
+//!
+//! Invariant: the local data directory has one owner; whoever finds it taken becomes a client of the owner.
+
+use std::time::Duration;
+
+use autopack_domain::Reason;
+use autopack_runtime::{DataDir, Opened, RegistryFile, config::environment};
+use autopack_wire::{client::Clients, registry::GetInfoRequest};
+
+use crate::{
+    aliases::{Settings, absolute_path},
+    engine::{Engine, Scope},
+    error::CliError,
+};
+
+/// How long a process that holds the data directory may take until it answers.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Clients of a registry, and the registry itself if it is in this process.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// The clients.
+    pub(crate) clients: Clients,
+    /// Our own services.
+    pub(crate) engine: Option<Engine>,
+    /// The local data directory is behind it.
+    pub(crate) local: bool,
+}
+
+impl Connection {
+    /// Ends our own services, if there are any.
+    pub(crate) async fn close(self) {
+        let Self { clients, engine, .. } = self;
+        drop(clients);
+        if let Some(engine) = engine {
+            engine.stop().await;
+        }
+    }
+}
+
+/// For commands that need a registry but no workers.
+pub(crate) async fn connect(settings: &Settings, registry: Option<&str>) -> Result<Connection, CliError> {
+    match registry {
+        Some(address) => remote(settings, address),
+        None => local(settings, None, Scope::Registry).await,
+    }
+}
+
+/// The registry at an address.
+pub(crate) fn remote(settings: &Settings, address: &str) -> Result<Connection, CliError> {
+    let bad = |error: autopack_wire::client::BadAddress| {
+        CliError::usage(format!("--registry: {error}")).hint("unix:/path/to/registry.sock or http://127.0.0.1:7878")
+    };
+    let clients = match address.strip_prefix("unix:") {
+        Some(path) => {
+            let path = absolute_path(std::path::Path::new(path.trim_start_matches("//")))?;
+            Clients::connect_uds(&path).map_err(bad)?
+        }
+        None => Clients::connect_http(address, token(settings)?.as_deref()).map_err(bad)?,
+    };
+    Ok(Connection { clients, engine: None, local: false })
+}
+
+/// The process that serves the data directory, else our own services there.
+pub(crate) async fn local(
+    settings: &Settings,
+    checkout: Option<&std::path::Path>,
+    scope: Scope,
+) -> Result<Connection, CliError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let found = match DataDir::open(&settings.data_dir, checkout)? {
+            Opened::Locked(data) => {
+                let engine = Engine::start(settings, data, scope).await?;
+                return Ok(Connection { clients: engine.clients(), engine: Some(engine), local: true });
+            }
+            Opened::Busy { registry } => registry,
+        };
+        if let Some(clients) = answering(found.as_ref()).await {
+            return Ok(Connection { clients, engine: None, local: true });
+        }
+        if waited >= PATIENCE {
+            let who = found.map_or_else(String::new, |file| format!(" (process {})", file.pid));
+            return Err(CliError::reason(
+                Reason::DataDirBusy,
+                format!("another process{who} holds {} and does not answer", settings.data_dir.display()),
+            ));
+        }
+        // It starts, or it ends; either is soon over.
+        let pause = Duration::from_millis(100);
+        tokio::time::sleep(pause).await;
+        waited += pause;
+    }
+}
+
+/// Clients of the process that wrote the file, if it answers.
+async fn answering(file: Option<&RegistryFile>) -> Option<Clients> {
+    let clients = Clients::connect_uds(file?.socket.as_deref()?).ok()?;
+    let mut registry = clients.registry.clone();
+    let asked = registry.get_info(GetInfoRequest {});
+    match tokio::time::timeout(Duration::from_secs(2), asked).await {
+        Ok(Ok(_)) => Some(clients),
+        _ => None,
+    }
+}
+
+/// The credential for a registry over TCP.
+fn token(settings: &Settings) -> Result<Option<String>, CliError> {
+    if let Some(token) = environment("AUTOPACK_API_KEY") {
+        return Ok(Some(token));
+    }
+    let named = environment("AUTOPACK_API_KEY_FILE").map(std::path::PathBuf::from);
+    let path = named.clone().unwrap_or_else(|| settings.data_dir.join("token"));
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text.trim().to_owned()).filter(|token| !token.is_empty())),
+        Err(error) if named.is_some() => Err(CliError::io("cannot read AUTOPACK_API_KEY_FILE", &path, &error)),
+        Err(_) => Ok(None),
+    }
+}

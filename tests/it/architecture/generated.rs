@@ -1,0 +1,132 @@
+//! Reference pages made from the sources. `UPDATE_DOCS=1` writes them; without it a stale page fails.
+
+use std::fmt::Write as _;
+
+use autopack_domain::{Cause, Reason};
+use autopack_wire::{
+    server::{ALLOWED, Principal},
+    status,
+};
+
+use crate::repo;
+
+const NOTE: &str = "<!-- Generated. `UPDATE_DOCS=1 cargo test --workspace --test architecture -- generated` writes it. -->";
+
+fn page(path: &str, text: &str) {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let path = repo::root().join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("the folder");
+        std::fs::write(&path, text).expect("the page");
+        return;
+    }
+    assert!(
+        repo::read(path) == text,
+        "{path} is stale: run `UPDATE_DOCS=1 cargo test --workspace --test architecture -- generated`"
+    );
+}
+
+#[test]
+fn errors_page() {
+    let mut text = format!(
+        "# Errors\n\n{NOTE}\n\n\
+         Two closed lists. A *cause* says why a phase or a run did not succeed. A *reason* says why a request was\n\
+         refused. `autopack explain CODE` prints the entry of either.\n\n\
+         ## Causes\n\n\
+         The charge says what a failed attempt costs: `attempt` one of the phase's attempts, `infrastructure` its\n\
+         budget for failures of the surroundings, `crash` one of its crash credits, `none` nothing, `final` the phase\n\
+         at once. The end is the state of a run whose phase stays failed for this cause; the exit code is that of\n\
+         `autopack run`.\n"
+    );
+    for cause in Cause::ALL {
+        let end = cause.end().map_or("none", |end| end.state().as_str());
+        let _ = write!(
+            text,
+            "\n### {}\n\n{}\n\n{}\n\nCharge: {}. End: {end}. Exit code: {}.\n",
+            cause.code(),
+            cause.text(),
+            cause.remedy(),
+            cause.charge_name(),
+            cause.exit_code()
+        );
+    }
+    text.push_str(
+        "\n## Reasons\n\nThe code is the gRPC status. Only `UNAVAILABLE` may be repeated without reading anything anew.\n",
+    );
+    for reason in Reason::ALL {
+        let code = status::code_name(status::code_of(reason.kind()));
+        let _ = write!(
+            text,
+            "\n### {}\n\n{}\n\n{}\n\nCode: {code}.\n",
+            reason.code(),
+            reason.text(),
+            reason.remedy()
+        );
+    }
+    page("docs/reference/errors.md", &text);
+}
+
+#[test]
+fn events_page() {
+    let catalogue: toml::Table = repo::read("libs/domain/catalogue/events.toml")
+        .parse()
+        .expect("the catalogue is TOML");
+    let mut text = format!(
+        "# Events\n\n{NOTE}\n\n\
+         Facts that were committed, in one gapless sequence. Each carries a header (sequence, uid, run, kind, time) and\n\
+         the views named here, each as it was after the fact. The body is the protobuf message `Event` of\n\
+         `proto/autopack/types/v1/run.proto`; `WatchRun` streams it.\n\n\
+         | event | meaning | carries |\n|---|---|---|\n"
+    );
+    for row in catalogue["event"].as_array().expect("events") {
+        let views = row["payload"].as_array().expect("payload");
+        let views: Vec<&str> = views.iter().map(|v| v.as_str().expect("text")).collect();
+        let views = if views.is_empty() {
+            "the header only".to_owned()
+        } else {
+            views.join(", ")
+        };
+        let field = |key: &str| row[key].as_str().expect("text");
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {views} |",
+            field("code"),
+            field("text")
+        );
+    }
+    page("docs/reference/events.md", &text);
+}
+
+#[test]
+fn principals_page() {
+    let mut text = format!(
+        "# Principals\n\n{NOTE}\n\n\
+         Who may call which RPC. A principal is proved by the transport (the same process, or a Unix socket whose peer\n\
+         has the owner's uid) or by a bearer token; nothing a caller writes into a header counts. A call without a row\n\
+         is not served; one without a mark is refused with `PERMISSION_DENIED`.\n"
+    );
+    let mut service = "";
+    for (path, allowed) in ALLOWED {
+        let (name, method) = path
+            .trim_start_matches('/')
+            .split_once('/')
+            .expect("/service/method");
+        if name != service {
+            service = name;
+            let _ = write!(text, "\n## {name}\n\n| RPC |");
+            for principal in Principal::ALL {
+                let _ = write!(text, " {principal} |");
+            }
+            let _ = write!(text, "\n|---|{}\n", "---|".repeat(Principal::ALL.len()));
+        }
+        let _ = write!(text, "| `{method}` |");
+        for principal in Principal::ALL {
+            text.push_str(if allowed.contains(principal) {
+                " yes |"
+            } else {
+                " |"
+            });
+        }
+        text.push('\n');
+    }
+    page("docs/reference/principals.md", &text);
+}

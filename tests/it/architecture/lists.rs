@@ -1,0 +1,162 @@
+//! Closed lists that stand in several places must be the same list.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use autopack_domain::{
+    Cause, EventKind, Reason,
+    run::bootstrap::JobState,
+    states::{AttemptState, PhaseState, RunState, TierState},
+};
+use regex::Regex;
+
+use crate::repo;
+
+/// Table, protobuf message, spellings in the domain.
+fn state_sets() -> [(&'static str, &'static str, Vec<&'static str>); 5] {
+    [
+        ("run", "Run", RunState::spellings()),
+        ("tier", "Tier", TierState::spellings()),
+        ("phase", "Phase", PhaseState::spellings()),
+        ("attempt", "Attempt", AttemptState::spellings()),
+        ("job", "RepositoryJob", JobState::spellings()),
+    ]
+}
+
+fn set(list: &[&str]) -> BTreeSet<String> {
+    list.iter().map(|&text| text.to_owned()).collect()
+}
+
+#[test]
+fn check_constraints_are_the_states_of_the_domain() {
+    let table = Regex::new(r"CREATE TABLE (\w+)").expect("pattern");
+    let check = Regex::new(r"(\w+) TEXT NOT NULL CHECK \((\w+) IN \(([^)]*)\)\)").expect("pattern");
+    for schema in repo::files(&["migrations/sql"], &[".sql"]) {
+        let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut current = String::new();
+        for line in schema.text.lines() {
+            if let Some(name) = table.captures(line) {
+                name[1].clone_into(&mut current);
+            }
+            if let Some(hit) = check.captures(line) {
+                assert_eq!((&hit[1], &hit[2]), ("state", "state"), "{}", schema.path);
+                let values = hit[3].split(',').map(|v| v.trim().trim_matches('\''));
+                found.insert(current.clone(), values.map(str::to_owned).collect());
+            }
+        }
+        // A later migration names only the tables that it touches.
+        for (name, values) in &found {
+            let known = state_sets();
+            let domain = known.iter().find(|(table, ..)| table == name);
+            let (.., domain) =
+                domain.unwrap_or_else(|| panic!("{}: {name} has no state set", schema.path));
+            assert_eq!(values, &set(domain), "{}: {name}.state", schema.path);
+        }
+        if schema.path.contains("/0001_") {
+            assert_eq!(found.len(), state_sets().len(), "{}", schema.path);
+        }
+    }
+}
+
+#[test]
+fn protobuf_states_are_the_states_of_the_domain() {
+    let proto = repo::read("proto/autopack/types/v1/run.proto");
+    let value = Regex::new(r"(?m)^\s+STATE_(\w+) = \d+;").expect("pattern");
+    for (_, message, spellings) in state_sets() {
+        let start = proto
+            .find(&format!("\nmessage {message} {{"))
+            .unwrap_or_else(|| panic!("message {message}"));
+        let body = &proto[start..];
+        let body = &body[body.find("enum State {").expect("its states")..];
+        let body = &body[..body.find('}').expect("their end")];
+        let mut values: BTreeSet<String> =
+            value.captures_iter(body).map(|v| v[1].to_owned()).collect();
+        assert!(values.remove("UNSPECIFIED"), "{message}");
+        assert_eq!(values, set(&spellings), "{message}.State");
+    }
+}
+
+#[test]
+fn every_cause_and_reason_explains_itself() {
+    let causes = Cause::ALL.iter().map(|c| (c.code(), c.text(), c.remedy()));
+    let reasons = Reason::ALL.iter().map(|r| (r.code(), r.text(), r.remedy()));
+    for (code, text, remedy) in causes.chain(reasons) {
+        for (what, value) in [("text", text), ("remedy", remedy)] {
+            assert!(value.trim().len() > 10, "{code} has no {what}");
+            assert!(value.ends_with('.'), "{code}: {what} is not a sentence");
+        }
+        let stable = code.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        assert!(stable, "{code} is not UPPER_SNAKE_CASE");
+    }
+    assert!(EventKind::ALL.iter().all(|kind| !kind.text().is_empty()));
+}
+
+/// A code that no source can produce explains nothing.
+#[test]
+fn every_cause_reason_and_event_is_produced_somewhere() {
+    let mut sources = repo::rust();
+    sources.retain(|source| source.is_product());
+    let text: String = sources.iter().map(|s| s.text.as_str()).collect();
+    let camel = |code: &str| -> String {
+        let words = code.split('_').map(|word| {
+            let (first, rest) = word.split_at(1);
+            first.to_ascii_uppercase() + &rest.to_ascii_lowercase()
+        });
+        words.collect()
+    };
+    let causes = Cause::ALL.iter().map(|c| ("Cause", c.code()));
+    let reasons = Reason::ALL.iter().map(|r| ("Reason", r.code()));
+    let events = EventKind::ALL.iter().map(|e| ("EventKind", e.code()));
+    let unused: Vec<String> = causes
+        .chain(reasons)
+        .chain(events)
+        .map(|(name, code)| format!("{name}::{}", camel(code)))
+        .filter(|path| {
+            let whole = Regex::new(&format!(r"\b{path}\b")).expect("pattern");
+            !whole.is_match(&text)
+        })
+        .collect();
+    assert!(unused.is_empty(), "in the catalogue, but never produced: {unused:#?}");
+}
+
+/// Each failpoint stands in one list, and each of the list is hit by product code outside that list.
+#[test]
+fn failpoints_of_the_lists_are_the_failpoints_of_the_code() {
+    let literal = Regex::new(r#""((?:registry|worker)\.[a-z_]+)""#).expect("pattern");
+    let constant = Regex::new(r#"pub const (\w+): &str = "([^"]+)""#).expect("pattern");
+    let call = Regex::new(r#"failpoint\)?\(\s*"([^"]+)"\s*\)"#).expect("pattern");
+    let (lists, code): (Vec<_>, Vec<_>) = repo::rust()
+        .into_iter()
+        .filter(|source| source.is_product())
+        .partition(|source| source.path.ends_with("/failpoints.rs"));
+    let mut listed: BTreeMap<String, Option<String>> = BTreeMap::new();
+    for list in &lists {
+        for name in literal.captures_iter(&list.text) {
+            listed.entry(name[1].to_owned()).or_default();
+        }
+        for name in constant.captures_iter(&list.text) {
+            listed.insert(name[2].to_owned(), Some(name[1].to_owned()));
+        }
+    }
+    assert!(listed.len() >= 10, "{listed:?}");
+    for (name, constant) in &listed {
+        let quoted = format!("\"{name}\"");
+        let hit = code.iter().any(|source| {
+            let by_constant = constant.as_ref().is_some_and(|constant| {
+                let used = Regex::new(&format!(r"\b{constant}\b")).expect("pattern");
+                source.text.contains("failpoint") && used.is_match(&source.text)
+            });
+            source.text.contains(&quoted) || by_constant
+        });
+        assert!(hit, "the failpoint {name} is listed, but no code hits it");
+    }
+    for source in &code {
+        for name in call.captures_iter(&source.text) {
+            assert!(
+                listed.contains_key(&name[1]),
+                "{} hits the failpoint {}, which no list has",
+                source.path,
+                &name[1]
+            );
+        }
+    }
+}
