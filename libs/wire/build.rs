@@ -23,7 +23,29 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_server(true)
         .bytes(".autopack.registry.v1")
         .compile_fds(descriptors)?;
+    echo();
     Ok(())
+}
+
+/// A service that only answers what it is sent: what a call costs without a registry behind it. It is not
+/// part of the contract, so it stands here and not in `proto/`.
+fn echo() {
+    use tonic_build::manual::{Builder, Method, Service};
+    let method = Method::builder()
+        .name("echo")
+        .route_name("Echo")
+        .comment("Answers with the request.")
+        .input_type("crate::types::Fault")
+        .output_type("crate::types::Fault")
+        .codec_path("tonic_prost::ProstCodec")
+        .build();
+    let service = Service::builder()
+        .name("Echo")
+        .package("autopack.echo")
+        .comment("Answers what it is sent.")
+        .method(method)
+        .build();
+    Builder::new().compile(&[service]);
 }
 
 fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {

@@ -1,1 +1,32 @@
-//! Skeleton.
+//! What end-to-end tests stand on: repositories of every awkward kind, plans, and the real binary.
+//!
+//! Invariant: nothing here knows the product's code; what a test sees is what a user sees. Everything is made below
+//! temporary folders, and every wait has an upper bound.
+//!
+//! - [`repo`]: a git repository made by code; [`shape`]: its awkward kinds; [`traps`]: programs that must never run
+//! - [`fingerprint`]: what of a user's checkout must stay as it is
+//! - [`plan`]: plans and their patch files; [`series`]: patches from edits, and the tree that plain git makes of them
+//! - [`program`]: a child process with a bound; [`autopack`]: the command line; [`up`]: a serving process
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "for tests only: a broken fixture fails the test, and fixtures start processes"
+)]
+
+pub mod autopack;
+pub mod fingerprint;
+pub mod git;
+pub mod plan;
+pub mod program;
+pub mod repo;
+pub mod series;
+pub mod shape;
+pub mod traps;
+pub mod up;
+
+pub use autopack::{Answer, Autopack};
+pub use plan::{Phase, Plan};
+pub use program::{Done, within};
+pub use repo::TempRepo;
+pub use series::Series;

@@ -9,11 +9,13 @@
 //! - [`client`]: the typed clients, over a channel and in process, with one set of layers
 //! - [`server`]: the layers of every server: request id, deadline, limits, authorisation, panics, spans
 //! - [`serve`]: sockets, health and reflection, shutdown with a deadline
+//! - [`echo`]: what a bare call costs
 //! - [`methods`], [`descriptor`]: facts about the RPCs, read from the descriptor
 
 pub mod client;
 pub mod convert;
 pub mod descriptor;
+pub mod echo;
 pub mod methods;
 pub mod serve;
 pub mod server;

@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use autopack_domain::Timestamp;
-use autopack_sandbox::{CancellationToken, Sandbox};
 use autopack_sandbox::redact::Redactor;
+use autopack_sandbox::{CancellationToken, Sandbox};
 use tokio::time::{Instant, sleep};
 
 use crate::config::WorkerConfig;

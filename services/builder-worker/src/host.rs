@@ -28,7 +28,6 @@ const TOOL_HOMES: &[(&str, &str)] = &[
 
 /// Git, clones and tools of this machine.
 pub struct Host {
-    pub(crate) git: Git,
     pub(crate) git_version: Version,
     pub(crate) repos: Repos,
     data_dir: PathBuf,
@@ -55,8 +54,8 @@ impl Host {
         let git = Git::new(Arc::new(TrustedRunner), settings);
         let git_version = check_version(&git).await?;
         Ok(Self {
-            repos: Repos::new(git.clone(), data_dir.clone(), config.slots),
-            git,
+            repos: Repos::new(git, data_dir.clone(), config.slots),
+
             git_version,
             data_dir,
             path: config.path.clone(),
@@ -133,7 +132,9 @@ impl Host {
         let output = trusted::run(command).await.ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr;
         let line = text.lines().find(|line| !line.trim().is_empty())?;
-        output.success().then(|| line.trim().chars().take(200).collect())
+        output
+            .success()
+            .then(|| line.trim().chars().take(200).collect())
     }
 }
 

@@ -185,7 +185,8 @@ impl Look<'_> {
                     builder.kind()
                 );
                 let fault = Fault::new(format!("{at}.builder.kind"), problem);
-                self.faults.push(fault.allowed(["patch", "command", "noop"]));
+                self.faults
+                    .push(fault.allowed(["patch", "command", "noop"]));
             }
             Some(BuilderSpec::Noop) | None => {}
         }
@@ -279,7 +280,11 @@ impl Look<'_> {
     }
 
     fn lacks(&mut self, phase: &PhaseSpec, program: &str) {
-        let missing = self.facts.missing_tools.entry(phase.id.clone()).or_default();
+        let missing = self
+            .facts
+            .missing_tools
+            .entry(phase.id.clone())
+            .or_default();
         if !missing.iter().any(|known| known == program) {
             missing.push(program.to_owned());
         }
@@ -306,7 +311,10 @@ async fn facts(
 ) -> BTreeMap<String, String> {
     let mut versions = vec![format!("git={}", host.git_version)];
     for tool in &look.used {
-        let version = host.tool_version(tool).await.unwrap_or_else(|| "absent".to_owned());
+        let version = host
+            .tool_version(tool)
+            .await
+            .unwrap_or_else(|| "absent".to_owned());
         versions.push(format!("{tool}={version}"));
     }
     let chains = look.tools.toolchains.iter().map(|chain| {
@@ -320,7 +328,10 @@ async fn facts(
     let environment = hex(&Sha256::digest(versions.join("\n").as_bytes()), 32);
     [
         ("base_sha", base_sha.to_owned()),
-        ("remote_url", remote::url(&opened.target).unwrap_or_default()),
+        (
+            "remote_url",
+            remote::url(&opened.target).unwrap_or_default(),
+        ),
         ("toolchains", chains.collect::<Vec<_>>().join(", ")),
         ("tools", versions.join(", ")),
         ("environment_hash", environment),

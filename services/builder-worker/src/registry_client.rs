@@ -65,7 +65,10 @@ async fn answer<R>(
 }
 
 fn late(deadline: Duration) -> CallError {
-    let message = format!("the registry did not answer within {} s", deadline.as_secs());
+    let message = format!(
+        "the registry did not answer within {} s",
+        deadline.as_secs()
+    );
     CallError::refused(Reason::DeadlineExceeded, message)
 }
 
@@ -84,7 +87,10 @@ fn unreadable(faults: &[Fault]) -> CallError {
     CallError {
         kind: ErrorKind::Corrupt,
         reason: None,
-        message: format!("the registry's answer cannot be read: {}", faults.join("; ")),
+        message: format!(
+            "the registry's answer cannot be read: {}",
+            faults.join("; ")
+        ),
     }
 }
 
@@ -93,7 +99,9 @@ fn parse<V: std::str::FromStr>(field: &str, text: &str) -> Result<V, CallError> 
         .map_err(|_| unreadable(&[Fault::new(field, "is not a uid")]))
 }
 
-fn convert<P, D: TryFrom<P, Error = Vec<Fault>>>(message: Option<P>) -> Result<Option<D>, CallError> {
+fn convert<P, D: TryFrom<P, Error = Vec<Fault>>>(
+    message: Option<P>,
+) -> Result<Option<D>, CallError> {
     message
         .map(|message| D::try_from(message).map_err(|faults| unreadable(&faults)))
         .transpose()
@@ -147,7 +155,10 @@ where
         let Some(run) = run else {
             return Err(unreadable(&[Fault::new("run", "is missing")]));
         };
-        let intents = found.intents.into_iter().map(|attempt| convert(Some(attempt)));
+        let intents = found
+            .intents
+            .into_iter()
+            .map(|attempt| convert(Some(attempt)));
         let intents = intents.collect::<Result<Vec<_>, _>>()?;
         Ok(Leased {
             fence: Fence(found.fence),
@@ -177,7 +188,11 @@ where
         };
         let found = answer(CALL, self.work.clone().heartbeat(request)).await?;
         Ok(Pulse {
-            stop: found.stop.iter().filter_map(|uid| uid.parse().ok()).collect(),
+            stop: found
+                .stop
+                .iter()
+                .filter_map(|uid| uid.parse().ok())
+                .collect(),
             unknown_worker: found.unknown_worker,
         })
     }
@@ -189,7 +204,9 @@ where
             fence: of.fence.0,
             stage: types::attempt::State::from(stage).into(),
         };
-        answer(CALL, self.work.clone().report_stage(request)).await.map(drop)
+        answer(CALL, self.work.clone().report_stage(request))
+            .await
+            .map(drop)
     }
 
     async fn record_usage(&self, of: Held, usage: &[Usage]) -> Result<(), CallError> {
@@ -199,7 +216,9 @@ where
             fence: of.fence.0,
             usage: usage.iter().map(Into::into).collect(),
         };
-        answer(CALL, self.work.clone().record_usage(request)).await.map(drop)
+        answer(CALL, self.work.clone().record_usage(request))
+            .await
+            .map(drop)
     }
 
     async fn await_turn(&self, of: Held, wait: Duration) -> Result<Turn, CallError> {
@@ -223,7 +242,9 @@ where
             fence: of.fence.0,
             intent: Some(intent.into()),
         };
-        answer(CALL, self.work.clone().prepare_landing(request)).await.map(drop)
+        answer(CALL, self.work.clone().prepare_landing(request))
+            .await
+            .map(drop)
     }
 
     async fn settle(&self, of: Held, report: &Report) -> Result<Settled, CallError> {
@@ -232,9 +253,13 @@ where
             run_uid: of.run.to_string(),
             attempt_uid: of.uid.to_string(),
             fence: of.fence.0,
-            cause: report.cause.map_or_else(String::new, |cause| cause.code().to_owned()),
+            cause: report
+                .cause
+                .map_or_else(String::new, |cause| cause.code().to_owned()),
             detail: report.detail.clone(),
-            outcome: report.outcome.map_or_else(String::new, |o| o.as_str().to_owned()),
+            outcome: report
+                .outcome
+                .map_or_else(String::new, |o| o.as_str().to_owned()),
             commit: report.commit.clone(),
             tree: report.tree.clone(),
             gate: report.gate.clone(),
@@ -265,7 +290,9 @@ where
             uid: of.uid.to_string(),
             fence: of.fence.0,
         };
-        answer(CALL, self.work.clone().release_lease(request)).await.map(drop)
+        answer(CALL, self.work.clone().release_lease(request))
+            .await
+            .map(drop)
     }
 
     async fn finish_bootstrap(&self, of: Held, findings: &Findings) -> Result<(), CallError> {
@@ -282,7 +309,9 @@ where
             gates: gates.collect(),
             facts: findings.facts.clone().into_iter().collect(),
         };
-        answer(CALL, self.work.clone().finish_bootstrap(request)).await.map(drop)
+        answer(CALL, self.work.clone().finish_bootstrap(request))
+            .await
+            .map(drop)
     }
 
     async fn finish_cleanup(&self, of: Held, landed: Option<AttemptUid>) -> Result<(), CallError> {
@@ -292,7 +321,9 @@ where
             fence: of.fence.0,
             landed_attempt_uid: landed.map_or_else(String::new, |uid| uid.to_string()),
         };
-        answer(CALL, self.work.clone().finish_cleanup(request)).await.map(drop)
+        answer(CALL, self.work.clone().finish_cleanup(request))
+            .await
+            .map(drop)
     }
 
     async fn fail_job(&self, of: Held, cause: Cause, detail: &str) -> Result<(), CallError> {
@@ -303,7 +334,9 @@ where
             cause: cause.code().to_owned(),
             detail: detail.to_owned(),
         };
-        answer(CALL, self.work.clone().fail_job(request)).await.map(drop)
+        answer(CALL, self.work.clone().fail_job(request))
+            .await
+            .map(drop)
     }
 
     async fn record_snapshot(&self, run: RunUid, tier: u32, commit: &str) -> Result<(), CallError> {
@@ -312,7 +345,9 @@ where
             tier,
             commit: commit.to_owned(),
         };
-        answer(CALL, self.work.clone().record_snapshot(request)).await.map(drop)
+        answer(CALL, self.work.clone().record_snapshot(request))
+            .await
+            .map(drop)
     }
 
     async fn put_artifact(&self, bytes: Vec<u8>) -> Result<Stored, CallError> {

@@ -132,7 +132,10 @@ async fn handle(cx: &Context, delivery: Box<dyn JobDelivery>) {
 /// How much too early the job came.
 fn early_by(cx: &Context, message: &JobMessage) -> Option<Duration> {
     let due = message.not_before_time.as_ref()?;
-    let due = due.seconds.saturating_mul(1_000_000).saturating_add(i64::from(due.nanos / 1000));
+    let due = due
+        .seconds
+        .saturating_mul(1_000_000)
+        .saturating_add(i64::from(due.nanos / 1000));
     let early = due.saturating_sub(cx.now().0);
     let early = u64::try_from(early).ok().filter(|early| *early > 0)?;
     Some(Duration::from_micros(early))
@@ -182,9 +185,18 @@ mod tests {
         };
         assert!(read(&bootstrap).is_some_and(|hint| hint.attempt.is_none()));
         for broken in [
-            JobMessage { kind: "paint".into(), ..message.clone() },
-            JobMessage { attempt_uid: String::new(), ..message.clone() },
-            JobMessage { run_uid: "x".into(), ..message },
+            JobMessage {
+                kind: "paint".into(),
+                ..message.clone()
+            },
+            JobMessage {
+                attempt_uid: String::new(),
+                ..message.clone()
+            },
+            JobMessage {
+                run_uid: "x".into(),
+                ..message
+            },
         ] {
             assert!(read(&broken).is_none());
         }

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 /// Words that a POSIX shell does not look up on `PATH`.
 const BUILTINS: &[&str] = &[
     "!", ".", ":", "[", "alias", "break", "case", "cd", "command", "continue", "echo", "eval",
-    "exec", "exit", "export", "false", "fg", "for", "getopts", "hash", "if", "jobs", "kill", "local",
-    "printf", "pwd", "read", "readonly", "return", "set", "shift", "source", "test", "times", "trap",
-    "true", "type", "ulimit", "umask", "unalias", "unset", "until", "wait", "while", "{",
+    "exec", "exit", "export", "false", "fg", "for", "getopts", "hash", "if", "jobs", "kill",
+    "local", "printf", "pwd", "read", "readonly", "return", "set", "shift", "source", "test",
+    "times", "trap", "true", "type", "ulimit", "umask", "unalias", "unset", "until", "wait",
+    "while", "{",
 ];
 
 /// Words that start the program that follows them.
@@ -34,7 +35,8 @@ pub(crate) fn find(name: &str, path: &OsStr) -> Option<PathBuf> {
 }
 
 fn is_program(file: &Path) -> bool {
-    std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    std::fs::metadata(file)
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 /// The program that a shell line starts first, if that is a plain word and no builtin.
@@ -89,7 +91,10 @@ mod tests {
         for (line, program) in [
             ("cargo test --locked", Some("cargo")),
             ("RUST_LOG=x FOO= cargo test", Some("cargo")),
-            ("exec ./agent --goal \"$AUTOPACK_GOAL_FILE\"", Some("./agent")),
+            (
+                "exec ./agent --goal \"$AUTOPACK_GOAL_FILE\"",
+                Some("./agent"),
+            ),
             ("env A=b python3 x.py", Some("python3")),
             ("cd sub && make", None),
             ("if true; then x; fi", None),
@@ -106,11 +111,17 @@ mod tests {
         let path = OsStr::new("/usr/bin:/bin");
         let tree = |name: &str| name == "scripts/test.sh" || name == "web/run";
         assert_eq!(missing("sh -c x", "", path, tree), None);
-        assert_eq!(missing("no-such-tool x", "", path, tree), Some("no-such-tool"));
+        assert_eq!(
+            missing("no-such-tool x", "", path, tree),
+            Some("no-such-tool")
+        );
         assert_eq!(missing("./scripts/test.sh", "", path, tree), None);
         assert_eq!(missing("./run", "web", path, tree), None);
         assert_eq!(missing("./run", "", path, tree), Some("./run"));
         assert_eq!(missing(".venv/bin/python -m pytest", "", path, tree), None);
-        assert_eq!(missing("/no/such/file", "", path, tree), Some("/no/such/file"));
+        assert_eq!(
+            missing("/no/such/file", "", path, tree),
+            Some("/no/such/file")
+        );
     }
 }

@@ -41,7 +41,9 @@ impl Worker {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), WorkerError> {
         let Self { config, ports } = self;
         if config.slots == 0 {
-            return Err(WorkerError::Config("`slots` is 0; give at least 1".to_owned()));
+            return Err(WorkerError::Config(
+                "`slots` is 0; give at least 1".to_owned(),
+            ));
         }
         let host = Host::open(&config).await?;
         let sandbox = Sandbox::new(SandboxConfig {
@@ -59,7 +61,11 @@ impl Worker {
         let context = Arc::new(context);
         let end = CancellationToken::new();
         let mut heart = JoinSet::new();
-        heart.spawn(heartbeat::beat(Arc::clone(&context), capabilities, end.clone()));
+        heart.spawn(heartbeat::beat(
+            Arc::clone(&context),
+            capabilities,
+            end.clone(),
+        ));
         let mut tasks = JoinSet::new();
         for _ in 0..slots {
             tasks.spawn(slot::serve(Arc::clone(&context), context.draining.clone()));
@@ -90,7 +96,9 @@ async fn join(tasks: &mut JoinSet<()>) {
 }
 
 fn capabilities(config: &WorkerConfig) -> Vec<String> {
-    let found = TOOLS.iter().filter(|tool| tools::find(tool, &config.path).is_some());
+    let found = TOOLS
+        .iter()
+        .filter(|tool| tools::find(tool, &config.path).is_some());
     found.map(|tool| format!("tool:{tool}")).collect()
 }
 

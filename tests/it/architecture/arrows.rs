@@ -58,7 +58,9 @@ fn crates_use_only_what_the_table_allows() {
             };
             let test_only = dependency.dev
                 && (name == "autopack-testkit"
-                    || in_tests.get(folder).is_some_and(|list| list.contains(&name)));
+                    || in_tests
+                        .get(folder)
+                        .is_some_and(|list| list.contains(&name)));
             let allowed = test_only
                 || folder == "libs/testkit"
                 || match libraries.get(folder) {
@@ -186,7 +188,10 @@ fn the_nine_packages_of_the_design_are_used() {
                     source.crate_folder() == package.folder && mentions(&source.text, &name)
                 })
         });
-        assert!(used, "{library} is not used by any crate that depends on it");
+        assert!(
+            used,
+            "{library} is not used by any crate that depends on it"
+        );
     }
 }
 

@@ -32,7 +32,10 @@ fn child_processes_start_in_the_sandbox_crate_only() {
             let rest = &source.text[at + word.len()..];
             let names = match rest.strip_prefix('{') {
                 Some(list) => list.split('}').next().unwrap_or_default(),
-                None => rest.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default(),
+                None => rest
+                    .split(|c: char| !c.is_alphanumeric())
+                    .next()
+                    .unwrap_or_default(),
             };
             let mut names = names.split([',', ' ', '\n']).map(str::trim);
             if names.any(|name| name == "Command") {
@@ -134,11 +137,7 @@ fn no_file_names_a_folder_of_a_developer_machine() {
     ];
     for source in repo::files(&places, &[""]) {
         for word in &words {
-            assert!(
-                !source.text.contains(word),
-                "{} names {word}",
-                source.path
-            );
+            assert!(!source.text.contains(word), "{} names {word}", source.path);
         }
     }
 }

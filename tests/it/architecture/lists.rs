@@ -84,7 +84,9 @@ fn every_cause_and_reason_explains_itself() {
             assert!(value.trim().len() > 10, "{code} has no {what}");
             assert!(value.ends_with('.'), "{code}: {what} is not a sentence");
         }
-        let stable = code.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        let stable = code
+            .chars()
+            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
         assert!(stable, "{code} is not UPPER_SNAKE_CASE");
     }
     assert!(EventKind::ALL.iter().all(|kind| !kind.text().is_empty()));
@@ -115,7 +117,10 @@ fn every_cause_reason_and_event_is_produced_somewhere() {
             !whole.is_match(&text)
         })
         .collect();
-    assert!(unused.is_empty(), "in the catalogue, but never produced: {unused:#?}");
+    assert!(
+        unused.is_empty(),
+        "in the catalogue, but never produced: {unused:#?}"
+    );
 }
 
 /// Each failpoint stands in one list, and each of the list is hit by product code outside that list.

@@ -8,12 +8,13 @@ use std::{
 };
 
 use autopack_bus::{BusConfig, JobEnvelope, JobOptions};
-use autopack_wire::{bus::JobMessage, registry::GetInfoRequest};
-
-use super::{
-    numbers::{Line, percentile},
-    stack::Stack,
+use autopack_wire::{
+    bus::JobMessage,
+    echo::{Echo, EchoClient, EchoServer},
+    types::Fault,
 };
+
+use super::numbers::{Line, percentile};
 
 /// The medians that ratios are taken of, in milliseconds.
 #[derive(Clone, Debug)]
@@ -52,14 +53,13 @@ impl Calibration {
 const ROUNDS: usize = 200;
 
 pub(crate) async fn run(folder: &Path) -> Result<Calibration, String> {
-    let stack = Stack::start(&folder.join("calibrate"), 1).await?;
+    let mut echo = EchoClient::new(EchoServer::new(Echo));
     let mut call = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
         let start = Instant::now();
-        stack.clients.registry.clone().get_info(GetInfoRequest {}).await.map_err(|e| e.to_string())?;
+        echo.echo(Fault { path: "x".repeat(256), ..Fault::default() }).await.map_err(|e| e.to_string())?;
         call.push(start.elapsed());
     }
-    stack.stop().await;
     Ok(Calibration {
         sync: sync(folder).map_err(|e| e.to_string())?,
         commit: autopack_store_write::measure_commit(&folder.join("calibration.db"), ROUNDS).await.map_err(|e| e.to_string())?,

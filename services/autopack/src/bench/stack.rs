@@ -70,10 +70,11 @@ impl Stack {
         );
         supervisor.spawn("scheduler", Kind::Critical, scheduler.run(supervisor.token()));
         let wall = Arc::clone(&clock);
+        let calls_of_worker = clients(Principal::Worker);
         let worker = builder_worker::build(
             builder_worker::WorkerConfig::new(folder.join("work"), slots),
             builder_worker::Ports {
-                registry: Arc::new(builder_worker::RegistryClient::new(clients(Principal::Worker))),
+                registry: Arc::new(builder_worker::registry_client::WireRegistry::new(calls_of_worker.work, calls_of_worker.artifacts)),
                 bus,
                 clock: Arc::new(move || autopack_runtime::clock::Clock::now(&*wall)),
                 failpoint: |_| {},

@@ -73,7 +73,9 @@ async fn work(cx: &Context, lease: &Lease, leased: &Leased) -> Result<Findings, 
     if !report.warnings.is_empty() {
         let lines = report.warnings.iter().map(ToString::to_string);
         let warnings = text::head(&text::lines(lines, 50), 8 * 1024);
-        findings.facts.insert("preflight_warnings".to_owned(), warnings);
+        findings
+            .facts
+            .insert("preflight_warnings".to_owned(), warnings);
     }
     Ok(findings)
 }
@@ -106,7 +108,9 @@ async fn branch(opened: &Opened, run: &Run, base: Option<&Oid>) -> Result<Option
         return Ok(Some(tip));
     }
     let subjects = own.log_oneline(base, &tip, 5).await?;
-    let subjects = subjects.iter().map(|line| format!("  {} {}", line.oid, line.subject));
+    let subjects = subjects
+        .iter()
+        .map(|line| format!("  {} {}", line.oid, line.subject));
     Err(Stop::failed(
         Cause::BranchExists,
         format!(

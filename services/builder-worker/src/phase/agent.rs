@@ -10,7 +10,7 @@ use autopack_domain::Cause;
 use autopack_git::{Oid, OwnClone, SnapshotError, Throwaway, ThrowawayObjects, utf8_path};
 use autopack_policy::govern::missing_deliverables;
 use autopack_policy::scope::has_glob;
-use autopack_sandbox::{CancellationToken, Outcome, Spec};
+use autopack_sandbox::{CancellationToken, End, Outcome, Spec};
 use tokio::time::sleep;
 
 use super::build::Candidate;
@@ -41,7 +41,10 @@ pub(crate) async fn build(
     command: Command<'_>,
 ) -> Result<Candidate, Stop> {
     let repo = &opened.repo;
-    let mut bench = repo.builds.take(|bench| bench.work.holds() == Some(base)).await;
+    let mut bench = repo
+        .builds
+        .take(|bench| bench.work.holds() == Some(base))
+        .await;
     prepare(job, &repo.own, &mut bench, base).await?;
     let files = Files::write(job, &bench).await?;
     let spec = spec(job, &bench, &files, &command).await;
@@ -57,8 +60,11 @@ pub(crate) async fn build(
     }
     note(job, &command, &outcome);
     let failure = failure(job, &command, &outcome, &bench);
-    // Whatever the program left is kept by the attempt's own reference, also after a failure.
+    // Whatever the program left is kept by the attempt's own reference, also after a failure or a cancel.
     let taken = snapshot(job, &repo.own, &mut bench, base).await;
+    if outcome.end == End::Cancelled || job.lease.cancel.is_cancelled() {
+        return Err(Stop::Interrupted);
+    }
     match failure {
         Some(failure) => Err(failure.into()),
         None => taken,
@@ -153,7 +159,9 @@ async fn run(job: &Job<'_>, spec: Spec, usage_file: &Path) -> (Result<Outcome, S
                 () = sleep(job.cx.config.usage_poll) => {}
             }
             let path = usage_file.to_owned();
-            let text = blocking(move || Ok(usage::read_file(&path))).await.unwrap_or_default();
+            let text = blocking(move || Ok(usage::read_file(&path)))
+                .await
+                .unwrap_or_default();
             let grown = book.increments(&usage::parse(&text, false).entries);
             if grown.is_empty() {
                 continue;
@@ -172,7 +180,9 @@ async fn run(job: &Job<'_>, spec: Spec, usage_file: &Path) -> (Result<Outcome, S
 /// Takes what the file says in the end; also after a failure.
 async fn read_usage(job: &mut Job<'_>, usage_file: &Path, mut book: Book) {
     let path = usage_file.to_owned();
-    let text = blocking(move || Ok(usage::read_file(&path))).await.unwrap_or_default();
+    let text = blocking(move || Ok(usage::read_file(&path)))
+        .await
+        .unwrap_or_default();
     let parsed = usage::parse(&text, true);
     job.evidence.usage = book.increments(&parsed.entries);
     if parsed.malformed > 0 {
@@ -212,7 +222,10 @@ fn failure(
     let detail = if printed.trim().is_empty() {
         format!("{words}\nit printed nothing")
     } else {
-        format!("{words}\nthe end of its output:\n{}", text::tail(&printed, TAIL))
+        format!(
+            "{words}\nthe end of its output:\n{}",
+            text::tail(&printed, TAIL)
+        )
     };
     Some(Failure::new(cause, detail).with_raw(text::tail(&printed, TAIL)))
 }
@@ -224,9 +237,6 @@ async fn snapshot(
     bench: &mut Pooled<Bench>,
     base: &Oid,
 ) -> Result<Candidate, Stop> {
-    if job.lease.cancel.is_cancelled() {
-        return Err(Stop::Interrupted);
-    }
     let taken = match own.take_snapshot(&mut bench.work, base).await {
         Ok(taken) => taken,
         Err(SnapshotError::NestedRepository { paths }) => {

@@ -36,7 +36,10 @@ impl Cache {
     /// The step's variables with the cache's; the step wins.
     pub(crate) fn env(&self, step: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut env = self.env.clone();
-        env.extend(step.iter().map(|(name, value)| (name.clone(), value.clone())));
+        env.extend(
+            step.iter()
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
         if let Some(folder) = &self.folder {
             let folder = folder.to_string_lossy();
             for value in env.values_mut() {
@@ -77,7 +80,13 @@ pub(crate) async fn prepare(
     let mut keep = Vec::new();
     if let Some(spec) = tools.cache(gate) {
         let key = key_of(opened, spec, gate, tree).await?;
-        let folder = job.cx.host.data_dir().join("caches").join(&repo.key).join(&key);
+        let folder = job
+            .cx
+            .host
+            .data_dir()
+            .join("caches")
+            .join(&repo.key)
+            .join(&key);
         let mark = bench.setup_mark();
         let wanted = key.clone();
         let made = folder.clone();

@@ -149,7 +149,10 @@ mod tests {
     #[test]
     fn every_end_of_a_step_is_judged_or_stops_the_work() {
         assert_eq!(step_end(&End::Exited(3)).unwrap(), StepEnd::Exited(3));
-        assert_eq!(step_end(&End::SupervisorLost).unwrap(), StepEnd::Signalled(9));
+        assert_eq!(
+            step_end(&End::SupervisorLost).unwrap(),
+            StepEnd::Signalled(9)
+        );
         assert_eq!(step_end(&End::NotExecutable).unwrap(), StepEnd::NotFound);
         assert!(matches!(step_end(&End::Cancelled), Err(Stop::Interrupted)));
         assert!(matches!(

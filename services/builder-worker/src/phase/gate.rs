@@ -115,7 +115,11 @@ fn failure(verdict: &Verdict, done: &[Done]) -> Option<Failure> {
     let mut detail = String::new();
     let mut raw = String::new();
     if let Some(last) = done.last() {
-        detail = format!("`{}`: {}\n", text::head(&last.run, 500), ends::end_text(last.end));
+        detail = format!(
+            "`{}`: {}\n",
+            text::head(&last.run, 500),
+            ends::end_text(last.end)
+        );
         raw = text::tail(&last.output, TAIL);
     }
     match verdict {
@@ -146,11 +150,14 @@ async fn run_on(
     mark: &str,
 ) -> Result<Vec<Done>, Stop> {
     let lease = job.lease;
-    let cache = lease.guard(cache::prepare(job, opened, bench, tree)).await?;
+    let cache = lease
+        .guard(cache::prepare(job, opened, bench, tree))
+        .await?;
     let mut done = Vec::new();
     if !cache.set_up_done {
         for step in &job.spec.gate.setup {
-            let result = run_step(job, bench, &cache, step, true, &format!("{mark} (set-up)")).await?;
+            let result =
+                run_step(job, bench, &cache, step, true, &format!("{mark} (set-up)")).await?;
             if result.end != StepEnd::Exited(0) {
                 done.push(Done {
                     end: StepEnd::SetupFailed,
@@ -196,7 +203,9 @@ async fn run_step(
     let line = Line {
         run: &step.run,
         cwd,
-        env: job.cx.env(&bench.home(), &bench.tmp(), &cache.passthrough, &extra),
+        env: job
+            .cx
+            .env(&bench.home(), &bench.tmp(), &cache.passthrough, &extra),
         timeout_seconds: step.timeout_seconds,
         network,
         bytes_before: cache.bytes_before,

@@ -3,11 +3,11 @@
 //! Invariant: the branch moves only to a tree whose gate passed, only after the intent to do so is stored, and only from
 //! the tip that the intent names.
 
+use autopack_domain::Cause;
 use autopack_domain::Reason;
 use autopack_domain::attempt::Intent;
 use autopack_domain::phase::PhaseOutcome;
 use autopack_domain::states::AttemptState;
-use autopack_domain::Cause;
 use autopack_git::{CommitSpec, Identity, MergeResult, Oid, message};
 use tokio::time::{Duration, Instant, sleep};
 

@@ -224,7 +224,10 @@ impl Job<'_> {
         let Some((name, since)) = self.stage.take() else {
             return;
         };
-        let stages = self.facts.entry("stage_ms").or_insert_with(|| Map::new().into());
+        let stages = self
+            .facts
+            .entry("stage_ms")
+            .or_insert_with(|| Map::new().into());
         if let Some(stages) = stages.as_object_mut() {
             let before = stages.get(name).and_then(Value::as_u64).unwrap_or(0);
             stages.insert(name.to_owned(), (before + millis(since.elapsed())).into());
@@ -240,7 +243,10 @@ impl Job<'_> {
     fn warn(&mut self, text: impl Into<String>) {
         let text = text.into();
         tracing::warn!(attempt = %self.attempt.uid, "{text}");
-        let warnings = self.facts.entry("warnings").or_insert_with(|| Value::Array(Vec::new()));
+        let warnings = self
+            .facts
+            .entry("warnings")
+            .or_insert_with(|| Value::Array(Vec::new()));
         if let Some(warnings) = warnings.as_array_mut().filter(|w| w.len() < 20) {
             warnings.push(text.into());
         }

@@ -27,10 +27,7 @@ pub(crate) async fn build(
         series.push(fetch(job, patch).await?);
     }
     let repo = &opened.repo;
-    let mut index = repo
-        .indexes
-        .take(|index| index.holds() == Some(base))
-        .await;
+    let mut index = repo.indexes.take(|index| index.holds() == Some(base)).await;
     let applied = job
         .lease
         .guard(async {

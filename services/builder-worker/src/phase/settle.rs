@@ -3,9 +3,9 @@
 //! Invariant: an attempt is settled at most once, and only by the holder of its lease; its work is held by a private
 //! reference before its folder is used again.
 
-use autopack_domain::run::settle::Report;
 use autopack_domain::Cause;
 use autopack_domain::attempt::ArtifactRef;
+use autopack_domain::run::settle::Report;
 use autopack_git::{CommitSpec, Identity, Oid};
 use autopack_policy::signature;
 
@@ -76,7 +76,10 @@ async fn fail(mut job: Job<'_>, failure: Failure) -> Ended {
         &failure.raw
     };
     let raw = text::tail(&redactor.redact(raw), RAW);
-    let (class, sign) = (signature::class(&raw).to_owned(), signature::signature(&raw));
+    let (class, sign) = (
+        signature::class(&raw).to_owned(),
+        signature::signature(&raw),
+    );
     let report = Report {
         cause: Some(failure.cause),
         detail,
@@ -139,7 +142,8 @@ async fn hold_tier(job: &Job<'_>, settled: &Settled) {
         opened.tree(Some(&tip), &job.run.branch).await?;
         let name = format!("tier/{tier}");
         let own = &opened.repo.own;
-        own.set_private_ref(job.run.id.as_str(), &name, &tip).await?;
+        own.set_private_ref(job.run.id.as_str(), &name, &tip)
+            .await?;
         let (registry, run) = (&job.cx.ports.registry, job.run.uid);
         let call = || registry.record_snapshot(run, *index, &settled.tip);
         job.cx.insist(job.cx.config.registry_patience, call).await?;
@@ -160,7 +164,11 @@ async fn give_back(mut job: Job<'_>) -> Ended {
     {
         tracing::warn!(%error, "usage may not have been booked");
     }
-    match job.cx.insist(job.cx.config.drain, || registry.release(held)).await {
+    match job
+        .cx
+        .insist(job.cx.config.drain, || registry.release(held))
+        .await
+    {
         Ok(()) => Ended::HandedBack,
         Err(error) => not_settled(&error, &job),
     }
@@ -178,16 +186,13 @@ async fn keep_candidate(job: &mut Job<'_>) {
         return;
     }
     if let Err(stop) = keep(job, &opened, tree, tip.as_ref()).await {
-        job.warn(format!("the candidate is not held by a reference: {stop:?}"));
+        job.warn(format!(
+            "the candidate is not held by a reference: {stop:?}"
+        ));
     }
 }
 
-async fn keep(
-    job: &Job<'_>,
-    opened: &Opened,
-    tree: &Oid,
-    tip: Option<&Oid>,
-) -> Result<(), Stop> {
+async fn keep(job: &Job<'_>, opened: &Opened, tree: &Oid, tip: Option<&Oid>) -> Result<(), Stop> {
     let who = Identity::default();
     let parents: Vec<Oid> = tip.into_iter().cloned().collect();
     let message = format!(
@@ -249,7 +254,9 @@ async fn put(job: &mut Job<'_>, name: &str, bytes: Vec<u8>) -> Option<ArtifactRe
             size: stored.size,
         }),
         Err(stop) => {
-            job.warn(format!("the artifact `{name}` could not be stored: {stop:?}"));
+            job.warn(format!(
+                "the artifact `{name}` could not be stored: {stop:?}"
+            ));
             None
         }
     }

@@ -219,7 +219,10 @@ mod tests {
         for (text, want) in [
             ("", (vec![], 0)),
             (r#"{"total_tokens": 5}"#, (vec![5], 0)),
-            (r#"{"prompt_tokens": 2, "completion_tokens": 3}"#, (vec![5], 0)),
+            (
+                r#"{"prompt_tokens": 2, "completion_tokens": 3}"#,
+                (vec![5], 0),
+            ),
             ("[{\"total\": 1}, {\"total\": 2}]", (vec![1, 2], 0)),
             ("{\"total\": 1}\n\n{\"total\": 2}\n", (vec![1, 2], 0)),
             ("{\"total\": 1}\nnonsense\n{\"total\"", (vec![1], 2)),
@@ -236,7 +239,10 @@ mod tests {
 
     #[test]
     fn names_have_defaults_and_bounds() {
-        let text = format!(r#"{{"total": 1, "model": "{}", "role": "auditor"}}"#, "m".repeat(999));
+        let text = format!(
+            r#"{{"total": 1, "model": "{}", "role": "auditor"}}"#,
+            "m".repeat(999)
+        );
         let usage = parse(&text, true).entries.remove(0);
         assert_eq!((usage.role.as_str(), usage.model.len()), ("auditor", 200));
         assert_eq!(parse(r#"{"total": 1}"#, true).entries[0].role, "builder");
@@ -251,11 +257,19 @@ mod tests {
         // Rewritten with a larger total, then appended to in another form.
         let two = book.increments(&read(r#"{"model": "m", "total": 25, "prompt_tokens": 9}"#));
         assert_eq!((two[0].total, two[0].prompt), (15, Some(5)));
-        assert!(book.increments(&read(r#"{"model": "m", "total": 25}"#)).is_empty());
-        let three = book.increments(&read("{\"model\":\"m\",\"total\":25}\n{\"model\":\"n\",\"total\":1}"));
+        assert!(
+            book.increments(&read(r#"{"model": "m", "total": 25}"#))
+                .is_empty()
+        );
+        let three = book.increments(&read(
+            "{\"model\":\"m\",\"total\":25}\n{\"model\":\"n\",\"total\":1}",
+        ));
         assert_eq!((three.len(), three[0].model.as_str()), (1, "n"));
         assert!(!book.shrunk && !book.is_empty());
-        assert!(book.increments(&read(r#"{"model": "m", "total": 3}"#)).is_empty());
+        assert!(
+            book.increments(&read(r#"{"model": "m", "total": 3}"#))
+                .is_empty()
+        );
         assert!(book.shrunk);
     }
 

@@ -4,7 +4,9 @@
 
 use autopack_domain::plan::{GateProfile, GateSpec, StepSpec};
 use autopack_git::{GitError, Oid, OwnClone};
-use autopack_policy::toolchain::{self, CacheSpec, InferredGate, Toolchain, TreeView, marker_files};
+use autopack_policy::toolchain::{
+    self, CacheSpec, InferredGate, Toolchain, TreeView, marker_files,
+};
 
 /// Longest marker file that is read.
 const MARKER: usize = 512 * 1024;
@@ -105,7 +107,9 @@ pub(crate) fn gate_spec(gate: &InferredGate, profile: GateProfile) -> GateSpec {
         let filled = steps.iter().map(|step| {
             let mut step = step.clone();
             for (name, value) in &gate.env {
-                step.env.entry(name.clone()).or_insert_with(|| value.clone());
+                step.env
+                    .entry(name.clone())
+                    .or_insert_with(|| value.clone());
             }
             step
         });

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
+use autopack_domain::plan::category::{CATEGORIES, CategoryDefaults, category};
 use regex::Regex;
 
 use super::{cli, page};
@@ -160,4 +161,49 @@ fn every_key_of_a_plan_is_documented() {
         }
     }
     assert!(missing.is_empty(), "not in docs/plan.md: {missing:#?}");
+}
+
+/// Pages that error messages and comments point to.
+#[test]
+fn pages_that_the_sources_name_exist() {
+    let page = Regex::new(r"\bdocs/[a-z0-9_/-]+\.md\b").expect("pattern");
+    let mut missing = BTreeSet::new();
+    for source in repo::rust() {
+        for hit in page.find_iter(&source.text) {
+            if !repo::root().join(hit.as_str()).exists() {
+                missing.insert(format!("{}: {}", source.path, hit.as_str()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "pages that do not exist: {missing:#?}");
+}
+
+/// The table of categories in the plan's reference is the one of the code.
+#[test]
+fn the_table_of_categories_is_the_one_of_the_code() {
+    let reference = repo::read("docs/plan.md");
+    let row = |text: &str, defaults: &CategoryDefaults| {
+        let tokens = defaults.incident_token_cap.to_string();
+        let (tokens, complexity, profile) =
+            (grouped(&tokens), defaults.complexity, defaults.gate_profile);
+        let attempts = defaults.max_builder_attempts;
+        format!("\n| {text} | {complexity} | {profile} | {attempts} | {tokens} |\n")
+    };
+    let mut rows = vec![row("every other", category(""))];
+    rows.extend(CATEGORIES.iter().map(|c| row(&format!("`{}`", c.name), c)));
+    for row in &rows {
+        assert!(reference.contains(row), "docs/plan.md has no line {row}");
+    }
+}
+
+/// Digits in groups of three.
+fn grouped(digits: &str) -> String {
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }

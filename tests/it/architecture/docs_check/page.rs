@@ -60,7 +60,9 @@ fn split(source: &Source) -> Page {
         }
         if let Some(comment) = line.trim().strip_prefix("<!--") {
             let comment = comment.trim_end_matches("-->").trim();
-            mark = comment.strip_prefix("docs-check:").map(|m| m.trim().to_owned());
+            mark = comment
+                .strip_prefix("docs-check:")
+                .map(|m| m.trim().to_owned());
             continue;
         }
         if !line.trim().is_empty() {

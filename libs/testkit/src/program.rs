@@ -1,0 +1,118 @@
+//! A child process whose output is read to the end and whose time is bounded.
+//!
+//! Invariant: nothing that was started here outlives its bound.
+
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How often a condition is looked at.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A process that has ended.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// The exit code; `None`: ended by a signal.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Done {
+    /// Fails with everything that was printed unless it ended with this code.
+    #[track_caller]
+    pub fn expect_code(&self, code: i32) -> &Self {
+        assert_eq!(
+            self.code,
+            Some(code),
+            "exit code\n--- stdout\n{}\n--- stderr\n{}",
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+}
+
+/// Runs a program to its end; one that takes longer than `bound` is killed, and the test fails.
+#[track_caller]
+pub fn run(command: &mut Command, bound: Duration) -> Done {
+    let since = Instant::now();
+    let mut child = start(command);
+    let stdout = drain(child.stdout.take().unwrap());
+    let stderr = drain(child.stderr.take().unwrap());
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break Some(status);
+        }
+        if since.elapsed() > bound {
+            let _ = child.kill();
+            let _ = child.wait();
+            break None;
+        }
+        std::thread::sleep(TICK);
+    };
+    let done = Done {
+        code: status.and_then(|status| status.code()),
+        stdout: stdout.join().unwrap(),
+        stderr: stderr.join().unwrap(),
+        took: since.elapsed(),
+    };
+    assert!(
+        status.is_some(),
+        "{command:?} did not end within {bound:?}\n--- stdout\n{}\n--- stderr\n{}",
+        done.stdout,
+        done.stderr
+    );
+    done
+}
+
+/// Starts a program without input and with its outputs piped.
+#[track_caller]
+pub fn start(command: &mut Command) -> Child {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    match command.spawn() {
+        Ok(child) => child,
+        Err(error) => panic!("{command:?} cannot be started: {error}"),
+    }
+}
+
+/// Reads a pipe to its end, in a thread.
+pub fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// Waits until `look` finds something; fails with `what` after `bound`.
+#[track_caller]
+pub fn within<T>(bound: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let since = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(since.elapsed() < bound, "not within {bound:?}: {what}");
+        std::thread::sleep(TICK);
+    }
+}
+
+/// Command lines of all processes of this machine that contain a word.
+pub fn processes_with(word: &str) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    entries
+        .filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok())
+        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| line.contains(word))
+        .collect()
+}

@@ -1,0 +1,133 @@
+//! The commands, one a file; this one chooses.
+//!
+//! Invariant: a command returns its exit code or an error, and prints data only through [`crate::output`].
+
+mod artifact;
+mod control;
+mod doctor;
+mod explain;
+mod info;
+mod plan;
+mod reads;
+mod ruleset;
+mod run;
+mod runs;
+mod submit;
+mod up;
+mod watch;
+
+use std::time::Duration;
+
+use autopack_runtime::{
+    config::environment,
+    telemetry::{self, Guard, TelemetryConfig},
+};
+use clap::CommandFactory as _;
+
+use crate::{
+    aliases::Settings,
+    cli::{Cli, Command, Global},
+    connect::{Connection, connect},
+    error::{CliError, Exit, Outcome},
+    output::{self, Ui},
+};
+
+/// What every command needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    /// The environment and the data directory.
+    pub(crate) settings: Settings,
+    /// `--registry`.
+    pub(crate) registry: Option<String>,
+    /// How to print.
+    pub(crate) ui: Ui,
+}
+
+impl Context {
+    /// A registry without workers of our own.
+    pub(crate) async fn connect(&self) -> Result<Connection, CliError> {
+        connect(&self.settings, self.registry.as_deref()).await
+    }
+}
+
+/// Runs one command line to its exit code.
+pub(crate) async fn run(cli: Cli) -> Exit {
+    let ui = Ui::new(&cli.global);
+    let telemetry = match start_telemetry(&cli.global, matches!(cli.command, Command::Up(_))) {
+        Ok(guard) => guard,
+        Err(error) => {
+            ui.error(&error);
+            return error.exit;
+        }
+    };
+    let exit = match dispatch(cli, ui).await {
+        Ok(exit) => exit,
+        Err(error) => {
+            ui.error(&error);
+            error.exit
+        }
+    };
+    telemetry.shutdown(Duration::from_secs(2)).await;
+    exit
+}
+
+fn start_telemetry(global: &Global, serves: bool) -> Result<Guard, CliError> {
+    let mut config = TelemetryConfig::from_environment("autopack", &environment);
+    let named = environment("AUTOPACK_LOG").or_else(|| environment("RUST_LOG"));
+    if named.is_none() {
+        config.log_filter = match (global.verbose, global.quiet, serves) {
+            (0, true, _) => "error",
+            (0, false, false) => "warn",
+            (0, false, true) | (1, ..) => "info",
+            _ => "debug",
+        }
+        .to_owned();
+    }
+    telemetry::init(&config).map_err(|error| CliError::usage(error.to_string()))
+}
+
+async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
+    // These need neither environment nor data directory.
+    match &cli.command {
+        Command::Explain(args) => return explain::run(ui, args),
+        Command::Completions { shell } => return Ok(completions(*shell)),
+        _ => {}
+    }
+    let context = Context {
+        settings: Settings::read(&cli.global)?,
+        registry: cli.global.registry.clone(),
+        ui,
+    };
+    for warning in &context.settings.warnings {
+        ui.say(&format!("warning: {warning}"));
+    }
+    match cli.command {
+        Command::Run(args) => run::run(&context, args).await,
+        Command::Up(args) => up::run(&context, args).await,
+        Command::Submit(args) => submit::run(&context, args).await,
+        Command::Watch(args) => watch::run(&context, &args.run).await,
+        Command::Status(args) => reads::status(&context, &args.run).await,
+        Command::Runs(args) => runs::run(&context, args).await,
+        Command::Start(args) => control::start(&context, args.run).await,
+        Command::Pause(args) => control::pause(&context, args.run).await,
+        Command::Resume(args) => control::resume(&context, args.run).await,
+        Command::Cancel(args) => control::cancel(&context, args).await,
+        Command::Retry(args) => control::retry(&context, args).await,
+        Command::AddPhase(args) => control::add_phase(&context, args).await,
+        Command::Why(args) => reads::why(&context, args).await,
+        Command::Attempts(args) => reads::attempts(&context, args).await,
+        Command::Artifact(args) => artifact::run(&context, &args.digest).await,
+        Command::Ruleset(command) => ruleset::run(&context, command).await,
+        Command::Plan(command) => plan::run(&context, command).await,
+        Command::Info => info::run(&context).await,
+        Command::Doctor(args) => doctor::run(&context, args).await,
+        Command::Explain(_) | Command::Completions { .. } => Ok(Exit::Success),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "autopack", &mut script);
+    output::stdout_bytes(&script);
+    Exit::Success
+}

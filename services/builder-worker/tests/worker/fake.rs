@@ -1,0 +1,313 @@
+//! A registry that keeps what it is told in memory and can be scripted.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use autopack_domain::attempt::{Attempt, Intent};
+use autopack_domain::plan::{PhaseSpec, Plan};
+use autopack_domain::run::{JobKind, Run, settle::Report};
+use autopack_domain::states::AttemptState;
+use autopack_domain::usage::Usage;
+use autopack_domain::{AttemptUid, Cause, Fence, JobUid, Reason, RunUid, WorkerUid};
+use builder_worker::CallError;
+use builder_worker::ports::{Held, JobHint, Leased, Pulse, Registry, Settled, Stored, Terms, Turn};
+use builder_worker::preflight::Findings;
+use sha2::{Digest, Sha256};
+use tokio::sync::Barrier;
+use uuid::Uuid;
+
+/// A job on offer.
+pub(crate) struct Offer {
+    pub(crate) kind: JobKind,
+    pub(crate) attempt: Option<(Attempt, PhaseSpec)>,
+    pub(crate) plan: Option<Plan>,
+    pub(crate) taken: bool,
+}
+
+/// Everything the registry knows.
+pub(crate) struct State {
+    pub(crate) run: Run,
+    pub(crate) offers: HashMap<JobUid, Offer>,
+    pub(crate) attempts: BTreeMap<AttemptUid, Attempt>,
+    pub(crate) settled: HashMap<Uuid, Report>,
+    pub(crate) released: HashSet<Uuid>,
+    pub(crate) stages: HashMap<Uuid, Vec<AttemptState>>,
+    pub(crate) usage: Vec<Usage>,
+    pub(crate) artifacts: HashMap<String, Vec<u8>>,
+    pub(crate) bootstrapped: Option<Findings>,
+    pub(crate) failed_jobs: Vec<(Cause, String)>,
+    pub(crate) cleaned: Option<Option<AttemptUid>>,
+    pub(crate) snapshots: Vec<(u32, String)>,
+    pub(crate) completed_tier: Option<(String, u32)>,
+    pub(crate) previous: (String, String),
+    pub(crate) stop: Vec<Uuid>,
+    pub(crate) calls: Vec<&'static str>,
+    pub(crate) turn: Option<Uuid>,
+    pub(crate) fence: u64,
+    /// Both attempts must have been built before either goes on.
+    pub(crate) meet: Option<Arc<Barrier>>,
+    /// The call that never returns, as if the worker had died in it (after its effect, for `prepare_landing`).
+    pub(crate) hang_in: Option<&'static str>,
+    /// How often `lease_job` says that the registry cannot be reached.
+    pub(crate) unavailable: u32,
+    pub(crate) registered: u32,
+    pub(crate) forget_worker: bool,
+}
+
+pub(crate) struct Fake {
+    state: Mutex<State>,
+}
+
+impl Fake {
+    pub(crate) fn new(run: Run) -> Arc<Self> {
+        let state = State {
+            run,
+            offers: HashMap::new(),
+            attempts: BTreeMap::new(),
+            settled: HashMap::new(),
+            released: HashSet::new(),
+            stages: HashMap::new(),
+            usage: Vec::new(),
+            artifacts: HashMap::new(),
+            bootstrapped: None,
+            failed_jobs: Vec::new(),
+            cleaned: None,
+            snapshots: Vec::new(),
+            completed_tier: None,
+            previous: (String::new(), String::new()),
+            stop: Vec::new(),
+            calls: Vec::new(),
+            turn: None,
+            fence: 0,
+            meet: None,
+            hang_in: None,
+            unavailable: 0,
+            registered: 0,
+            forget_worker: false,
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+        })
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(crate) fn store(&self, bytes: &[u8]) -> String {
+        let digest: String = Sha256::digest(bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        self.state()
+            .artifacts
+            .insert(digest.clone(), bytes.to_vec());
+        digest
+    }
+
+    pub(crate) fn artifact(&self, report: &Report, name: &str) -> Option<String> {
+        let found = report
+            .artifacts
+            .iter()
+            .find(|artifact| artifact.name == name)?;
+        Some(String::from_utf8_lossy(&self.state().artifacts[&found.digest]).into_owned())
+    }
+
+    async fn called(&self, name: &'static str) {
+        let hang = {
+            let mut state = self.state();
+            state.calls.push(name);
+            state.hang_in == Some(name)
+        };
+        if hang {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn check(&self, of: Held) -> Result<(), CallError> {
+        let state = self.state();
+        match state.attempts.get(&AttemptUid(of.uid)) {
+            Some(attempt) if attempt.fence == of.fence && attempt.state.is_leased() => Ok(()),
+            _ => Err(CallError::refused(Reason::LeaseFenced, "fenced")),
+        }
+    }
+}
+
+#[async_trait]
+impl Registry for Fake {
+    async fn register(&self, _: &str, _: u32, _: &[String]) -> Result<Terms, CallError> {
+        self.state().registered += 1;
+        Ok(Terms {
+            worker: WorkerUid(Uuid::from_u128(7)),
+            lease: Duration::from_secs(5),
+            heartbeat: Duration::from_millis(100),
+        })
+    }
+
+    async fn lease_job(&self, job: &JobHint, worker: WorkerUid) -> Result<Leased, CallError> {
+        self.called("lease_job").await;
+        let mut state = self.state();
+        let state = &mut *state;
+        if state.unavailable > 0 {
+            state.unavailable -= 1;
+            return Err(CallError::unavailable("not now"));
+        }
+        let gone = || CallError::refused(Reason::JobGone, "gone");
+        let offer = state.offers.get_mut(&job.job).ok_or_else(gone)?;
+        if std::mem::replace(&mut offer.taken, true) {
+            return Err(gone());
+        }
+        state.fence += 1;
+        let fence = Fence(state.fence);
+        if let Some((attempt, _)) = &mut offer.attempt {
+            attempt.fence = fence;
+            attempt.state = AttemptState::Building;
+            attempt.tip.clone_from(&state.run.tip);
+            attempt.worker = Some(worker);
+            state.attempts.insert(attempt.uid, attempt.clone());
+        }
+        let mut intents: Vec<Attempt> = state.attempts.values().cloned().collect();
+        intents.retain(|attempt| attempt.intent.is_some());
+        intents.reverse();
+        Ok(Leased {
+            fence,
+            run: state.run.clone(),
+            attempt: offer.attempt.as_ref().map(|(attempt, _)| attempt.clone()),
+            phase: offer.attempt.as_ref().map(|(_, phase)| phase.clone()),
+            strategy: None,
+            previous: state.previous.clone(),
+            plan: offer.plan.clone(),
+            intents,
+            tier_id: "T1".into(),
+        })
+    }
+
+    async fn heartbeat(&self, _: WorkerUid, leases: &[(Uuid, Fence)]) -> Result<Pulse, CallError> {
+        let mut state = self.state();
+        let stop = leases
+            .iter()
+            .map(|(uid, _)| *uid)
+            .filter(|uid| state.stop.contains(uid))
+            .collect();
+        Ok(Pulse {
+            stop,
+            unknown_worker: std::mem::take(&mut state.forget_worker),
+        })
+    }
+
+    async fn report_stage(&self, of: Held, stage: AttemptState) -> Result<(), CallError> {
+        self.called("report_stage").await;
+        self.check(of)?;
+        let meet = {
+            let mut state = self.state();
+            state.stages.entry(of.uid).or_default().push(stage);
+            state.attempts.get_mut(&AttemptUid(of.uid)).unwrap().state = stage;
+            state
+                .meet
+                .clone()
+                .filter(|_| stage == AttemptState::Governing)
+        };
+        if let Some(meet) = meet {
+            meet.wait().await;
+        }
+        Ok(())
+    }
+
+    async fn record_usage(&self, of: Held, usage: &[Usage]) -> Result<(), CallError> {
+        self.called("record_usage").await;
+        self.check(of)?;
+        self.state().usage.extend_from_slice(usage);
+        Ok(())
+    }
+
+    async fn await_turn(&self, of: Held, _: Duration) -> Result<Turn, CallError> {
+        self.check(of)?;
+        let mut state = self.state();
+        let holder = *state.turn.get_or_insert(of.uid);
+        Ok(Turn {
+            granted: holder == of.uid,
+            tip: state.run.tip.clone(),
+        })
+    }
+
+    async fn prepare_landing(&self, of: Held, intent: &Intent) -> Result<(), CallError> {
+        self.check(of)?;
+        {
+            let mut state = self.state();
+            if intent.expected_tip != state.run.tip {
+                return Err(CallError::refused(Reason::TipMoved, "moved"));
+            }
+            let attempt = state.attempts.get_mut(&AttemptUid(of.uid)).unwrap();
+            assert_eq!(attempt.state, AttemptState::Landing);
+            attempt.intent = Some(intent.clone());
+        }
+        self.called("prepare_landing").await;
+        Ok(())
+    }
+
+    async fn settle(&self, of: Held, report: &Report) -> Result<Settled, CallError> {
+        self.called("settle").await;
+        self.check(of)?;
+        let mut state = self.state();
+        if state.turn == Some(of.uid) {
+            state.turn = None;
+        }
+        if !report.commit.is_empty() {
+            state.run.tip.clone_from(&report.commit);
+        }
+        let attempt = state.attempts.get_mut(&AttemptUid(of.uid)).unwrap();
+        attempt.commit.clone_from(&report.commit);
+        attempt.state = match report.cause {
+            None => AttemptState::Succeeded,
+            Some(_) => AttemptState::Failed,
+        };
+        if let Some(intent) = &mut attempt.intent {
+            intent.resolved = true;
+        }
+        state.settled.insert(of.uid, report.clone());
+        Ok(Settled {
+            completed_tier: state.completed_tier.clone(),
+            tip: state.run.tip.clone(),
+        })
+    }
+
+    async fn release(&self, of: Held) -> Result<(), CallError> {
+        self.called("release").await;
+        self.state().released.insert(of.uid);
+        Ok(())
+    }
+
+    async fn finish_bootstrap(&self, _: Held, findings: &Findings) -> Result<(), CallError> {
+        self.state().bootstrapped = Some(findings.clone());
+        Ok(())
+    }
+
+    async fn finish_cleanup(&self, _: Held, landed: Option<AttemptUid>) -> Result<(), CallError> {
+        self.state().cleaned = Some(landed);
+        Ok(())
+    }
+
+    async fn fail_job(&self, _: Held, cause: Cause, detail: &str) -> Result<(), CallError> {
+        self.state().failed_jobs.push((cause, detail.to_owned()));
+        Ok(())
+    }
+
+    async fn record_snapshot(&self, _: RunUid, tier: u32, commit: &str) -> Result<(), CallError> {
+        self.state().snapshots.push((tier, commit.to_owned()));
+        Ok(())
+    }
+
+    async fn put_artifact(&self, bytes: Vec<u8>) -> Result<Stored, CallError> {
+        Ok(Stored {
+            size: bytes.len() as u64,
+            digest: self.store(&bytes),
+        })
+    }
+
+    async fn get_artifact(&self, digest: &str, _: usize) -> Result<Vec<u8>, CallError> {
+        let found = self.state().artifacts.get(digest).cloned();
+        found.ok_or_else(|| CallError::refused(Reason::ArtifactNotFound, "no such artifact"))
+    }
+}

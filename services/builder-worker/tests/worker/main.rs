@@ -1,0 +1,17 @@
+//! A real worker with real git and a real sandbox, against a scripted registry.
+//!
+//! Invariant: no test waits for a fixed time; each polls for what it expects, within a bound.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails is a test that fails"
+)]
+
+mod bootstrap;
+mod builders;
+mod fake;
+mod gates;
+mod landing;
+mod life;
+mod samples;
+mod world;
