@@ -7,6 +7,9 @@ SHELL := /bin/bash
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 ARGS ?= --help
+# One set of features for everything that tests start, so that dependencies and binaries are built once.
+# `failpoints` lets the crash tests end the process at a named place.
+BUILD := --workspace --features autopack/failpoints
 FUZZ_SECONDS ?= 60
 
 # The binaries that the tests start.
@@ -19,9 +22,9 @@ endif
 
 # nextest where it is installed, else cargo's own runner.
 ifneq ($(shell command -v cargo-nextest 2>/dev/null),)
-RUN_TESTS := $(CARGO) nextest run --workspace --no-fail-fast
+RUN_TESTS := $(CARGO) nextest run $(BUILD) --no-fail-fast
 else
-RUN_TESTS := $(CARGO) test --workspace --no-fail-fast --lib --bins --tests
+RUN_TESTS := $(CARGO) test $(BUILD) --no-fail-fast --lib --bins --tests
 endif
 
 help: ## List the targets
@@ -33,19 +36,20 @@ demo: ## Run the main job on a repository made on the spot: a plan becomes a gat
 	examples/demo/run.sh
 
 test: tools ## Build the binaries and run every test but the release histories
-	$(CARGO) build --workspace --bins --tests
+	$(CARGO) build $(BUILD) --bins --tests
 	$(RUN_TESTS)
 
 test-histories: tools ## Rebuild the release histories of real packages, phase by phase (needs the package registries)
-	$(CARGO) build --workspace --bins --tests
-	$(CARGO) test --workspace --test histories -- --nocapture
+	$(CARGO) build $(BUILD) --bins --tests
+	$(CARGO) test $(BUILD) --test histories -- --nocapture
 
-lint: ## Formatting, clippy, the protobuf contract, file sizes, shell scripts
+lint: ## Formatting, clippy, the lock file, the protobuf contract, file sizes, shell scripts
+	$(CARGO) fetch --locked
 	$(CARGO) fmt --all --check
 	scripts/lint-files.sh
 	scripts/lint-proto.sh
 	scripts/lint-shell.sh
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy $(BUILD) --all-targets -- -D warnings
 
 bench: ## Measure the embedded form: figures and their ratios to a calibration of this machine
 	$(CARGO) build --release -p autopack
@@ -58,8 +62,8 @@ tools: ## Install what the tests start: nats-server in target/tools; check git, 
 	@scripts/tools.sh
 
 docs-check: ## Check that what README and docs name exists, and run the README's blocks
-	$(CARGO) build --workspace --bins --tests
-	$(CARGO) test --workspace --test architecture -- docs_check
+	$(CARGO) build $(BUILD) --bins --tests
+	$(CARGO) test $(BUILD) --test architecture -- docs_check
 
 fuzz: ## Fuzz the plan reader for FUZZ_SECONDS (needs cargo-fuzz and a nightly toolchain)
 	mkdir -p fuzz/corpus/plan

@@ -5,6 +5,8 @@ CREATE TABLE project (
   name TEXT PRIMARY KEY,
   ruleset TEXT NOT NULL DEFAULT '',
   backlog TEXT NOT NULL DEFAULT '',
+  limits TEXT NOT NULL DEFAULT '',
+  share BIGINT NOT NULL DEFAULT 1,
   created_at BIGINT NOT NULL
 ) WITHOUT ROWID;
 

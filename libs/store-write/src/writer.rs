@@ -28,7 +28,7 @@ const QUEUE: usize = 1024;
 /// Commands that share a commit at most.
 const BATCH: usize = 256;
 /// Batches of events that a subscriber may lag behind before it has to read the log.
-const LAG: usize = 4096;
+const LAG: usize = 256;
 /// Silence after which a writer that is to end does so.
 const QUIET: Duration = Duration::from_millis(200);
 

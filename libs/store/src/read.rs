@@ -286,6 +286,36 @@ pub async fn intents<C: ConnectionTrait>(db: &C, run: RunUid) -> Result<Vec<Atte
         .collect())
 }
 
+/// One attempt, ended or not.
+pub async fn attempt<C: ConnectionTrait>(
+    db: &C,
+    uid: autopack_domain::AttemptUid,
+) -> Result<Option<Attempt>, StoreError> {
+    let row = attempt::Entity::find_by_id(uid.to_string()).one(db).await?;
+    Ok(row.map(rows::attempt::read).transpose()?)
+}
+
+/// Attempts whose landing was prepared and that did not succeed, newest first; at most 50. A commit of theirs
+/// on the branch is a stray one.
+pub async fn stray_intents<C: ConnectionTrait>(
+    db: &C,
+    run: RunUid,
+) -> Result<Vec<Attempt>, StoreError> {
+    use autopack_domain::states::AttemptState;
+    let found = attempt::Entity::find()
+        .filter(attempt::Column::RunUid.eq(run.to_string()))
+        .filter(attempt::Column::IntentCommit.is_not_null())
+        .filter(attempt::Column::State.ne(AttemptState::Succeeded.as_str()))
+        .order_by_desc(attempt::Column::LeasedAt)
+        .limit(50)
+        .all(db)
+        .await?;
+    Ok(found
+        .into_iter()
+        .filter_map(|r| rows::attempt::read(r).ok())
+        .collect())
+}
+
 /// Usage facts of a run, oldest first; at most 5,000.
 pub async fn usage<C: ConnectionTrait>(
     db: &C,

@@ -91,7 +91,7 @@ impl WorkerConfig {
             env_passthrough: PASSTHROUGH.iter().map(|name| (*name).to_owned()).collect(),
             git_remote_env: Vec::new(),
             registry_patience: Duration::from_secs(30),
-            settle_patience: Duration::from_secs(60),
+            settle_patience: Duration::from_mins(1),
             landing_patience: Duration::from_secs(15),
             turn_wait: Duration::from_secs(10),
             drain: Duration::from_secs(20),

@@ -11,7 +11,7 @@ use autopack_sandbox::CancellationToken;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::context::Context;
-use crate::leases::Lease;
+use crate::leases::{Lease, Leases};
 
 /// Renews until `end` is cancelled.
 pub(crate) async fn beat(context: Arc<Context>, capabilities: Vec<String>, end: CancellationToken) {
@@ -72,7 +72,7 @@ async fn renew(
     let call = context.ports.registry.heartbeat(worker, &refs);
     match tokio::time::timeout(duration.mul_f64(0.25), call).await {
         Ok(Ok(pulse)) => {
-            context.leases.apply(&leases, &pulse.stop, sent, duration);
+            Leases::apply(&leases, &pulse.stop, sent, duration);
             present && pulse.unknown_worker
         }
         Ok(Err(error)) => {

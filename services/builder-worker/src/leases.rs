@@ -170,13 +170,7 @@ impl Leases {
     }
 
     /// Takes in what became of leases that were sent for renewal.
-    pub(crate) fn apply(
-        &self,
-        sent: &[Arc<Lease>],
-        stop: &[Uuid],
-        at: Instant,
-        duration: Duration,
-    ) {
+    pub(crate) fn apply(sent: &[Arc<Lease>], stop: &[Uuid], at: Instant, duration: Duration) {
         for lease in sent {
             if stop.contains(&lease.held.uid) {
                 lease.stop(Why::Stopped);
@@ -223,7 +217,7 @@ mod tests {
         assert!(lease.check().is_ok());
         let leases = Leases::default();
         leases.insert(&lease);
-        leases.apply(
+        Leases::apply(
             &leases.snapshot(),
             &[],
             Instant::now(),

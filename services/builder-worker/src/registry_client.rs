@@ -4,6 +4,7 @@
 //! refusal, never a guess.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use autopack_domain::run::settle::Report;
 use autopack_domain::states::AttemptState;
 use autopack_domain::usage::Usage;
 use autopack_domain::{AttemptUid, Cause, ErrorKind, Fault, Fence, Reason, RunUid, WorkerUid};
+use autopack_wire::client::Clients;
 use autopack_wire::convert::duration_to_proto;
 use autopack_wire::r#gen::registry::v1 as proto;
 use autopack_wire::r#gen::registry::v1::artifact_service_client::ArtifactServiceClient;
@@ -32,7 +34,7 @@ use crate::preflight::Findings;
 /// Deadline of an ordinary call.
 const CALL: Duration = Duration::from_secs(10);
 /// Deadline of a call that carries a whole artifact.
-const TRANSFER: Duration = Duration::from_secs(120);
+const TRANSFER: Duration = Duration::from_mins(2);
 /// How much longer than the asked wait the answer may take.
 const SLACK: Duration = Duration::from_secs(5);
 /// Size of the pieces of an artifact.
@@ -50,6 +52,14 @@ impl<T> WireRegistry<T> {
     pub fn new(work: WorkServiceClient<T>, artifacts: ArtifactServiceClient<T>) -> Self {
         Self { work, artifacts }
     }
+}
+
+/// The registry port over the product's clients.
+pub fn over(clients: &Clients) -> Arc<dyn Registry> {
+    Arc::new(WireRegistry::new(
+        clients.work.clone(),
+        clients.artifacts.clone(),
+    ))
 }
 
 /// Waits for an answer, at most for the deadline.

@@ -22,7 +22,7 @@ use crate::ports::{Held, JobHint};
 /// Pause after the bus failed.
 const BUS_PAUSE: Duration = Duration::from_secs(1);
 /// The longest delay that is asked of the bus.
-const LONGEST_DELAY: Duration = Duration::from_secs(60);
+const LONGEST_DELAY: Duration = Duration::from_mins(1);
 
 /// Serves jobs until `stop` is cancelled or the bus is closed.
 pub(crate) async fn serve(cx: Arc<Context>, stop: CancellationToken) {
@@ -114,12 +114,11 @@ async fn handle(cx: &Context, delivery: Box<dyn JobDelivery>) {
         () = pulse(delivery.as_ref(), cx.config.ack_wait) => Ok(Ended::Later),
         () = lease.watch() => Ok(Ended::Later),
     };
-    let ended = match ended {
-        Ok(ended) => ended,
-        Err(_) => {
-            tracing::error!(job = %hint.job, "executing a job panicked");
-            jobs::panicked(cx, hint.kind, &lease).await
-        }
+    let ended = if let Ok(ended) = ended {
+        ended
+    } else {
+        tracing::error!(job = %hint.job, "executing a job panicked");
+        jobs::panicked(cx, hint.kind, &lease).await
     };
     cx.leases.remove(&lease);
     cx.failpoint(failpoints::BEFORE_ACK);

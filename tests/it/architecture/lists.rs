@@ -9,7 +9,7 @@ use autopack_domain::{
 };
 use regex::Regex;
 
-use crate::repo;
+use crate::repo::{self, Source};
 
 /// Table, protobuf message, spellings in the domain.
 fn state_sets() -> [(&'static str, &'static str, Vec<&'static str>); 5] {
@@ -96,7 +96,7 @@ fn every_cause_and_reason_explains_itself() {
 #[test]
 fn every_cause_reason_and_event_is_produced_somewhere() {
     let mut sources = repo::rust();
-    sources.retain(|source| source.is_product());
+    sources.retain(Source::is_product);
     let text: String = sources.iter().map(|s| s.text.as_str()).collect();
     let camel = |code: &str| -> String {
         let words = code.split('_').map(|word| {
@@ -131,7 +131,7 @@ fn failpoints_of_the_lists_are_the_failpoints_of_the_code() {
     let call = Regex::new(r#"failpoint\)?\(\s*"([^"]+)"\s*\)"#).expect("pattern");
     let (lists, code): (Vec<_>, Vec<_>) = repo::rust()
         .into_iter()
-        .filter(|source| source.is_product())
+        .filter(Source::is_product)
         .partition(|source| source.path.ends_with("/failpoints.rs"));
     let mut listed: BTreeMap<String, Option<String>> = BTreeMap::new();
     for list in &lists {

@@ -8,7 +8,9 @@
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "these tests start cargo, bash and the built binary"
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that finds no cargo, bash or binary has failed"
 )]
 
 mod arrows;

@@ -39,9 +39,12 @@ impl Source {
     /// Whether it is product code: not a test, an example or a build script.
     pub(crate) fn is_product(&self) -> bool {
         let folder = self.crate_folder();
+        let below = &self.path[folder.len()..];
         folder != "tests"
             && folder != "libs/testkit"
-            && self.path[folder.len()..].starts_with("/src/")
+            && below.starts_with("/src/")
+            && !below.ends_with("/tests.rs")
+            && !below.contains("/tests/")
     }
 }
 

@@ -6,11 +6,13 @@
 //! - [`mod@counts`]: tests counted, by runner
 //! - [`ids`]: names of failing tests
 //! - [`scripts`]: files of the tree that the steps run
+//! - `unfinished`: reports that begin and never end
 //! - [`mod@verdict`]: the four verdicts
 
 pub mod counts;
 pub mod ids;
 pub mod scripts;
+mod unfinished;
 pub mod verdict;
 
 pub use counts::counts;

@@ -9,6 +9,7 @@ use autopack_domain::plan::{StepKind, StepSpec};
 
 use super::counts::{self, Report};
 use super::ids::{MAX_IDS, failing_ids};
+use super::unfinished::is_unfinished;
 use crate::text::{Pattern, one_line, plain};
 
 /// How a step ended, as the sandbox saw it.
@@ -140,6 +141,7 @@ fn exited(step: &StepResult<'_>, code: i32) -> Said {
     let ran_none = report.is_some_and(|report| report.ran() == 0);
     match code {
         0 if ran_none => Said::CannotTell(Cause::GateZeroTests),
+        0 if tests && is_unfinished(step.output) => Said::CannotTell(Cause::GateUnreadable),
         0 => Said::Green(report),
         // Some runners exit with the number of failures, which may look like any other code.
         _ if report.is_some_and(|report| report.counts.failed > 0) => Said::Red,

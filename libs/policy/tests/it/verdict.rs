@@ -241,3 +241,24 @@ fn the_trailers_text_is_one_line() {
     let long = vec![step(&"x ".repeat(200), StepKind::Test); 20];
     assert!(gate_word(&passed, &long).chars().count() <= 240);
 }
+
+#[test]
+fn a_report_that_begins_and_never_ends_proves_nothing() {
+    for output in [
+        "running 3 tests\ntest a ... ok\n",
+        "running 1 test\ntest a ... ok\n\ntest result: ok. 1 passed; 0 failed; 0 ignored\n\nrunning 2 tests\n",
+        "===== test session starts =====\ncollected 5 items\n\ntests/test_a.py ..",
+        "=== RUN   TestA\n",
+    ] {
+        let steps = [StepResult {
+            kind: StepKind::Test,
+            run: "./test.sh",
+            end: StepEnd::Exited(0),
+            output,
+        }];
+        let want = Verdict::Inconclusive {
+            cause: Cause::GateUnreadable,
+        };
+        assert_eq!(verdict(&steps), want, "{output}");
+    }
+}

@@ -12,6 +12,9 @@ pub struct Model {
     pub ruleset: String,
     #[sea_orm(column_type = "Text")]
     pub backlog: String,
+    #[sea_orm(column_type = "Text")]
+    pub limits: String,
+    pub share: i64,
     pub created_at: i64,
 }
 

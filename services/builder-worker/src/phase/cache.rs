@@ -131,7 +131,7 @@ async fn key_of(
         digest.update(step.dir.as_bytes());
         digest.update([0]);
     }
-    let files: Vec<&[u8]> = spec.key_files.iter().map(|file| file.as_bytes()).collect();
+    let files: Vec<&[u8]> = spec.key_files.iter().map(String::as_bytes).collect();
     for entry in opened.repo.own.list_tree(tree, Some(&files)).await? {
         digest.update(&entry.path);
         digest.update([0]);

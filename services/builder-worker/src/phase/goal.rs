@@ -116,7 +116,7 @@ mod tests {
             tokens: None,
             limits: LimitSpec::default(),
             priority: None,
-            labels: Default::default(),
+            labels: std::collections::BTreeMap::default(),
         }
     }
 

@@ -131,7 +131,7 @@ impl Job<'_> {
     async fn work(&mut self) -> Result<Success, Stop> {
         let is_noop = matches!(self.builder, BuilderSpec::Noop);
         if is_noop && self.steps().is_empty() {
-            self.evidence.gate = "not_required".to_owned();
+            self.evidence.gate = Proof::not_required().word;
             return Ok(Success::without_commit(PhaseOutcome::NoChange));
         }
         if self.spec.gate.steps.is_none() {

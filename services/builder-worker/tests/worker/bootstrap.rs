@@ -49,7 +49,7 @@ fn add_python_tests(world: &World) {
 
 #[tokio::test]
 async fn base_gates_and_facts_are_found_and_the_inferred_gate_passes() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     add_python_tests(&world);
     world.git(&[
         "remote",
@@ -97,7 +97,7 @@ async fn base_gates_and_facts_are_found_and_the_inferred_gate_passes() {
 
 #[tokio::test]
 async fn all_faults_come_in_one_report() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     let mut protected = command("P2", "no-such-agent");
     protected.scope.paths = Some(vec![".git/config".into()]);
     let phases = vec![
@@ -121,7 +121,7 @@ async fn all_faults_come_in_one_report() {
 
 #[tokio::test]
 async fn a_base_or_branch_that_cannot_be_used_is_named() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     let noop = || plan(vec![phase("P1", BuilderSpec::Noop)]);
     world.fake.state().run.base_ref = "mian".into();
     let (cause, detail) = bootstrap(&mut world, noop()).await.unwrap_err();
@@ -156,7 +156,7 @@ async fn a_base_or_branch_that_cannot_be_used_is_named() {
 
 #[tokio::test]
 async fn a_branch_with_this_runs_newest_commit_is_taken_up() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     let first = world.patch_phase("P1", &adding("a.txt", "a"));
     let landed = world.execute(first).await.commit;
     let findings = bootstrap(&mut world, plan(vec![phase("P1", BuilderSpec::Noop)]))

@@ -8,7 +8,7 @@ use crate::world::{World, adding, command, phase, readme, until};
 
 #[tokio::test]
 async fn a_patch_lands_with_its_trailers_and_the_checkout_is_untouched() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     world.fake.state().completed_tier = Some(("T1".into(), 0));
     let spec = world.patch_phase("P1", &readme("Uno"));
     let report = world.execute(spec).await;
@@ -40,7 +40,7 @@ async fn a_patch_lands_with_its_trailers_and_the_checkout_is_untouched() {
 
 #[tokio::test]
 async fn a_noop_costs_two_calls_and_touches_nothing() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     let report = world.execute(phase("P1", BuilderSpec::Noop)).await;
     assert_eq!(report.outcome, Some(PhaseOutcome::NoChange));
     assert_eq!(report.gate, "not_required");
@@ -51,7 +51,7 @@ async fn a_noop_costs_two_calls_and_touches_nothing() {
 
 #[tokio::test]
 async fn patches_that_cannot_land_say_why() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     let unreadable = world.patch_phase("P1", b"nonsense\n");
     assert_eq!(
         world.execute(unreadable).await.cause,
@@ -77,7 +77,7 @@ async fn patches_that_cannot_land_say_why() {
 
 #[tokio::test]
 async fn a_patch_that_is_there_already_completes_without_a_commit() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     let first = world.patch_phase("P1", &readme("Uno"));
     let landed = world.execute(first).await;
     let again = world.patch_phase("P2", &readme("Uno"));
@@ -88,7 +88,7 @@ async fn a_patch_that_is_there_already_completes_without_a_commit() {
 
 #[tokio::test]
 async fn out_of_scope_is_refused_with_every_path_and_the_work_is_kept() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     let mut spec = world.patch_phase("P1", &[readme("Uno"), adding("docs/a.md", "a")].concat());
     spec.scope.paths = Some(vec!["src/**".into()]);
     let report = world.execute(spec).await;
@@ -109,7 +109,7 @@ async fn out_of_scope_is_refused_with_every_path_and_the_work_is_kept() {
 
 #[tokio::test]
 async fn a_command_lands_and_its_usage_is_booked_once() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     world.fake.state().previous = ("GATE_FAILED".into(), "tests::x is red".into());
     let script = r#"
         grep -q 'Do it.' "$AUTOPACK_GOAL_FILE" && grep -q 'tests::x is red' "$AUTOPACK_PREVIOUS_FAILURE_FILE" || exit 9
@@ -139,7 +139,7 @@ async fn a_command_lands_and_its_usage_is_booked_once() {
 
 #[tokio::test]
 async fn a_command_that_writes_nothing_has_failed_unless_that_is_allowed() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     let report = world.execute(command("P1", "echo I am done")).await;
     assert_eq!(report.cause, Some(Cause::NoChange));
     assert!(
@@ -160,7 +160,7 @@ async fn a_command_that_writes_nothing_has_failed_unless_that_is_allowed() {
 
 #[tokio::test]
 async fn ends_of_a_command_have_their_causes_and_nothing_of_it_lands() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     let mut slow = command("P3", "echo x > new.txt; sleep 60");
     if let Some(BuilderSpec::Command {
         timeout_seconds, ..
@@ -190,7 +190,7 @@ async fn ends_of_a_command_have_their_causes_and_nothing_of_it_lands() {
 
 #[tokio::test]
 async fn deliverables_and_nested_repositories_are_judged() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     let mut missing = command("P1", "echo x > a.txt");
     missing.scope.deliverables = vec!["b.txt".into()];
     assert_eq!(
@@ -217,7 +217,7 @@ async fn deliverables_and_nested_repositories_are_judged() {
 
 #[tokio::test]
 async fn a_broken_usage_file_is_a_warning_and_usage_is_unknown() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     let report = world
         .execute(command(
             "P1",

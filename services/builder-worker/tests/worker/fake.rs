@@ -1,6 +1,7 @@
 //! A registry that keeps what it is told in memory and can be scripted.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ pub(crate) struct State {
     pub(crate) artifacts: HashMap<String, Vec<u8>>,
     pub(crate) bootstrapped: Option<Findings>,
     pub(crate) failed_jobs: Vec<(Cause, String)>,
-    pub(crate) cleaned: Option<Option<AttemptUid>>,
+    pub(crate) cleaned: Vec<Option<AttemptUid>>,
     pub(crate) snapshots: Vec<(u32, String)>,
     pub(crate) completed_tier: Option<(String, u32)>,
     pub(crate) previous: (String, String),
@@ -73,7 +74,7 @@ impl Fake {
             artifacts: HashMap::new(),
             bootstrapped: None,
             failed_jobs: Vec::new(),
-            cleaned: None,
+            cleaned: Vec::new(),
             snapshots: Vec::new(),
             completed_tier: None,
             previous: (String::new(), String::new()),
@@ -97,10 +98,10 @@ impl Fake {
     }
 
     pub(crate) fn store(&self, bytes: &[u8]) -> String {
-        let digest: String = Sha256::digest(bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let mut digest = String::new();
+        for byte in Sha256::digest(bytes) {
+            write!(digest, "{byte:02x}").unwrap();
+        }
         self.state()
             .artifacts
             .insert(digest.clone(), bytes.to_vec());
@@ -285,7 +286,7 @@ impl Registry for Fake {
     }
 
     async fn finish_cleanup(&self, _: Held, landed: Option<AttemptUid>) -> Result<(), CallError> {
-        self.state().cleaned = Some(landed);
+        self.state().cleaned.push(landed);
         Ok(())
     }
 

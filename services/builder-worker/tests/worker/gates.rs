@@ -1,5 +1,7 @@
 //! Gates: what lands, and what never does.
 
+use std::collections::BTreeMap;
+
 use autopack_domain::plan::{StepKind, StepSpec};
 use autopack_domain::{Cause, states::AttemptState};
 
@@ -11,7 +13,7 @@ const EMPTY: &str = "printf 'Ran 0 tests in 0.0s\\n\\nOK\\n' # python3 -m unitte
 
 #[tokio::test]
 async fn a_green_gate_lands_with_its_tests_and_stages() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     let spec = world.patch_phase("P1", &adding("a.txt", "a"));
     let spec = with_step(
         spec,
@@ -56,7 +58,7 @@ async fn a_green_gate_lands_with_its_tests_and_stages() {
 
 #[tokio::test]
 async fn gates_that_are_not_green_leave_the_branch_alone() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     for (n, (run, kind, cause)) in [
         (RED, StepKind::Test, Cause::GateFailed),
         (EMPTY, StepKind::Test, Cause::GateZeroTests),
@@ -84,14 +86,14 @@ async fn gates_that_are_not_green_leave_the_branch_alone() {
 
 #[tokio::test]
 async fn a_failed_set_up_says_nothing_about_the_change() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     let mut spec = world.patch_phase("P1", &adding("a.txt", "a"));
     spec.gate.setup.push(StepSpec {
         run: "echo no network; exit 1".into(),
         kind: StepKind::Check,
         dir: String::new(),
         timeout_seconds: 10,
-        env: Default::default(),
+        env: BTreeMap::default(),
     });
     let report = world
         .execute(with_step(spec, StepKind::Check, "true", 10))
@@ -101,7 +103,7 @@ async fn a_failed_set_up_says_nothing_about_the_change() {
 
 #[tokio::test]
 async fn a_time_out_is_the_changes_fault_only_if_the_base_is_in_time() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     let spec = world.patch_phase("P1", &adding("slow.txt", "a"));
     let slow_change = with_step(spec, StepKind::Check, "test ! -f slow.txt || sleep 60", 1);
     let report = world.execute(slow_change).await;
@@ -115,7 +117,7 @@ async fn a_time_out_is_the_changes_fault_only_if_the_base_is_in_time() {
 
 #[tokio::test]
 async fn a_step_runs_in_its_folder_and_never_outside() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     let mut spec = world.patch_phase("P1", &adding("a.txt", "a"));
     spec = with_step(spec, StepKind::Check, "test -f lib.rs", 10);
     spec.gate.steps.as_mut().unwrap()[0].dir = "src".into();

@@ -23,7 +23,7 @@ async fn side_by_side(
 
 #[tokio::test]
 async fn a_moved_tip_is_merged_and_gated_again() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     let gate = |spec| with_step(spec, StepKind::Check, "true", 10);
     let a = gate(world.patch_phase("P1", &adding("a.txt", "a")));
     let b = gate(world.patch_phase("P2", &adding("b.txt", "b")));
@@ -45,7 +45,7 @@ async fn a_moved_tip_is_merged_and_gated_again() {
 
 #[tokio::test]
 async fn a_red_second_gate_is_told_apart() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     let gate = |spec| {
         with_step(
             spec,
@@ -66,7 +66,7 @@ async fn a_red_second_gate_is_told_apart() {
 
 #[tokio::test]
 async fn a_conflict_names_its_paths_and_the_same_change_is_present() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     let phases = [
         world.patch_phase("P1", &readme("Uno")),
         world.patch_phase("P2", &readme("Eins")),
@@ -85,7 +85,7 @@ async fn a_conflict_names_its_paths_and_the_same_change_is_present() {
     ];
     let [a, b] = side_by_side(&mut world, phases).await;
     let mut outcomes = [world.report(a).await.outcome, world.report(b).await.outcome];
-    outcomes.sort_by_key(|outcome| outcome.map(|outcome| outcome.as_str()));
+    outcomes.sort_by_key(|outcome| outcome.map(PhaseOutcome::as_str));
     assert_eq!(
         outcomes,
         [
@@ -97,7 +97,7 @@ async fn a_conflict_names_its_paths_and_the_same_change_is_present() {
 
 #[tokio::test]
 async fn a_branch_that_somebody_moved_or_checked_out_is_left_alone() {
-    let mut world = World::new().await;
+    let mut world = World::new();
     let first = world.patch_phase("P1", &adding("a.txt", "a"));
     world.execute(first).await;
     world.git(&["branch", "-f", BRANCH, "main"]);
@@ -115,7 +115,7 @@ async fn a_branch_that_somebody_moved_or_checked_out_is_left_alone() {
 
 /// Runs a patch phase up to the call in which the worker dies, then lets a cleanup find out.
 async fn crash_in(call: &'static str) -> (World, AttemptUid) {
-    let mut world = World::new().await;
+    let mut world = World::new();
     world.fake.state().hang_in = Some(call);
     let spec = world.patch_phase("P1", &adding("a.txt", "a"));
     let uid = AttemptUid(world.offer(spec).await);
@@ -132,7 +132,7 @@ async fn crash_in(call: &'static str) -> (World, AttemptUid) {
     world.start();
     world.offer_job(JobKind::Cleanup, None).await;
     until("the cleanup has ended", || {
-        world.fake.state().cleaned.is_some()
+        !world.fake.state().cleaned.is_empty()
     })
     .await;
     (world, uid)
@@ -141,14 +141,14 @@ async fn crash_in(call: &'static str) -> (World, AttemptUid) {
 #[tokio::test]
 async fn a_crash_between_intent_and_push_is_resolved_as_not_landed() {
     let (world, _) = crash_in("prepare_landing").await;
-    assert_eq!(world.fake.state().cleaned, Some(None));
+    assert_eq!(world.fake.state().cleaned, [None]);
     assert_eq!(world.branch(), None);
 }
 
 #[tokio::test]
 async fn a_crash_between_push_and_settlement_is_adopted() {
     let (world, uid) = crash_in("settle").await;
-    assert_eq!(world.fake.state().cleaned, Some(Some(uid)));
+    assert_eq!(world.fake.state().cleaned, [Some(uid)]);
     let commit = world.fake.state().attempts[&uid]
         .intent
         .clone()
@@ -170,17 +170,15 @@ async fn a_stray_commit_is_removed_and_a_foreign_one_is_not() {
             .as_mut()
             .unwrap()
             .resolved = true;
-        state.cleaned = None;
+        state.cleaned.clear();
     }
     world.offer_job(JobKind::Cleanup, None).await;
     until("the cleanup has ended", || {
-        world.fake.state().cleaned.is_some()
+        !world.fake.state().cleaned.is_empty()
     })
     .await;
-    assert_eq!(
-        (world.fake.state().cleaned, world.branch()),
-        (Some(None), None)
-    );
+    assert_eq!(world.fake.state().cleaned, [None]);
+    assert_eq!(world.branch(), None);
     let theirs = world.git(&["commit-tree", "-m", "theirs", "-p", "main", "main^{tree}"]);
     world.git(&["branch", BRANCH, &theirs]);
     world.offer_job(JobKind::Cleanup, None).await;

@@ -1,5 +1,6 @@
 //! Plans, phases, patches and records for tests.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -40,13 +41,13 @@ pub(crate) fn phase(id: &str, builder: BuilderSpec) -> PhaseSpec {
         tokens: None,
         limits: LimitSpec::default(),
         priority: None,
-        labels: Default::default(),
+        labels: BTreeMap::default(),
     }
 }
 
 /// A phase with a command.
 pub(crate) fn command(id: &str, run: &str) -> PhaseSpec {
-    let env = Default::default();
+    let env = BTreeMap::default();
     phase(
         id,
         BuilderSpec::Command {
@@ -69,7 +70,7 @@ pub(crate) fn with_step(
         kind,
         dir: String::new(),
         timeout_seconds,
-        env: Default::default(),
+        env: BTreeMap::default(),
     };
     phase.gate.steps.get_or_insert_default().push(step);
     phase
@@ -91,7 +92,7 @@ pub(crate) fn plan(phases: Vec<PhaseSpec>) -> Plan {
                 minutes: 60,
             },
             priority: 5,
-            labels: Default::default(),
+            labels: BTreeMap::default(),
         },
         tiers: vec![TierSpec {
             id: "T1".parse().unwrap(),
@@ -138,7 +139,7 @@ pub(crate) fn run(repo: &Path, base: &str) -> Run {
         open_intents: 0,
         cause: None,
         detail: String::new(),
-        facts: Default::default(),
+        facts: BTreeMap::default(),
         created_at: Timestamp(0),
         started_at: None,
         completed_at: None,
@@ -168,7 +169,7 @@ pub(crate) fn attempt(uid: AttemptUid) -> Attempt {
         leased_at: None,
         finished_at: None,
         artifacts: Vec::new(),
-        facts: Default::default(),
+        facts: serde_json::Map::default(),
     }
 }
 

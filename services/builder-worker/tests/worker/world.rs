@@ -31,7 +31,7 @@ pub(crate) struct World {
 
 impl World {
     /// A repository with a few files; a worker with two slots runs.
-    pub(crate) async fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut world = Self::idle();
         world.start();
         world

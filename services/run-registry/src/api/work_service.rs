@@ -104,6 +104,7 @@ impl WorkService for Api {
                 previous_cause,
                 previous_detail,
                 tier_id: leased.tier,
+                intents: leased.strays.iter().map(Into::into).collect(),
                 ..pb::LeaseJobResponse::default()
             }));
         }

@@ -118,6 +118,11 @@ impl Core {
         let mut facts = request.facts.clone();
         facts.insert("plan_digest".to_owned(), bare_digest);
         facts.insert("files_digest".to_owned(), files_digest);
+        facts.insert("plan_form".to_owned(), normalised.form.as_str().to_owned());
+        facts.insert(
+            "plan_warnings".to_owned(),
+            normalised.warnings.len().to_string(),
+        );
         let mut new = NewRun {
             uid: RunUid(self.ports.ids.uuid()),
             id,

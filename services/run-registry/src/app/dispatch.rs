@@ -49,7 +49,9 @@ impl Core {
         Ok((uid, after.version))
     }
 
-    /// Offers attempts: attempt, reservation and job row in one transaction.
+    /// Offers attempts: attempt, reservation and job row in one transaction. A decision on an older version
+    /// stands where its predicates still hold; phases for which they do not are left out, so two schedulers
+    /// are harmless and a busy run is not refused for every other worker's report.
     pub async fn offer_phases(
         &self,
         run: RunUid,
@@ -64,21 +66,18 @@ impl Core {
             .with("max", MAX_OFFER));
         }
         let ids = Arc::clone(&self.ports.ids);
-        let offered = phases.len() as u32;
-        let after = self
-            .command(run, None, move |a, c, now| {
-                a.check_version(version)?;
+        let clock = Arc::clone(&self.ports.clock);
+        self.writer
+            .on_run(run, None, move |a, c| {
+                if version > a.run.version {
+                    a.check_version(version)?;
+                }
+                let now = clock.now();
+                let mut offered = 0;
+                phases.iter().try_for_each(|&phase| check_index(a, phase))?;
                 for &phase in &phases {
-                    check_index(a, phase)?;
-                    if let Some(hold) = autopack_policy::dispatch::holds(a, phase, now).first() {
-                        return Err(Refusal::new(
-                            Reason::VersionConflict,
-                            format!(
-                                "phase {} is held back by {}: {}",
-                                a.phases[phase].id, hold.rule, hold.facts
-                            ),
-                        )
-                        .with("rule", hold.rule));
+                    if !autopack_policy::dispatch::holds(a, phase, now).is_empty() {
+                        continue;
                     }
                     let tokens = reservation(a, phase);
                     a.offer(
@@ -89,12 +88,18 @@ impl Core {
                         now,
                         c,
                     )?;
+                    offered += 1;
+                }
+                if offered == 0 {
+                    // Nothing was changed: the decision was overtaken as a whole.
+                    a.check_version(version)?;
+                    return Ok((a.run.version, 0));
                 }
                 a.close_offers(now, c);
-                Ok(())
+                Ok((a.run.version, offered))
             })
-            .await?;
-        Ok((after.version, offered))
+            .await
+            .map_err(write_refusal)
     }
 
     /// Declares a budget spent.

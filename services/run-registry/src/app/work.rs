@@ -5,14 +5,16 @@ use std::time::Duration;
 use autopack_domain::{
     AttemptUid, Fence, JobUid, Reason, Refusal, RunUid, WorkerUid,
     attempt::{Attempt, Intent},
-    plan::PhaseSpec,
+    plan::{BuilderSpec, PhaseSpec},
     run::{Run, settle::Report},
     states::{AttemptState, TierState},
     strategy::PhaseStrategy,
     usage::Usage,
 };
 
-use super::{Core, lock, write_refusal};
+use autopack_store::read;
+
+use super::{Core, lock, store_refusal, write_refusal};
 
 /// All that a worker needs to execute an attempt.
 #[derive(Clone, Debug)]
@@ -31,6 +33,8 @@ pub struct LeasedPhase {
     pub previous: Option<(String, String)>,
     /// Id of the tier.
     pub tier: String,
+    /// Attempts whose prepared landing did not succeed: their commits are strays on the branch.
+    pub strays: Vec<Attempt>,
 }
 
 /// What a settlement meant.
@@ -69,7 +73,7 @@ impl Core {
     ) -> Result<LeasedPhase, Refusal> {
         self.check_worker(worker)?;
         let clock = std::sync::Arc::clone(&self.ports.clock);
-        let leased = self
+        let mut leased = self
             .writer
             .on_run(run, None, move |a, c| {
                 let before = a.attempts.get(&attempt).map(|x| x.phase);
@@ -88,11 +92,17 @@ impl Core {
                     tier: a.tiers[a.phases[record.phase].tier].id.to_string(),
                     attempt: record,
                     previous,
+                    strays: Vec::new(),
                 })
             })
             .await
             .map_err(write_refusal)?;
         lock(&self.leases).grant(attempt.0, run, worker, self.ports.clock.monotonic());
+        if !matches!(leased.spec.builder, Some(BuilderSpec::Noop)) {
+            leased.strays = read::stray_intents(&self.database.read, run)
+                .await
+                .map_err(store_refusal)?;
+        }
         Ok(leased)
     }
 
@@ -207,6 +217,7 @@ impl Core {
         report: Report,
     ) -> Result<Settled, Refusal> {
         let decide = self.decide();
+        let repeated = report.clone();
         let clock = std::sync::Arc::clone(&self.ports.clock);
         let result = self
             .writer
@@ -223,12 +234,57 @@ impl Core {
             })
             .await
             .map_err(write_refusal);
+        let result = match result {
+            Err(refusal) if refusal.reason == Reason::LeaseFenced => self
+                .settled_before(run, attempt, fence, &repeated)
+                .await?
+                .ok_or(refusal),
+            other => other,
+        };
         if result.is_ok() {
             lock(&self.leases).end(attempt.0);
             self.turns.leave(run, attempt);
         }
         (self.ports.failpoint)("registry.before_reply");
         result
+    }
+
+    /// The answer to a settlement whose first answer was lost: the same fence, end and commit.
+    async fn settled_before(
+        &self,
+        run: RunUid,
+        attempt: AttemptUid,
+        fence: Fence,
+        report: &Report,
+    ) -> Result<Option<Settled>, Refusal> {
+        let Some(record) = read::attempt(&self.database.read, attempt)
+            .await
+            .map_err(store_refusal)?
+        else {
+            return Ok(None);
+        };
+        let same = record.fence == fence
+            && record.commit == report.commit
+            && match report.cause {
+                None => record.state == AttemptState::Succeeded,
+                Some(cause) => record.state == AttemptState::Failed && record.cause == Some(cause),
+            };
+        if !same {
+            return Ok(None);
+        }
+        let look = move |a: &autopack_domain::run::RunAggregate| {
+            let tier = a.phases[record.phase].tier;
+            let completed = a.tiers[tier].state == TierState::Complete;
+            Settled {
+                completed_tier: completed.then(|| (tier, a.tiers[tier].id.to_string())),
+                tip: a.run.tip.clone(),
+            }
+        };
+        self.writer
+            .read(run, look)
+            .await
+            .map(Some)
+            .map_err(write_refusal)
     }
 
     /// A worker gives a lease back.

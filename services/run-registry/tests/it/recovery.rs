@@ -183,3 +183,23 @@ async fn a_corrupt_row_is_set_aside() {
     assert_eq!(list.runs.len(), 1);
     h.stop().await;
 }
+
+#[tokio::test]
+async fn a_settlement_whose_answer_was_lost_is_answered_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let h = Harness::start(folder.path()).await;
+    let run = h.create(request(PLAN)).await.unwrap().run.unwrap();
+    h.bootstrap(&run).await;
+    let lease = h.lease(&run, 0).await;
+    h.settle(&run, &lease, "").await.unwrap();
+    let events = h.run("demo").await.run.unwrap().last_event;
+    h.settle(&run, &lease, "").await.unwrap();
+    let other = h.settle(&run, &lease, "GATE_FAILED").await.unwrap_err();
+    assert!(from_status(&other).is(Reason::LeaseFenced));
+    assert_eq!(
+        h.run("demo").await.run.unwrap().last_event,
+        events,
+        "nothing was recorded twice"
+    );
+    h.stop().await;
+}

@@ -97,4 +97,7 @@ fn the_command_line_lists_its_commands() {
     for name in ["run", "plan validate", "plan explain", "explain"] {
         assert!(HELP.contains_key(name), "`autopack {name}` does not exist");
     }
+    assert_eq!(fault("autopack plan validate PLAN --repo DIR"), None);
+    assert!(fault("autopack frobnicate").is_some());
+    assert!(fault("autopack plan validate PLAN --frobnicate").is_some());
 }

@@ -1,0 +1,58 @@
+//! Processes of this machine that belong to a trial.
+//!
+//! Invariant: found by what only the trial's processes have: its folders in command line, working directory or
+//! environment.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use autopack_testkit::within;
+
+/// How long whatever watches over the children of a killed process may take to end them.
+const BOUND: Duration = Duration::from_secs(5);
+
+/// Waits until nothing of the trial runs.
+#[track_caller]
+pub(crate) fn none_left(folders: &[&Path]) {
+    let mut last = Vec::new();
+    let what = format!("no process of {} is left", folders[0].display());
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        within(BOUND, &what, || {
+            last = of(folders);
+            last.is_empty().then_some(())
+        });
+    }));
+    assert!(ended.is_ok(), "{what}; still there: {last:#?}");
+}
+
+/// Command lines of the processes that know one of these folders.
+fn of(folders: &[&Path]) -> Vec<String> {
+    let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.file_name().is_some_and(|name| name.as_bytes().iter().all(u8::is_ascii_digit)))
+        .filter(|path| !is_zombie(path) && folders.iter().any(|folder| knows(path, folder)))
+        .map(|path| {
+            let line = fs::read(path.join("cmdline")).unwrap_or_default();
+            format!("{}: {}", path.display(), String::from_utf8_lossy(&line).replace('\0', " "))
+        })
+        .collect()
+}
+
+fn knows(process: &Path, folder: &Path) -> bool {
+    let name = folder.as_os_str().as_bytes();
+    let holds = |file: &str| {
+        let text = fs::read(process.join(file)).unwrap_or_default();
+        text.windows(name.len()).any(|window| window == name)
+    };
+    let cwd: Option<PathBuf> = fs::read_link(process.join("cwd")).ok();
+    holds("cmdline") || holds("environ") || cwd.is_some_and(|cwd| cwd.starts_with(folder))
+}
+
+/// Ended, and not yet asked for by its parent.
+fn is_zombie(process: &Path) -> bool {
+    let status = fs::read_to_string(process.join("status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:") && line.contains('Z'))
+}

@@ -1,0 +1,7 @@
+//! The command line: plans, codes, several plans, and a process that serves.
+
+mod codes;
+mod control;
+mod many;
+mod plans;
+mod serving;
