@@ -59,6 +59,44 @@ impl OwnClone {
         parse(&output.stdout)
     }
 
+    /// All changed paths with whether git takes either side for binary, in one process. No attribute of a tree
+    /// has a say in it: a bare clone reads none.
+    pub async fn list_changes_with_binaries(
+        &self,
+        base: &Oid,
+        new: &Oid,
+    ) -> Result<Vec<(Change, bool)>, GitError> {
+        if base == new {
+            return Ok(Vec::new());
+        }
+        let call = self.read("diff-tree").args([
+            "-r",
+            "-z",
+            "--raw",
+            "--numstat",
+            "--no-renames",
+            "--no-abbrev",
+            "--no-ext-diff",
+            "--no-textconv",
+        ]);
+        let output = call.args([base.as_str(), new.as_str()]).ok().await?;
+        // The raw records come first, the counts after them; a path never starts a record.
+        let counts = start_of_counts(&output.stdout);
+        let (raw, counts) = output.stdout.split_at(counts);
+        let binary: std::collections::HashSet<&[u8]> = counts
+            .split(|b| *b == 0)
+            .filter_map(|record| record.strip_prefix(b"-\t-\t"))
+            .collect();
+        let changes = parse(raw)?;
+        Ok(changes
+            .into_iter()
+            .map(|change| {
+                let is_binary = binary.contains(change.path.as_slice());
+                (change, is_binary)
+            })
+            .collect())
+    }
+
     /// The difference as text for people, at most `max_bytes`; binary files are only named.
     pub async fn diff_text(
         &self,
@@ -108,6 +146,17 @@ impl OwnClone {
         ]);
         Ok(call.max_stdout(max_bytes).ok().await?.stdout)
     }
+}
+
+/// Where the raw records end: they come in pairs of a header that starts with `:` and a path.
+fn start_of_counts(stdout: &[u8]) -> usize {
+    let mut at = 0;
+    while stdout.get(at) == Some(&b':') {
+        for _ in 0..2 {
+            at += stdout[at..].iter().position(|b| *b == 0).map_or(stdout.len() - at, |n| n + 1);
+        }
+    }
+    at
 }
 
 /// Reads `:<mode> <mode> <oid> <oid> <status>\0<path>\0` records.

@@ -62,12 +62,18 @@ impl Settings {
             .or(aliases.runs_dir)
             .or_else(|| default_data_dir(lookup))
             .ok_or_else(|| {
-                CliError::usage("no data directory is known: neither XDG_STATE_HOME nor HOME is set")
-                    .hint("name one with --data-dir")
+                CliError::usage(
+                    "no data directory is known: neither XDG_STATE_HOME nor HOME is set",
+                )
+                .hint("name one with --data-dir")
             })?;
         Ok(Self {
             data_dir: absolute_path(&data_dir)?,
-            database: aliases.database_url.as_deref().map(database_file).transpose()?,
+            database: aliases
+                .database_url
+                .as_deref()
+                .map(database_file)
+                .transpose()?,
             gate_profile: aliases.ci_profile.map(|profile| match profile {
                 CiProfile::Normal => GateProfile::Normal,
                 CiProfile::Strict => GateProfile::Strict,
@@ -109,20 +115,24 @@ fn database_file(url: &str) -> Result<PathBuf, CliError> {
         .or_else(|| url.strip_prefix("sqlite:"))
         .map(|rest| rest.split('?').next().unwrap_or_default())
         // `sqlite:////path` is how the older system wrote an absolute path.
-        .map(|rest| if rest.starts_with("//") { &rest[1..] } else { rest })
+        .map(|rest| {
+            if rest.starts_with("//") {
+                &rest[1..]
+            } else {
+                rest
+            }
+        })
         .filter(|rest| !rest.is_empty() && *rest != ":memory:" && *rest != "/:memory:");
-    match file {
-        Some(file) => absolute_path(Path::new(file)),
-        None => {
-            let masked = mask_database_url(url);
-            let message = format!(
-                "DATABASE_URL is `{masked}`; this process keeps its runs in SQLite and takes sqlite:///PATH only"
-            );
-            let mut error = CliError::reason(Reason::DatabaseUnsupported, message);
-            error.metadata.insert("database".to_owned(), masked);
-            Err(error)
-        }
+    if let Some(file) = file {
+        return absolute_path(Path::new(file));
     }
+    let masked = mask_database_url(url);
+    let message = format!(
+        "DATABASE_URL is `{masked}`; this process keeps its runs in SQLite and takes sqlite:///PATH only"
+    );
+    let mut error = CliError::reason(Reason::DatabaseUnsupported, message);
+    error.metadata.insert("database".to_owned(), masked);
+    Err(error)
 }
 
 #[cfg(test)]
@@ -139,7 +149,10 @@ mod tests {
 
     #[test]
     fn the_data_directory_is_absolute_and_the_alias_names_it() {
-        assert_eq!(read(&[("HOME", "/h")]).unwrap().data_dir, Path::new("/h/.local/state/autopack"));
+        assert_eq!(
+            read(&[("HOME", "/h")]).unwrap().data_dir,
+            Path::new("/h/.local/state/autopack")
+        );
         let settings = read(&[("AUTONOMOUS_RUNS_DIR", "runs"), ("HOME", "/h")]).unwrap();
         assert!(settings.data_dir.is_absolute() && settings.data_dir.ends_with("runs"));
         assert_eq!(read(&[]).unwrap_err().exit, crate::error::Exit::Usage);
@@ -153,9 +166,19 @@ mod tests {
             ("sqlite:///tmp/none/a.db?mode=rwc", "/tmp/none/a.db"),
         ] {
             let settings = read(&[("HOME", "/h"), ("DATABASE_URL", url)]).unwrap();
-            assert!(settings.database_file().ends_with(file.trim_start_matches("/tmp/")), "{url}");
+            assert!(
+                settings
+                    .database_file()
+                    .ends_with(file.trim_start_matches("/tmp/")),
+                "{url}"
+            );
         }
-        for url in ["postgresql://u:secret@h/db", "sqlite://", "sqlite:///:memory:", "nonsense"] {
+        for url in [
+            "postgresql://u:secret@h/db",
+            "sqlite://",
+            "sqlite:///:memory:",
+            "nonsense",
+        ] {
             let error = read(&[("HOME", "/h"), ("DATABASE_URL", url)]).unwrap_err();
             assert_eq!(error.code, "DATABASE_UNSUPPORTED");
             assert!(!error.render().contains("secret"));
@@ -164,13 +187,24 @@ mod tests {
 
     #[test]
     fn all_bad_variables_are_reported_together() {
-        let error = read(&[("HOME", "/h"), ("MAX_ATTEMPTS", "0"), ("CI_PROFILE", "fast"), ("AUTOPACK_ROLLBACK_ENABLED", "maybe")]).unwrap_err();
+        let error = read(&[
+            ("HOME", "/h"),
+            ("MAX_ATTEMPTS", "0"),
+            ("CI_PROFILE", "fast"),
+            ("AUTOPACK_ROLLBACK_ENABLED", "maybe"),
+        ])
+        .unwrap_err();
         assert_eq!(error.faults.len(), 3);
     }
 
     #[test]
     fn testing_is_ignored_with_a_warning() {
-        let settings = read(&[("HOME", "/h"), ("TESTING", "1"), ("AUTOPACK_ENABLE_INTENTION_CONTEXT", "1")]).unwrap();
+        let settings = read(&[
+            ("HOME", "/h"),
+            ("TESTING", "1"),
+            ("AUTOPACK_ENABLE_INTENTION_CONTEXT", "1"),
+        ])
+        .unwrap();
         assert_eq!(settings.warnings.len(), 1);
         assert_eq!(settings.switches, ["AUTOPACK_ENABLE_INTENTION_CONTEXT"]);
     }

@@ -2,11 +2,16 @@
 //!
 //! Invariant: the local data directory has one owner; whoever finds it taken becomes a client of the owner.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use autopack_domain::Reason;
-use autopack_runtime::{DataDir, Opened, RegistryFile, config::environment};
-use autopack_wire::{client::Clients, registry::GetInfoRequest};
+use autopack_runtime::{
+    DataDir, Opened, RegistryFile, config::environment, telemetry::propagation::inject,
+};
+use autopack_wire::{
+    client::{ClientOptions, Clients, channel_uds},
+    registry::GetInfoRequest,
+};
 
 use crate::{
     aliases::{Settings, absolute_path},
@@ -31,7 +36,9 @@ pub(crate) struct Connection {
 impl Connection {
     /// Ends our own services, if there are any.
     pub(crate) async fn close(self) {
-        let Self { clients, engine, .. } = self;
+        let Self {
+            clients, engine, ..
+        } = self;
         drop(clients);
         if let Some(engine) = engine {
             engine.stop().await;
@@ -40,7 +47,10 @@ impl Connection {
 }
 
 /// For commands that need a registry but no workers.
-pub(crate) async fn connect(settings: &Settings, registry: Option<&str>) -> Result<Connection, CliError> {
+pub(crate) async fn connect(
+    settings: &Settings,
+    registry: Option<&str>,
+) -> Result<Connection, CliError> {
     match registry {
         Some(address) => remote(settings, address),
         None => local(settings, None, Scope::Registry).await,
@@ -50,7 +60,8 @@ pub(crate) async fn connect(settings: &Settings, registry: Option<&str>) -> Resu
 /// The registry at an address.
 pub(crate) fn remote(settings: &Settings, address: &str) -> Result<Connection, CliError> {
     let bad = |error: autopack_wire::client::BadAddress| {
-        CliError::usage(format!("--registry: {error}")).hint("unix:/path/to/registry.sock or http://127.0.0.1:7878")
+        CliError::usage(format!("--registry: {error}"))
+            .hint("unix:/path/to/registry.sock or http://127.0.0.1:7878")
     };
     let clients = match address.strip_prefix("unix:") {
         Some(path) => {
@@ -59,7 +70,11 @@ pub(crate) fn remote(settings: &Settings, address: &str) -> Result<Connection, C
         }
         None => Clients::connect_http(address, token(settings)?.as_deref()).map_err(bad)?,
     };
-    Ok(Connection { clients, engine: None, local: false })
+    Ok(Connection {
+        clients,
+        engine: None,
+        local: false,
+    })
 }
 
 /// The process that serves the data directory, else our own services there.
@@ -73,18 +88,29 @@ pub(crate) async fn local(
         let found = match DataDir::open(&settings.data_dir, checkout)? {
             Opened::Locked(data) => {
                 let engine = Engine::start(settings, data, scope).await?;
-                return Ok(Connection { clients: engine.clients(), engine: Some(engine), local: true });
+                return Ok(Connection {
+                    clients: engine.clients(),
+                    engine: Some(engine),
+                    local: true,
+                });
             }
             Opened::Busy { registry } => registry,
         };
         if let Some(clients) = answering(found.as_ref()).await {
-            return Ok(Connection { clients, engine: None, local: true });
+            return Ok(Connection {
+                clients,
+                engine: None,
+                local: true,
+            });
         }
         if waited >= PATIENCE {
             let who = found.map_or_else(String::new, |file| format!(" (process {})", file.pid));
             return Err(CliError::reason(
                 Reason::DataDirBusy,
-                format!("another process{who} holds {} and does not answer", settings.data_dir.display()),
+                format!(
+                    "another process{who} holds {} and does not answer",
+                    settings.data_dir.display()
+                ),
             ));
         }
         // It starts, or it ends; either is soon over.
@@ -96,7 +122,13 @@ pub(crate) async fn local(
 
 /// Clients of the process that wrote the file, if it answers.
 async fn answering(file: Option<&RegistryFile>) -> Option<Clients> {
-    let clients = Clients::connect_uds(file?.socket.as_deref()?).ok()?;
+    let channel = channel_uds(file?.socket.as_deref()?).ok()?;
+    // A socket of this machine answers or it does not: many tries only delay what comes next.
+    let options = ClientOptions {
+        tries: 2,
+        ..ClientOptions::default().inject(Arc::new(inject))
+    };
+    let clients = Clients::over_channel(channel, &options);
     let mut registry = clients.registry.clone();
     let asked = registry.get_info(GetInfoRequest {});
     match tokio::time::timeout(Duration::from_secs(2), asked).await {
@@ -111,10 +143,16 @@ fn token(settings: &Settings) -> Result<Option<String>, CliError> {
         return Ok(Some(token));
     }
     let named = environment("AUTOPACK_API_KEY_FILE").map(std::path::PathBuf::from);
-    let path = named.clone().unwrap_or_else(|| settings.data_dir.join("token"));
+    let path = named
+        .clone()
+        .unwrap_or_else(|| settings.data_dir.join("token"));
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(Some(text.trim().to_owned()).filter(|token| !token.is_empty())),
-        Err(error) if named.is_some() => Err(CliError::io("cannot read AUTOPACK_API_KEY_FILE", &path, &error)),
+        Err(error) if named.is_some() => Err(CliError::io(
+            "cannot read AUTOPACK_API_KEY_FILE",
+            &path,
+            &error,
+        )),
         Err(_) => Ok(None),
     }
 }

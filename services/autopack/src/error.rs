@@ -196,7 +196,9 @@ impl From<GitError> for CliError {
             | GitError::NotARepository { .. }
             | GitError::UnusableRepository { .. }
             | GitError::UnsupportedUrl { .. } => Reason::RepositoryInvalid,
-            GitError::VersionTooOld { .. } | GitError::VersionUnreadable { .. } | GitError::Runner(autopack_git::RunnerError::Start { .. }) => Reason::GitUnsupported,
+            GitError::VersionTooOld { .. }
+            | GitError::VersionUnreadable { .. }
+            | GitError::Runner(autopack_git::RunnerError::Start { .. }) => Reason::GitUnsupported,
             _ => return Self::new(error.to_string()),
         };
         Self::reason(reason, error.to_string())
@@ -209,12 +211,18 @@ mod tests {
 
     #[test]
     fn faults_are_rendered_once_each_with_a_remedy_and_the_command_that_explains() {
-        let faults = vec![Fault::new("a.b", "is missing").example("1"), Fault::new("c", "is odd")];
+        let faults = vec![
+            Fault::new("a.b", "is missing").example("1"),
+            Fault::new("c", "is odd"),
+        ];
         let error = CliError::faults(Reason::PlanInvalid, "plan.yaml has 2 faults", faults);
         let text = error.render();
         assert_eq!(text.matches("is missing").count(), 1, "{text}");
         assert!(text.starts_with("error: PLAN_INVALID: plan.yaml has 2 faults\n  a.b: is missing; example: 1\n  c: is odd\nhint: "), "{text}");
-        assert!(text.ends_with("hint: more: autopack explain PLAN_INVALID"), "{text}");
+        assert!(
+            text.ends_with("hint: more: autopack explain PLAN_INVALID"),
+            "{text}"
+        );
         assert_eq!(error.json()["error"]["faults"][1]["path"], "c");
     }
 

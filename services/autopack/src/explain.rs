@@ -30,7 +30,8 @@ impl Page {
         let mut near: Vec<(usize, &'static str)> = Self::all()
             .map(Self::code)
             .map(|known| {
-                let within = wanted.len() > 3 && (known.contains(&wanted) || wanted.contains(known));
+                let within =
+                    wanted.len() > 3 && (known.contains(&wanted) || wanted.contains(known));
                 (if within { 0 } else { distance(&wanted, known) }, known)
             })
             .filter(|(far, _)| *far <= wanted.len() / 2)
@@ -136,7 +137,10 @@ mod tests {
     #[test]
     fn every_code_has_a_page_in_any_spelling() {
         for page in Page::all() {
-            assert_eq!(Page::find(&page.code().to_lowercase().replace('_', "-")), Ok(page));
+            assert_eq!(
+                Page::find(&page.code().to_lowercase().replace('_', "-")),
+                Ok(page)
+            );
             assert!(page.render().contains(page.text()));
             assert_eq!(page.json()["code"], page.code());
         }
@@ -146,6 +150,10 @@ mod tests {
     fn an_unknown_code_gets_the_closest() {
         assert_eq!(Page::find("GATE_FAILD").unwrap_err()[0], "GATE_FAILED");
         assert!(Page::find("BUDGET").unwrap_err().contains(&"BUDGET_TOKENS"));
-        assert!(Page::find("qqqqqqqqqqqqqqqqqqqqqqqqqqqqq").unwrap_err().is_empty());
+        assert!(
+            Page::find("qqqqqqqqqqqqqqqqqqqqqqqqqqqqq")
+                .unwrap_err()
+                .is_empty()
+        );
     }
 }

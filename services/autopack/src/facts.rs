@@ -2,7 +2,10 @@
 //!
 //! Invariant: no fact holds a secret, and the same plan always gives the same hash.
 
-use std::{collections::{BTreeMap, BTreeSet}, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use autopack_domain::plan::{BuilderSpec, Plan};
 use autopack_runtime::config::environment;
@@ -10,10 +13,17 @@ use autopack_runtime::config::environment;
 use crate::{aliases::Settings, output::hex_sha256};
 
 /// Who, with what, from where.
-pub(crate) fn facts(settings: &Settings, plan: &Plan, plan_path: &Path) -> BTreeMap<String, String> {
+pub(crate) fn facts(
+    settings: &Settings,
+    plan: &Plan,
+    plan_path: &Path,
+) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("operator".to_owned(), operator()),
-        ("client_version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        (
+            "client_version".to_owned(),
+            env!("CARGO_PKG_VERSION").to_owned(),
+        ),
         ("plan_path".to_owned(), plan_path.display().to_string()),
         ("switches".to_owned(), settings.switches.join(",")),
         ("model_mapping_hash".to_owned(), model_mapping_hash(plan)),
@@ -23,11 +33,23 @@ pub(crate) fn facts(settings: &Settings, plan: &Plan, plan_path: &Path) -> BTree
 /// `AUTOPACK_OPERATOR`, else user and host.
 fn operator() -> String {
     if let Some(operator) = environment("AUTOPACK_OPERATOR") {
-        return operator.chars().filter(|c| !c.is_control()).take(200).collect();
+        return operator
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(200)
+            .collect();
     }
-    let user = ["USER", "LOGNAME"].iter().find_map(|name| environment(name));
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| environment("HOSTNAME"));
-    let part = |text: Option<String>| text.map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()).unwrap_or_else(|| "unknown".to_owned());
+    let user = ["USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| environment(name));
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| environment("HOSTNAME"));
+    let part = |text: Option<String>| {
+        text.map(|t| t.trim().to_owned())
+            .filter(|t| !t.is_empty())
+            .unwrap_or_else(|| "unknown".to_owned())
+    };
     format!("{}@{}", part(user), part(host))
 }
 
@@ -43,7 +65,13 @@ fn model_mapping_hash(plan: &Plan) -> String {
             None => "none".to_owned(),
         })
         .collect();
-    hex_sha256(builders.into_iter().collect::<Vec<_>>().join("\n").as_bytes())
+    hex_sha256(
+        builders
+            .into_iter()
+            .collect::<Vec<_>>()
+            .join("\n")
+            .as_bytes(),
+    )
 }
 
 #[cfg(test)]
@@ -57,14 +85,27 @@ mod tests {
             .enumerate()
             .map(|(n, builder)| format!("{{ id: P{n}, goal: g, builder: {{ {builder} }} }}"))
             .collect();
-        let text = format!("{{ schema: autopack/plan/v1, run: {{ goal: g }}, tiers: [{{ id: T1, phases: [{}] }}] }}", phases.join(", "));
+        let text = format!(
+            "{{ schema: autopack/plan/v1, run: {{ goal: g }}, tiers: [{{ id: T1, phases: [{}] }}] }}",
+            phases.join(", ")
+        );
         read_plan(&text, &ReadOptions::default()).unwrap().plan
     }
 
     #[test]
     fn the_hash_knows_kinds_and_models_and_no_order() {
         let a = model_mapping_hash(&plan(&["kind: noop", "kind: model, model: m1"]));
-        assert_eq!(a, model_mapping_hash(&plan(&["kind: model, model: m1", "kind: noop", "kind: noop"])));
-        assert_ne!(a, model_mapping_hash(&plan(&["kind: noop", "kind: model, model: m2"])));
+        assert_eq!(
+            a,
+            model_mapping_hash(&plan(&[
+                "kind: model, model: m1",
+                "kind: noop",
+                "kind: noop"
+            ]))
+        );
+        assert_ne!(
+            a,
+            model_mapping_hash(&plan(&["kind: noop", "kind: model, model: m2"]))
+        );
     }
 }

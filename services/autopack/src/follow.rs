@@ -9,6 +9,7 @@ use autopack_wire::{
     registry::{GetRunRequest, WatchRunRequest, WatchRunResponse, watch_run_response::Message},
     types,
 };
+use tokio::time::Instant;
 use tonic::Streaming;
 
 use crate::{
@@ -24,47 +25,66 @@ const LONGEST: Duration = Duration::from_secs(2);
 
 /// The state of a run, with tiers, phases and plan.
 pub(crate) async fn get(clients: &Clients, run: &str, brief: bool) -> Result<View, CliError> {
-    let request = GetRunRequest { run_id: run.to_owned(), brief };
-    Ok(clients.registry.clone().get_run(request).await?.into_inner().into())
+    let request = GetRunRequest {
+        run_id: run.to_owned(),
+        brief,
+    };
+    Ok(clients
+        .registry
+        .clone()
+        .get_run(request)
+        .await?
+        .into_inner()
+        .into())
 }
 
-/// Follows a run; while the registry cannot be reached, tries for `patience`.
-pub(crate) async fn follow(clients: &Clients, run: &str, track: &Track, patience: Duration) -> Result<View, CliError> {
+/// Follows a run; while the registry cannot be reached, tries again for `patience`.
+pub(crate) async fn follow(
+    clients: &Clients,
+    run: &str,
+    track: &Track,
+    patience: Duration,
+) -> Result<View, CliError> {
     let mut view: Option<View> = None;
-    let mut lost = Duration::ZERO;
+    let mut lost: Option<Instant> = None;
     let mut pause = PAUSE;
     loop {
         let after = view.as_ref().map_or(0, |view| view.run.last_event);
         let error = match watch(clients, run, after).await {
             Ok(mut stream) => match pump(&mut stream, &mut view, track).await {
                 Ok(Some(ended)) => return Ok(ended),
-                Ok(None) => None,
-                Err(error) => Some(error),
+                Ok(None) => CliError {
+                    unreachable: true,
+                    ..CliError::new("the watch ended before the run")
+                },
+                Err(error) => error,
             },
-            Err(error) => Some(error),
+            Err(error) => error,
         };
-        if view.as_ref().is_some_and(|view| view.run.last_event > after) {
-            (lost, pause) = (Duration::ZERO, PAUSE);
-        }
-        if let Some(error) = error
-            && (!error.unreachable || lost >= patience)
+        if view
+            .as_ref()
+            .is_some_and(|view| view.run.last_event > after)
         {
-            return Err(error);
+            (lost, pause) = (None, PAUSE);
         }
-        if lost >= patience {
-            return Err(CliError { unreachable: true, ..CliError::new("the watch ends again and again") });
+        let since = *lost.get_or_insert_with(Instant::now);
+        if !error.unreachable || since.elapsed() >= patience {
+            return Err(error);
         }
         if pause == LONGEST {
             track.note("the registry does not answer; trying again");
         }
         tokio::time::sleep(pause).await;
-        lost += pause;
         pause = (pause * 2).min(LONGEST);
     }
 }
 
 /// The events of a run so far, but for the first, which says only that it was created.
-pub(crate) async fn history(clients: &Clients, run: &str, last: u64) -> Result<Vec<types::Event>, CliError> {
+pub(crate) async fn history(
+    clients: &Clients,
+    run: &str,
+    last: u64,
+) -> Result<Vec<types::Event>, CliError> {
     let mut events: Vec<types::Event> = Vec::new();
     let mut seen = 1;
     // A watch ends at each end of a run that was retried.
@@ -86,9 +106,21 @@ pub(crate) async fn history(clients: &Clients, run: &str, last: u64) -> Result<V
     Ok(events)
 }
 
-async fn watch(clients: &Clients, run: &str, after_sequence: u64) -> Result<Streaming<WatchRunResponse>, CliError> {
-    let request = WatchRunRequest { run_id: run.to_owned(), after_sequence };
-    Ok(clients.registry.clone().watch_run(request).await?.into_inner())
+async fn watch(
+    clients: &Clients,
+    run: &str,
+    after_sequence: u64,
+) -> Result<Streaming<WatchRunResponse>, CliError> {
+    let request = WatchRunRequest {
+        run_id: run.to_owned(),
+        after_sequence,
+    };
+    Ok(clients
+        .registry
+        .clone()
+        .watch_run(request)
+        .await?
+        .into_inner())
 }
 
 /// Takes messages over until the run or the stream ends.

@@ -3,7 +3,13 @@
 //! Invariant: this file holds no logic: it decides whether the process is a sandbox supervisor, parses the
 //! arguments, runs the command, and returns its exit code.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "an error ends the command: nobody copies it in a loop"
+)]
+
 mod aliases;
+mod bench;
 mod cli;
 mod commands;
 mod connect;
@@ -35,20 +41,9 @@ fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Success
-            }
-            .into();
-        }
+        Err(error) => return output::usage(&error).into(),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
             output::stderr(&format!("error: the runtime cannot start: {error}"));

@@ -47,7 +47,7 @@ impl Document {
         }
         let file = File::open(path).map_err(|error| {
             let error = CliError::io("cannot read", path, &error);
-            error.hint("name a plan file, YAML or JSON; docs/reference/plan.md has the form")
+            error.hint("name a plan file, YAML or JSON; docs/plan.md has the form")
         })?;
         let text = bounded(file).map_err(|error| CliError::io("cannot read", path, &error))?;
         let path = absolute_path(path)?;
@@ -61,7 +61,10 @@ impl Document {
 
     /// Reads it as a plan; every fault at once.
     pub(crate) fn plan(&self, mut options: ReadOptions) -> Result<Normalised, CliError> {
-        options.name = self.path.file_name().map(|name| name.to_string_lossy().into_owned());
+        options.name = self
+            .path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         read_plan(&self.text, &options).map_err(|faults| {
             let count = match faults.len() {
                 1 => "1 fault".to_owned(),
@@ -90,14 +93,19 @@ impl Document {
         })?;
         let named = match tree.get("builder").and_then(|builder| builder.get("patch")) {
             Some(serde_json::Value::String(one)) => vec![one.as_str()],
-            Some(serde_json::Value::Array(several)) => several.iter().filter_map(|one| one.as_str()).collect(),
+            Some(serde_json::Value::Array(several)) => {
+                several.iter().filter_map(|one| one.as_str()).collect()
+            }
             _ => Vec::new(),
         };
         let at = |(n, name): (usize, &str)| (name.to_owned(), format!("builder.patch[{n}]"));
         self.take_all(named.into_iter().enumerate().map(at).collect())
     }
 
-    fn take_all(&self, named: BTreeSet<(String, String)>) -> Result<BTreeMap<String, Vec<u8>>, CliError> {
+    fn take_all(
+        &self,
+        named: BTreeSet<(String, String)>,
+    ) -> Result<BTreeMap<String, Vec<u8>>, CliError> {
         let mut files = BTreeMap::new();
         let mut faults = Vec::new();
         let mut total = 0;
@@ -113,14 +121,21 @@ impl Document {
                 Err(problem) => faults.push(Fault::new(at, problem)),
             }
             if total > MAX_TOTAL {
-                faults.push(Fault::new("plan", format!("the files that it names have more than {MAX_TOTAL} bytes")));
+                faults.push(Fault::new(
+                    "plan",
+                    format!("the files that it names have more than {MAX_TOTAL} bytes"),
+                ));
                 break;
             }
         }
         if faults.is_empty() {
             return Ok(files);
         }
-        let message = format!("{}: {} files cannot be taken", self.path.display(), faults.len());
+        let message = format!(
+            "{}: {} files cannot be taken",
+            self.path.display(),
+            faults.len()
+        );
         Err(CliError::faults(Reason::PlanInvalid, message, faults)
             .hint(format!("files are looked for in {}", self.folder.display())))
     }
@@ -131,7 +146,9 @@ fn take(folder: &Path, name: &str) -> Result<Vec<u8>, String> {
     let relative = Path::new(name);
     let plain = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);
     if name.is_empty() || !relative.components().all(plain) {
-        return Err(format!("`{name}` leaves the plan's folder; name a path below it"));
+        return Err(format!(
+            "`{name}` leaves the plan's folder; name a path below it"
+        ));
     }
     let real = folder
         .join(relative)
@@ -160,14 +177,22 @@ fn take(folder: &Path, name: &str) -> Result<Vec<u8>, String> {
 /// At most one byte more than a plan may have: the reader of plans says what is wrong with that.
 fn bounded(source: impl std::io::Read) -> std::io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    source.take(MAX_BYTES as u64 + 1).read_to_end(&mut content)?;
+    source
+        .take(MAX_BYTES as u64 + 1)
+        .read_to_end(&mut content)?;
     Ok(content)
 }
 
 fn utf8(content: Vec<u8>, path: &Path) -> Result<String, CliError> {
     String::from_utf8(content).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        CliError::reason(Reason::PlanInvalid, format!("{} is not UTF-8 text: byte {at} is not part of a character", path.display()))
+        CliError::reason(
+            Reason::PlanInvalid,
+            format!(
+                "{} is not UTF-8 text: byte {at} is not part of a character",
+                path.display()
+            ),
+        )
     })
 }
 
@@ -191,11 +216,29 @@ mod tests {
         assert_eq!(take(&plan, "patches/a.patch").unwrap(), b"diff");
         assert_eq!(take(&plan, "./patches/a.patch").unwrap(), b"diff");
         let outside = root.join("outside.patch");
-        for bad in ["../outside.patch", "patches/../../outside.patch", outside.to_str().unwrap(), ""] {
-            assert!(take(&plan, bad).unwrap_err().contains("leaves the plan's folder"), "{bad}");
+        for bad in [
+            "../outside.patch",
+            "patches/../../outside.patch",
+            outside.to_str().unwrap(),
+            "",
+        ] {
+            assert!(
+                take(&plan, bad)
+                    .unwrap_err()
+                    .contains("leaves the plan's folder"),
+                "{bad}"
+            );
         }
-        assert!(take(&plan, "link.patch").unwrap_err().contains("a link that leaves"));
-        assert!(take(&plan, "patches").unwrap_err().contains("not a regular file"));
+        assert!(
+            take(&plan, "link.patch")
+                .unwrap_err()
+                .contains("a link that leaves")
+        );
+        assert!(
+            take(&plan, "patches")
+                .unwrap_err()
+                .contains("not a regular file")
+        );
         assert!(take(&plan, "none.patch").is_err());
         fs::remove_dir_all(root).unwrap();
     }

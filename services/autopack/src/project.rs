@@ -14,7 +14,10 @@ pub(crate) fn default_project(target: &Target) -> String {
         TargetKind::LocalPath { common_dir, .. } => fs::read_to_string(common_dir.join("config"))
             .ok()
             .and_then(|config| origin_url(&config))
-            .map_or_else(|| last_component(&target.location), |url| last_component(&url)),
+            .map_or_else(
+                || last_component(&target.location),
+                |url| last_component(&url),
+            ),
     };
     sanitised(&name)
 }
@@ -34,7 +37,8 @@ fn origin_url(config: &str) -> Option<String> {
         if line.starts_with('[') {
             let section: String = line.chars().filter(|c| !c.is_whitespace()).collect();
             inside = section.starts_with("[remote\"origin\"]");
-        } else if inside && let Some((key, value)) = line.split_once('=')
+        } else if inside
+            && let Some((key, value)) = line.split_once('=')
             && key.trim().eq_ignore_ascii_case("url")
         {
             return Some(value.trim().trim_matches('"').to_owned()).filter(|url| !url.is_empty());
@@ -47,14 +51,24 @@ fn origin_url(config: &str) -> Option<String> {
 fn sanitised(name: &str) -> String {
     let mut id = String::new();
     for c in name.chars().take(120) {
-        let c = if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
-        if !(id.is_empty() && !c.is_ascii_alphanumeric()) && !(c == '.' && id.ends_with('.')) {
+        let c = if c.is_ascii_alphanumeric() || "._-".contains(c) {
+            c
+        } else {
+            '-'
+        };
+        let begins = !id.is_empty() || c.is_ascii_alphanumeric();
+        let doubles = c == '.' && id.ends_with('.');
+        if begins && !doubles {
             id.push(c);
         }
     }
     let id = id.trim_end_matches(['.', '-', '_']);
     let id = id.strip_suffix(".lock").unwrap_or(id);
-    if is_user_id(id) { id.to_owned() } else { "default".to_owned() }
+    if is_user_id(id) {
+        id.to_owned()
+    } else {
+        "default".to_owned()
+    }
 }
 
 #[cfg(test)]

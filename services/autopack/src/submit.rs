@@ -63,7 +63,10 @@ pub(crate) fn read_options(
     run_id: Option<&str>,
 ) -> Result<ReadOptions, CliError> {
     let run_id = run_id
-        .map(|id| id.parse::<RunId>().map_err(|error| CliError::usage(format!("--run-id: {error}"))))
+        .map(|id| {
+            id.parse::<RunId>()
+                .map_err(|error| CliError::usage(format!("--run-id: {error}")))
+        })
         .transpose()?;
     Ok(ReadOptions {
         default_builder: builder,
@@ -94,17 +97,31 @@ pub(crate) async fn prepare(
         hold: false,
         validate_only: false,
         fresh: new.new,
-        default_builder_json: new.builder.as_deref().map_or_else(String::new, builder_json),
-        default_project: new.project.clone().unwrap_or_else(|| default_project(target)),
-        default_gate_profile: settings.gate_profile.map_or_else(String::new, |profile| profile.as_str().to_owned()),
+        default_builder_json: new
+            .builder
+            .as_deref()
+            .map_or_else(String::new, builder_json),
+        default_project: new
+            .project
+            .clone()
+            .unwrap_or_else(|| default_project(target)),
+        default_gate_profile: settings
+            .gate_profile
+            .map_or_else(String::new, |profile| profile.as_str().to_owned()),
         default_max_attempts: settings.max_attempts.unwrap_or_default(),
-        facts: facts(settings, &normalised.plan, &document.path).into_iter().collect(),
+        facts: facts(settings, &normalised.plan, &document.path)
+            .into_iter()
+            .collect(),
         backoff_seconds: settings.backoff_seconds,
     };
     Ok(Prepared {
         request,
         files: files.into_iter().collect(),
-        warnings: normalised.warnings.iter().map(ToString::to_string).collect(),
+        warnings: normalised
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
     })
 }
 
@@ -128,7 +145,12 @@ impl Prepared {
             let digest = put_artifact(clients, content).await?;
             request.files.insert(name.clone(), digest);
         }
-        Ok(clients.registry.clone().create_run(request).await?.into_inner())
+        Ok(clients
+            .registry
+            .clone()
+            .create_run(request)
+            .await?
+            .into_inner())
     }
 }
 
@@ -136,16 +158,33 @@ impl Prepared {
 pub(crate) async fn put_artifact(clients: &Clients, content: &[u8]) -> Result<String, CliError> {
     let pieces: Vec<PutArtifactRequest> = content
         .chunks(PIECE)
-        .map(|piece| PutArtifactRequest { data: piece.to_vec().into() })
+        .map(|piece| PutArtifactRequest {
+            data: piece.to_vec().into(),
+        })
         .collect();
-    let stored = clients.artifacts.clone().put_artifact(futures::stream::iter(pieces)).await?;
+    let stored = clients
+        .artifacts
+        .clone()
+        .put_artifact(futures::stream::iter(pieces))
+        .await?;
     Ok(stored.into_inner().digest)
 }
 
 /// Reads an artifact, at most `max` bytes of it.
-pub(crate) async fn get_artifact(clients: &Clients, digest: &str, max: usize) -> Result<Vec<u8>, CliError> {
-    let request = autopack_wire::registry::GetArtifactRequest { digest: digest.to_owned() };
-    let mut pieces = clients.artifacts.clone().get_artifact(request).await?.into_inner();
+pub(crate) async fn get_artifact(
+    clients: &Clients,
+    digest: &str,
+    max: usize,
+) -> Result<Vec<u8>, CliError> {
+    let request = autopack_wire::registry::GetArtifactRequest {
+        digest: digest.to_owned(),
+    };
+    let mut pieces = clients
+        .artifacts
+        .clone()
+        .get_artifact(request)
+        .await?
+        .into_inner();
     let mut content = Vec::new();
     while let Some(piece) = pieces.message().await? {
         let room = max.saturating_sub(content.len());
@@ -163,7 +202,13 @@ mod tests {
 
     #[test]
     fn builders_of_the_command_line_mean_the_same_in_the_plans_form() {
-        for spec in ["noop", "external", "command:make build: all", "model:m-1", "{kind: command, run: 'a: b'}"] {
+        for spec in [
+            "noop",
+            "external",
+            "command:make build: all",
+            "model:m-1",
+            "{kind: command, run: 'a: b'}",
+        ] {
             let here = builder(Some(spec)).unwrap().unwrap();
             assert_eq!(read_builder(&builder_json(spec)).unwrap(), here, "{spec}");
         }

@@ -11,7 +11,8 @@ use crate::error::CliError;
 
 /// Git on this machine.
 pub(crate) fn git() -> Git {
-    let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/local/bin:/usr/bin:/bin"));
+    let path =
+        std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/local/bin:/usr/bin:/bin"));
     Git::new(Arc::new(TrustedRunner), Settings::new(path))
 }
 
@@ -25,7 +26,9 @@ pub(crate) async fn discover(repo: &str) -> Result<Target, CliError> {
 /// The top of the target's checkout, in which no data directory may be.
 pub(crate) fn checkout(target: &Target) -> Option<&std::path::Path> {
     match &target.kind {
-        TargetKind::LocalPath { work_tree, git_dir, .. } => Some(work_tree.as_deref().unwrap_or(git_dir)),
+        TargetKind::LocalPath {
+            work_tree, git_dir, ..
+        } => Some(work_tree.as_deref().unwrap_or(git_dir)),
         TargetKind::Url => None,
     }
 }

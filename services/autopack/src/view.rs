@@ -59,7 +59,10 @@ impl View {
 
     /// The id of a phase's tier.
     pub(crate) fn tier_id(&self, phase: &types::Phase) -> &str {
-        self.tiers.iter().find(|tier| tier.index == phase.tier).map_or("", |tier| tier.id.as_str())
+        self.tiers
+            .iter()
+            .find(|tier| tier.index == phase.tier)
+            .map_or("", |tier| tier.id.as_str())
     }
 
     /// Phases in the order of the plan.
@@ -87,22 +90,38 @@ fn name(known: Option<&'static str>) -> &'static str {
 
 /// The state's spelling.
 pub(crate) fn run_state(run: &types::Run) -> &'static str {
-    name(types::run::State::try_from(run.state).ok().map(|state| state.as_str_name()))
+    name(
+        types::run::State::try_from(run.state)
+            .ok()
+            .map(|state| state.as_str_name()),
+    )
 }
 
 /// The state's spelling.
 pub(crate) fn tier_state(tier: &types::Tier) -> &'static str {
-    name(types::tier::State::try_from(tier.state).ok().map(|state| state.as_str_name()))
+    name(
+        types::tier::State::try_from(tier.state)
+            .ok()
+            .map(|state| state.as_str_name()),
+    )
 }
 
 /// The state's spelling.
 pub(crate) fn phase_state(phase: &types::Phase) -> &'static str {
-    name(types::phase::State::try_from(phase.state).ok().map(|state| state.as_str_name()))
+    name(
+        types::phase::State::try_from(phase.state)
+            .ok()
+            .map(|state| state.as_str_name()),
+    )
 }
 
 /// The state's spelling.
 pub(crate) fn attempt_state(attempt: &types::Attempt) -> &'static str {
-    name(types::attempt::State::try_from(attempt.state).ok().map(|state| state.as_str_name()))
+    name(
+        types::attempt::State::try_from(attempt.state)
+            .ok()
+            .map(|state| state.as_str_name()),
+    )
 }
 
 /// Whether a run has ended.
@@ -112,7 +131,11 @@ pub(crate) fn has_ended(run: &types::Run) -> bool {
 
 /// Whether an event is the end of its run.
 pub(crate) fn is_end(event: &types::Event) -> bool {
-    event.kind == EventKind::RunFinished.code() && event.run.as_ref().is_none_or(|run| run.last_event <= event.run_sequence)
+    event.kind == EventKind::RunFinished.code()
+        && event
+            .run
+            .as_ref()
+            .is_none_or(|run| run.last_event <= event.run_sequence)
 }
 
 /// The exit code for a run as it is.
@@ -128,14 +151,20 @@ pub(crate) fn exit_of(run: &types::Run) -> Exit {
 /// Minutes that count against the budget: since the first lease, pauses left out; `now` in microseconds.
 pub(crate) fn minutes_used(run: &types::Run, now_us: i64) -> u64 {
     let us = |time: &Option<_>| time.as_ref().map(micros);
-    let Some(first) = us(&run.first_lease_time) else { return 0 };
-    let until = us(&run.complete_time).or_else(|| us(&run.pause_time)).unwrap_or(now_us);
+    let Some(first) = us(&run.first_lease_time) else {
+        return 0;
+    };
+    let until = us(&run.complete_time)
+        .or_else(|| us(&run.pause_time))
+        .unwrap_or(now_us);
     u64::try_from((until - first - run.paused_us) / 60_000_000).unwrap_or(0)
 }
 
 /// Microseconds since 1970 of a protobuf time.
 pub(crate) fn micros(time: &prost_types::Timestamp) -> i64 {
-    time.seconds.saturating_mul(1_000_000).saturating_add(i64::from(time.nanos / 1000))
+    time.seconds
+        .saturating_mul(1_000_000)
+        .saturating_add(i64::from(time.nanos / 1000))
 }
 
 #[cfg(test)]
@@ -143,7 +172,10 @@ mod tests {
     use super::*;
 
     fn run(state: types::run::State) -> types::Run {
-        types::Run { state: state.into(), ..types::Run::default() }
+        types::Run {
+            state: state.into(),
+            ..types::Run::default()
+        }
     }
 
     #[test]
@@ -153,15 +185,28 @@ mod tests {
         assert_eq!(exit_of(&run(State::DoneFailedEnvironment)), Exit::RunFailed);
         assert_eq!(exit_of(&run(State::DoneCancelled)), Exit::Error);
         assert_eq!(exit_of(&run(State::PhaseQueueing)), Exit::Error);
-        assert_eq!(run_state(&types::Run { state: 99, ..types::Run::default() }), "UNKNOWN");
+        assert_eq!(
+            run_state(&types::Run {
+                state: 99,
+                ..types::Run::default()
+            }),
+            "UNKNOWN"
+        );
     }
 
     #[test]
     fn events_change_the_view_and_added_phases_join_it() {
         let mut view = View::default();
-        let phase = |index: u32, id: &str| types::Phase { index, id: id.to_owned(), ..types::Phase::default() };
+        let phase = |index: u32, id: &str| types::Phase {
+            index,
+            id: id.to_owned(),
+            ..types::Phase::default()
+        };
         for (index, id) in [(0, "a"), (1, "b"), (0, "c"), (u32::MAX, "x")] {
-            view.absorb(&types::Event { phase: Some(phase(index, id)), ..types::Event::default() });
+            view.absorb(&types::Event {
+                phase: Some(phase(index, id)),
+                ..types::Event::default()
+            });
         }
         let ids: Vec<&str> = view.phases.iter().map(|p| p.id.as_str()).collect();
         assert_eq!(ids, ["c", "b"]);
@@ -170,7 +215,11 @@ mod tests {
     #[test]
     fn minutes_leave_pauses_out() {
         let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
-        let mut run = types::Run { first_lease_time: at(0), paused_us: 60_000_000, ..types::Run::default() };
+        let mut run = types::Run {
+            first_lease_time: at(0),
+            paused_us: 60_000_000,
+            ..types::Run::default()
+        };
         assert_eq!(minutes_used(&run, 600_000_000), 9);
         run.complete_time = at(300);
         assert_eq!(minutes_used(&run, 600_000_000), 4);

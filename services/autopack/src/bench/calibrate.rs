@@ -41,10 +41,25 @@ impl Calibration {
             ("in-process bus: publish to received", &self.hop),
             ("in-process gRPC unary", &self.call),
         ] {
-            lines.push(Line::plain("B0", format!("{what}, p50"), percentile(samples, 0.5), "ms"));
-            lines.push(Line::plain("B0", format!("{what}, p99"), percentile(samples, 0.99), "ms"));
+            lines.push(Line::plain(
+                "B0",
+                format!("{what}, p50"),
+                percentile(samples, 0.5),
+                "ms",
+            ));
+            lines.push(Line::plain(
+                "B0",
+                format!("{what}, p99"),
+                percentile(samples, 0.99),
+                "ms",
+            ));
         }
-        lines.push(Line::plain("B0", "floor of a chain: 3 commits + 1 hop + 4 calls", self.chain_floor(), "ms"));
+        lines.push(Line::plain(
+            "B0",
+            "floor of a chain: 3 commits + 1 hop + 4 calls",
+            self.chain_floor(),
+            "ms",
+        ));
         lines
     }
 }
@@ -57,19 +72,29 @@ pub(crate) async fn run(folder: &Path) -> Result<Calibration, String> {
     let mut call = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
         let start = Instant::now();
-        echo.echo(Fault { path: "x".repeat(256), ..Fault::default() }).await.map_err(|e| e.to_string())?;
+        echo.echo(Fault {
+            path: "x".repeat(256),
+            ..Fault::default()
+        })
+        .await
+        .map_err(|e| e.to_string())?;
         call.push(start.elapsed());
     }
     Ok(Calibration {
         sync: sync(folder).map_err(|e| e.to_string())?,
-        commit: autopack_store_write::measure_commit(&folder.join("calibration.db"), ROUNDS).await.map_err(|e| e.to_string())?,
+        commit: autopack_store_write::measure_commit(&folder.join("calibration.db"), ROUNDS)
+            .await
+            .map_err(|e| e.to_string())?,
         hop: hop().await?,
         call,
     })
 }
 
 fn sync(folder: &Path) -> std::io::Result<Vec<Duration>> {
-    let mut file = OpenOptions::new().create(true).append(true).open(folder.join("calibration.log"))?;
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("calibration.log"))?;
     let block = [b'x'; 256];
     (0..ROUNDS)
         .map(|_| {
@@ -82,14 +107,32 @@ fn sync(folder: &Path) -> std::io::Result<Vec<Duration>> {
 }
 
 async fn hop() -> Result<Vec<Duration>, String> {
-    let bus = autopack_bus::connect(BusConfig::default()).await.map_err(|e| e.to_string())?;
-    let mut source = bus.jobs(JobOptions::default()).await.map_err(|e| e.to_string())?;
+    let bus = autopack_bus::connect(BusConfig::default())
+        .await
+        .map_err(|e| e.to_string())?;
+    let mut source = bus
+        .jobs(JobOptions::default())
+        .await
+        .map_err(|e| e.to_string())?;
     let mut spans = Vec::with_capacity(ROUNDS);
     for n in 0..ROUNDS {
-        let job = JobMessage { lane: autopack_bus::subject::DEFAULT_LANE.to_owned(), ..JobMessage::default() };
+        let job = JobMessage {
+            lane: autopack_bus::subject::DEFAULT_LANE.to_owned(),
+            ..JobMessage::default()
+        };
         let start = Instant::now();
-        bus.publish_jobs(vec![JobEnvelope { id: format!("calibration-{n}"), job, traceparent: None }]).await.map_err(|e| e.to_string())?;
-        let delivery = source.next().await.map_err(|e| e.to_string())?.ok_or("the bus closed")?;
+        bus.publish_jobs(vec![JobEnvelope {
+            id: format!("calibration-{n}"),
+            job,
+            traceparent: None,
+        }])
+        .await
+        .map_err(|e| e.to_string())?;
+        let delivery = source
+            .next()
+            .await
+            .map_err(|e| e.to_string())?
+            .ok_or("the bus closed")?;
         spans.push(start.elapsed());
         delivery.ack().await.map_err(|e| e.to_string())?;
     }

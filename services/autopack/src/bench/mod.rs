@@ -34,15 +34,33 @@ pub(crate) struct Sizes {
 
 impl Sizes {
     /// The sizes of DURABILITY a.4, with fewer idle runs.
-    pub(crate) const FULL: Self =
-        Self { chain: 200, runs: (300, 10), fan_out: 5000, starts: 20, idle: 1000, files: 3000, patches: 30 };
+    pub(crate) const FULL: Self = Self {
+        chain: 200,
+        runs: (300, 10),
+        fan_out: 5000,
+        starts: 20,
+        idle: 1000,
+        files: 3000,
+        patches: 30,
+    };
     /// A tenth, for a quick look.
-    pub(crate) const QUICK: Self =
-        Self { chain: 50, runs: (30, 10), fan_out: 500, starts: 5, idle: 100, files: 3000, patches: 10 };
+    pub(crate) const QUICK: Self = Self {
+        chain: 50,
+        runs: (30, 10),
+        fan_out: 500,
+        starts: 5,
+        idle: 100,
+        files: 3000,
+        patches: 10,
+    };
 }
 
 /// Measures everything in a folder that is empty, and prints as it goes.
-pub(crate) async fn run(folder: &Path, sizes: Sizes, mut print: impl FnMut(&str)) -> Result<Report, String> {
+pub(crate) async fn run(
+    folder: &Path,
+    sizes: Sizes,
+    mut print: impl FnMut(&str),
+) -> Result<Report, String> {
     let mut report = Report::default();
     print("durability class: D2 (SQLite WAL, synchronous = FULL; in-process bus; one process)");
     let calibration = calibrate::run(folder).await?;
@@ -53,11 +71,23 @@ pub(crate) async fn run(folder: &Path, sizes: Sizes, mut print: impl FnMut(&str)
         }
     };
     say(&mut report, calibration.lines());
-    say(&mut report, scenarios::chain(folder, sizes.chain, &calibration).await?);
+    say(
+        &mut report,
+        scenarios::chain(folder, sizes.chain, &calibration).await?,
+    );
     say(&mut report, scenarios::runs(folder, sizes.runs).await?);
-    say(&mut report, scenarios::fan_out(folder, sizes.fan_out).await?);
-    say(&mut report, scenarios::start_latency(folder, sizes.starts).await?);
+    say(
+        &mut report,
+        scenarios::fan_out(folder, sizes.fan_out).await?,
+    );
+    say(
+        &mut report,
+        scenarios::start_latency(folder, sizes.starts).await?,
+    );
     say(&mut report, scenarios::idle(folder, sizes.idle).await?);
-    say(&mut report, patch::overhead(folder, sizes.files, sizes.patches).await?);
+    say(
+        &mut report,
+        patch::overhead(folder, sizes.files, sizes.patches).await?,
+    );
     Ok(report)
 }

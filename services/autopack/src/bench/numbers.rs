@@ -28,8 +28,20 @@ pub(crate) struct Report {
 
 impl Line {
     /// A figure without an aim.
-    pub(crate) fn plain(id: &'static str, what: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        Self { id, what: what.into(), value, unit, aim: String::new(), met: None }
+    pub(crate) fn plain(
+        id: &'static str,
+        what: impl Into<String>,
+        value: f64,
+        unit: &'static str,
+    ) -> Self {
+        Self {
+            id,
+            what: what.into(),
+            value,
+            unit,
+            aim: String::new(),
+            met: None,
+        }
     }
 
     /// A figure that should be at most the aim.
@@ -49,7 +61,11 @@ impl Line {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<4} {:<58} {:>12.3} {:<10}", self.id, self.what, self.value, self.unit)?;
+        write!(
+            f,
+            "{:<4} {:<58} {:>12.3} {:<10}",
+            self.id, self.what, self.value, self.unit
+        )?;
         match self.met {
             Some(true) => write!(f, " met: {}", self.aim),
             Some(false) => write!(f, " MISSED: {}", self.aim),
@@ -74,15 +90,33 @@ pub(crate) fn percentile(samples: &[Duration], share: f64) -> f64 {
 pub(crate) fn resident_kib() -> f64 {
     std::fs::read_to_string("/proc/self/status")
         .ok()
-        .and_then(|s| s.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse().ok()))
+        .and_then(|s| {
+            s.lines().find_map(|l| {
+                l.strip_prefix("VmRSS:")?
+                    .trim()
+                    .strip_suffix(" kB")?
+                    .trim()
+                    .parse()
+                    .ok()
+            })
+        })
         .unwrap_or(0.0)
 }
 
 /// Processor seconds of this process and its ended children.
 pub(crate) fn cpu_seconds() -> f64 {
-    let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else { return 0.0 };
-    let Some((_, rest)) = stat.rsplit_once(')') else { return 0.0 };
-    let fields: Vec<f64> = rest.split_whitespace().map(|f| f.parse().unwrap_or(0.0)).collect();
+    let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else {
+        return 0.0;
+    };
+    let Some((_, rest)) = stat.rsplit_once(')') else {
+        return 0.0;
+    };
+    let fields: Vec<f64> = rest
+        .split_whitespace()
+        .map(|f| f.parse().unwrap_or(0.0))
+        .collect();
     // utime, stime, cutime, cstime are fields 14 to 17; the first one after the name is 3. 100 ticks a second.
-    fields.get(11..15).map_or(0.0, |t| t.iter().sum::<f64>() / 100.0)
+    fields
+        .get(11..15)
+        .map_or(0.0, |t| t.iter().sum::<f64>() / 100.0)
 }

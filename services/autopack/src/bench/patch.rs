@@ -18,7 +18,7 @@ use super::{
 async fn git(folder: &Path, args: &[&str]) -> Result<(), String> {
     let mut command = trusted::Command::new("git", folder.to_owned());
     command.args = args.iter().map(Into::into).collect();
-    command.timeout = Duration::from_secs(120);
+    command.timeout = Duration::from_mins(2);
     for (key, value) in [
         ("PATH", std::env::var("PATH").unwrap_or_default()),
         ("GIT_CONFIG_NOSYSTEM", "1".to_owned()),
@@ -31,13 +31,19 @@ async fn git(folder: &Path, args: &[&str]) -> Result<(), String> {
         command.env.insert(key.into(), value.into());
     }
     let output = trusted::run(command).await.map_err(|e| e.to_string())?;
-    if output.status == 0 { Ok(()) } else { Err(format!("git {args:?}: {}", output.stderr)) }
+    if output.status == 0 {
+        Ok(())
+    } else {
+        Err(format!("git {args:?}: {}", output.stderr))
+    }
 }
 
 /// A repository with this many small files and one commit.
 pub(crate) async fn make_repository(folder: &Path, files: usize) -> Result<(), String> {
     for n in 0..files {
-        let file = folder.join(format!("d{}", n % 50)).join(format!("f{n}.txt"));
+        let file = folder
+            .join(format!("d{}", n % 50))
+            .join(format!("f{n}.txt"));
         std::fs::create_dir_all(file.parent().unwrap_or(folder)).map_err(|e| e.to_string())?;
         std::fs::write(&file, format!("file {n}\n").repeat(20)).map_err(|e| e.to_string())?;
     }
@@ -47,12 +53,19 @@ pub(crate) async fn make_repository(folder: &Path, files: usize) -> Result<(), S
 }
 
 fn patch(n: usize) -> String {
-    let lines: String = (0..10).map(|l| format!("+line {l} of {n}\n")).collect();
-    format!("diff --git a/new/p{n}.txt b/new/p{n}.txt\nnew file mode 100644\n--- /dev/null\n+++ b/new/p{n}.txt\n@@ -0,0 +1,10 @@\n{lines}")
+    let lines: Vec<String> = (0..10).map(|l| format!("+line {l} of {n}\n")).collect();
+    let lines = lines.concat();
+    format!(
+        "diff --git a/new/p{n}.txt b/new/p{n}.txt\nnew file mode 100644\n--- /dev/null\n+++ b/new/p{n}.txt\n@@ -0,0 +1,10 @@\n{lines}"
+    )
 }
 
 /// Both ways, on copies of the same repository.
-pub(crate) async fn overhead(folder: &Path, files: usize, phases: usize) -> Result<Vec<Line>, String> {
+pub(crate) async fn overhead(
+    folder: &Path,
+    files: usize,
+    phases: usize,
+) -> Result<Vec<Line>, String> {
     let plain_repository = folder.join("plain");
     make_repository(&plain_repository, files).await?;
     let stack = Stack::start(&folder.join("patch"), 1).await?;
@@ -72,7 +85,13 @@ pub(crate) async fn overhead(folder: &Path, files: usize, phases: usize) -> Resu
         hold: true,
         ..pb::CreateRunRequest::default()
     };
-    stack.clients.registry.clone().create_run(request).await.map_err(|e| e.to_string())?;
+    stack
+        .clients
+        .registry
+        .clone()
+        .create_run(request)
+        .await
+        .map_err(|e| e.to_string())?;
     stack.wait("patches", |run| run.frozen).await?;
     let ours = Instant::now();
     stack.begin("patches").await?;
@@ -83,8 +102,18 @@ pub(crate) async fn overhead(folder: &Path, files: usize, phases: usize) -> Resu
     let plain_p50 = percentile(&plain, 0.5);
     let ours = ours.as_secs_f64() * 1e3;
     Ok(vec![
-        Line::plain("P", format!("plain git apply + commit, {files} files, p50"), plain_p50, "ms"),
-        Line::plain("P", format!("patch phase, push included ({phases})"), ours, "ms"),
+        Line::plain(
+            "P",
+            format!("plain git apply + commit, {files} files, p50"),
+            plain_p50,
+            "ms",
+        ),
+        Line::plain(
+            "P",
+            format!("patch phase, push included ({phases})"),
+            ours,
+            "ms",
+        ),
         Line::plain("P", "ratio", ours / plain_p50, "x").at_most(2.0, "first aim"),
     ])
 }
@@ -103,13 +132,29 @@ async fn plain(repository: &Path, phases: usize) -> Result<Vec<Duration>, String
     Ok(spans)
 }
 
-async fn put(stack: &Stack, phases: usize) -> Result<std::collections::HashMap<String, String>, String> {
+async fn put(
+    stack: &Stack,
+    phases: usize,
+) -> Result<std::collections::HashMap<String, String>, String> {
     let mut digests = std::collections::HashMap::new();
     for n in 0..phases {
         let text = patch(n);
-        let digest: String = Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
-        let pieces = futures::stream::iter([pb::PutArtifactRequest { data: text.into_bytes().into() }]);
-        let stored = stack.clients.artifacts.clone().put_artifact(pieces).await.map_err(|e| e.to_string())?.into_inner();
+        let digest: Vec<String> = Sha256::digest(text.as_bytes())
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
+        let digest = digest.concat();
+        let pieces = futures::stream::iter([pb::PutArtifactRequest {
+            data: text.into_bytes().into(),
+        }]);
+        let stored = stack
+            .clients
+            .artifacts
+            .clone()
+            .put_artifact(pieces)
+            .await
+            .map_err(|e| e.to_string())?
+            .into_inner();
         if stored.digest != digest {
             return Err("the artifact store computed another digest".to_owned());
         }

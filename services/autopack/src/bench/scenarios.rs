@@ -20,18 +20,39 @@ const CONCURRENCY: usize = 32;
 
 /// B1: one run, phases in sequence, one worker slot. With an empty body the gap between the end of one phase and
 /// the start of the next is the whole cycle.
-pub(crate) async fn chain(folder: &Path, phases: usize, calibration: &Calibration) -> Result<Vec<Line>, String> {
+pub(crate) async fn chain(
+    folder: &Path,
+    phases: usize,
+    calibration: &Calibration,
+) -> Result<Vec<Line>, String> {
     let stack = Stack::start(&folder.join("b1"), 1).await?;
     stack.prepare("warm", 20, true).await?;
     stack.begin("warm").await?;
     stack.finish("warm").await?;
     stack.prepare("chain", phases, true).await?;
-    let before = (stack.registry.core.writer_stats(), stack.calls.load(Ordering::Relaxed));
+    let before = (
+        stack.registry.core.writer_stats(),
+        stack.calls.load(Ordering::Relaxed),
+    );
     stack.begin("chain").await?;
     stack.finish("chain").await?;
-    let after = (stack.registry.core.writer_stats(), stack.calls.load(Ordering::Relaxed));
-    let request = pb::ListAttemptsRequest { run_id: "chain".to_owned(), phase_id: String::new() };
-    let attempts = stack.clients.registry.clone().list_attempts(request).await.map_err(|e| e.to_string())?.into_inner().attempts;
+    let after = (
+        stack.registry.core.writer_stats(),
+        stack.calls.load(Ordering::Relaxed),
+    );
+    let request = pb::ListAttemptsRequest {
+        run_id: "chain".to_owned(),
+        phase_id: String::new(),
+    };
+    let attempts = stack
+        .clients
+        .registry
+        .clone()
+        .list_attempts(request)
+        .await
+        .map_err(|e| e.to_string())?
+        .into_inner()
+        .attempts;
     stack.stop().await;
     let mut leased: Vec<i64> = attempts
         .iter()
@@ -39,45 +60,111 @@ pub(crate) async fn chain(folder: &Path, phases: usize, calibration: &Calibratio
         .map(|t| t.seconds * 1_000_000 + i64::from(t.nanos) / 1000)
         .collect();
     leased.sort_unstable();
-    let gaps: Vec<Duration> =
-        leased.windows(2).map(|w| Duration::from_micros(u64::try_from(w[1] - w[0]).unwrap_or(0))).collect();
+    let gaps: Vec<Duration> = leased
+        .windows(2)
+        .map(|w| Duration::from_micros(u64::try_from(w[1] - w[0]).unwrap_or(0)))
+        .collect();
     let per = |n: u64| n as f64 / phases as f64;
     let p50 = percentile(&gaps, 0.5);
     Ok(vec![
         Line::plain("B1", format!("chain of {phases}: gap p50"), p50, "ms"),
-        Line::plain("B1", "gap p50 as a ratio to the floor of B0", p50 / calibration.chain_floor(), "x").at_most(3.0, "first aim"),
+        Line::plain(
+            "B1",
+            "gap p50 as a ratio to the floor of B0",
+            p50 / calibration.chain_floor(),
+            "x",
+        )
+        .at_most(3.0, "first aim"),
         Line::plain("B1", "gap p90", percentile(&gaps, 0.9), "ms"),
         Line::plain("B1", "gap p99", percentile(&gaps, 0.99), "ms"),
-        Line::plain("B1", "commits per phase", per(after.0.commits - before.0.commits), ""),
-        Line::plain("B1", "statements per phase", per(after.0.statements - before.0.statements), ""),
+        Line::plain(
+            "B1",
+            "commits per phase",
+            per(after.0.commits - before.0.commits),
+            "",
+        ),
+        Line::plain(
+            "B1",
+            "statements per phase",
+            per(after.0.statements - before.0.statements),
+            "",
+        ),
         Line::plain("B1", "RPCs per phase", per(after.1 - before.1), ""),
-        Line::plain("B1", "events per phase", per(after.0.events - before.0.events), ""),
+        Line::plain(
+            "B1",
+            "events per phase",
+            per(after.0.events - before.0.events),
+            "",
+        ),
     ])
 }
 
 /// B2: many runs of a few phases, 16 slots.
-pub(crate) async fn runs(folder: &Path, (runs, phases): (usize, usize)) -> Result<Vec<Line>, String> {
+pub(crate) async fn runs(
+    folder: &Path,
+    (runs, phases): (usize, usize),
+) -> Result<Vec<Line>, String> {
     let stack = Stack::start(&folder.join("b2"), 16).await?;
     let ids: Vec<String> = (0..runs).map(|n| format!("run-{n}")).collect();
-    stream::iter(&ids).map(|id| stack.prepare(id, phases, true)).buffer_unordered(CONCURRENCY).try_collect::<Vec<_>>().await?;
-    let before = (stack.registry.core.writer_stats(), stack.calls.load(Ordering::Relaxed));
+    stream::iter(&ids)
+        .map(|id| stack.prepare(id, phases, true))
+        .buffer_unordered(CONCURRENCY)
+        .try_collect::<Vec<_>>()
+        .await?;
+    let before = (
+        stack.registry.core.writer_stats(),
+        stack.calls.load(Ordering::Relaxed),
+    );
     let cpu = cpu_seconds();
     let start = Instant::now();
-    stream::iter(&ids).map(|id| stack.begin(id)).buffer_unordered(CONCURRENCY).try_collect::<Vec<()>>().await?;
+    stream::iter(&ids)
+        .map(|id| stack.begin(id))
+        .buffer_unordered(CONCURRENCY)
+        .try_collect::<Vec<()>>()
+        .await?;
     for id in &ids {
         stack.finish(id).await?;
     }
     let span = start.elapsed().as_secs_f64();
     let cpu = cpu_seconds() - cpu;
-    let after = (stack.registry.core.writer_stats(), stack.calls.load(Ordering::Relaxed));
+    let after = (
+        stack.registry.core.writer_stats(),
+        stack.calls.load(Ordering::Relaxed),
+    );
     stack.stop().await;
     let total = (runs * phases) as f64;
     Ok(vec![
-        Line::plain("B2", format!("{runs} runs x {phases} phases, 16 slots"), total / span, "phases/s").at_least(1000.0, "first aim"),
-        Line::plain("B2", "commits per phase", (after.0.commits - before.0.commits) as f64 / total, ""),
-        Line::plain("B2", "statements per phase", (after.0.statements - before.0.statements) as f64 / total, ""),
-        Line::plain("B2", "RPCs per phase", (after.1 - before.1) as f64 / total, ""),
-        Line::plain("B2", "processor time per 1,000 phases", cpu / total * 1000.0, "s"),
+        Line::plain(
+            "B2",
+            format!("{runs} runs x {phases} phases, 16 slots"),
+            total / span,
+            "phases/s",
+        )
+        .at_least(1000.0, "first aim"),
+        Line::plain(
+            "B2",
+            "commits per phase",
+            (after.0.commits - before.0.commits) as f64 / total,
+            "",
+        ),
+        Line::plain(
+            "B2",
+            "statements per phase",
+            (after.0.statements - before.0.statements) as f64 / total,
+            "",
+        ),
+        Line::plain(
+            "B2",
+            "RPCs per phase",
+            (after.1 - before.1) as f64 / total,
+            "",
+        ),
+        Line::plain(
+            "B2",
+            "processor time per 1,000 phases",
+            cpu / total * 1000.0,
+            "s",
+        ),
     ])
 }
 
@@ -87,14 +174,27 @@ pub(crate) async fn fan_out(folder: &Path, phases: usize) -> Result<Vec<Line>, S
     stack.prepare("fan", phases, false).await?;
     let start = Instant::now();
     stack.begin("fan").await?;
-    stack.wait("fan", |run| run.first_lease_time.is_some()).await?;
+    stack
+        .wait("fan", |run| run.first_lease_time.is_some())
+        .await?;
     let first = start.elapsed();
     stack.finish("fan").await?;
     let span = start.elapsed().as_secs_f64();
     stack.stop().await;
     Ok(vec![
-        Line::plain("B3", format!("{phases} independent phases, 16 slots"), phases as f64 / span, "phases/s").at_least(1000.0, "first aim"),
-        Line::plain("B3", "time to the first start", first.as_secs_f64() * 1e3, "ms"),
+        Line::plain(
+            "B3",
+            format!("{phases} independent phases, 16 slots"),
+            phases as f64 / span,
+            "phases/s",
+        )
+        .at_least(1000.0, "first aim"),
+        Line::plain(
+            "B3",
+            "time to the first start",
+            first.as_secs_f64() * 1e3,
+            "ms",
+        ),
     ])
 }
 
@@ -107,14 +207,26 @@ pub(crate) async fn start_latency(folder: &Path, starts: usize) -> Result<Vec<Li
         stack.prepare(&id, 1, false).await?;
         let start = Instant::now();
         stack.begin(&id).await?;
-        stack.wait(&id, |run| run.first_lease_time.is_some()).await?;
+        stack
+            .wait(&id, |run| run.first_lease_time.is_some())
+            .await?;
         spans.push(start.elapsed());
         stack.finish(&id).await?;
     }
     stack.stop().await;
     Ok(vec![
-        Line::plain("B5", "start call to first lease seen, idle, p50", percentile(&spans, 0.5), "ms"),
-        Line::plain("B5", "start call to first lease seen, idle, p99", percentile(&spans, 0.99), "ms"),
+        Line::plain(
+            "B5",
+            "start call to first lease seen, idle, p50",
+            percentile(&spans, 0.5),
+            "ms",
+        ),
+        Line::plain(
+            "B5",
+            "start call to first lease seen, idle, p99",
+            percentile(&spans, 0.99),
+            "ms",
+        ),
     ])
 }
 
@@ -128,8 +240,17 @@ pub(crate) async fn idle(folder: &Path, runs: usize) -> Result<Vec<Line>, String
                 .map(|n| async move {
                     let id = format!("idle-{n}");
                     stack.prepare(&id, 1, false).await?;
-                    let pause = pb::PauseRunRequest { run_id: id, ..pb::PauseRunRequest::default() };
-                    stack.clients.registry.clone().pause_run(pause).await.map_err(|e| e.to_string())
+                    let pause = pb::PauseRunRequest {
+                        run_id: id,
+                        ..pb::PauseRunRequest::default()
+                    };
+                    stack
+                        .clients
+                        .registry
+                        .clone()
+                        .pause_run(pause)
+                        .await
+                        .map_err(|e| e.to_string())
                 })
                 .buffer_unordered(4)
                 .try_collect::<Vec<_>>()
@@ -147,8 +268,20 @@ pub(crate) async fn idle(folder: &Path, runs: usize) -> Result<Vec<Line>, String
     let cpu = (cpu_seconds() - cpu) / watched.as_secs_f64() * 100.0;
     stack.stop().await;
     Ok(vec![
-        Line::plain("B7", format!("memory per paused one-phase run ({runs})"), memory / runs as f64, "KiB").at_most(2.0, "first aim"),
-        Line::plain("B7", "disk per paused one-phase run", disk / runs as f64, "KiB").at_most(12.0, "first aim"),
+        Line::plain(
+            "B7",
+            format!("memory per paused one-phase run ({runs})"),
+            memory / runs as f64,
+            "KiB",
+        )
+        .at_most(2.0, "first aim"),
+        Line::plain(
+            "B7",
+            "disk per paused one-phase run",
+            disk / runs as f64,
+            "KiB",
+        )
+        .at_most(12.0, "first aim"),
         Line::plain("B7", "processor share while all of them wait", cpu, "%"),
     ])
 }

@@ -64,7 +64,12 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7878")]
     pub(crate) listen: SocketAddr,
     /// Bus: in-process, or nats://HOST:PORT
-    #[arg(long, value_name = "URL", default_value = "in-process", env = "AUTOPACK_BUS_URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "in-process",
+        env = "AUTOPACK_BUS_URL"
+    )]
     pub(crate) bus: String,
     /// Phases at a time [default: half the processors, 2 at least, 8 at most]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -112,7 +117,9 @@ pub(crate) struct PhaseRef {
 
 /// `runs`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:\n  autopack runs\n  autopack runs --state DONE_SUCCESS --project app --limit 10")]
+#[command(
+    after_help = "Examples:\n  autopack runs\n  autopack runs --state DONE_SUCCESS --project app --limit 10"
+)]
 pub(crate) struct RunsArgs {
     /// Only runs in this state
     #[arg(long, value_name = "STATE", ignore_case = true, value_parser = autopack_domain::states::RunState::spellings())]
@@ -194,7 +201,9 @@ pub(crate) enum PlanCommand {
 
 /// `plan validate`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:\n  autopack plan validate plan.yaml\n  autopack plan validate plan.yaml --repo . --json")]
+#[command(
+    after_help = "Examples:\n  autopack plan validate plan.yaml\n  autopack plan validate plan.yaml --repo . --json"
+)]
 pub(crate) struct PlanValidateArgs {
     /// The plan, YAML or JSON; `-` reads it from standard input
     pub(crate) plan: PathBuf,
@@ -225,7 +234,9 @@ pub(crate) struct PlanExplainArgs {
 
 /// `explain`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:\n  autopack explain GATE_FAILED\n  autopack explain           every code")]
+#[command(
+    after_help = "Examples:\n  autopack explain GATE_FAILED\n  autopack explain           every code"
+)]
 pub(crate) struct ExplainArgs {
     /// A cause or reason, such as GATE_FAILED; left out: list all
     pub(crate) code: Option<String>,
@@ -233,7 +244,9 @@ pub(crate) struct ExplainArgs {
 
 /// `doctor`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:\n  autopack doctor --verify\n  autopack doctor --verify --run demo-1 --json")]
+#[command(
+    after_help = "Examples:\n  autopack doctor --verify\n  autopack doctor --verify --run demo-1 --json"
+)]
 pub(crate) struct DoctorArgs {
     /// Compare every run with its branch and its own counters; exit 1 on any difference
     #[arg(long)]
@@ -241,4 +254,16 @@ pub(crate) struct DoctorArgs {
     /// Only this run
     #[arg(long, value_name = "RUN")]
     pub(crate) run: Option<String>,
+}
+
+/// `bench`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  autopack bench\n  autopack bench --quick --json")]
+pub(crate) struct BenchArgs {
+    /// A tenth of the work
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Folder on the disk to measure; a scratch folder in it is removed at the end [default: the system's]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
 }

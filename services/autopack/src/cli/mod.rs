@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use args::{
-    AddPhaseArgs, ArtifactArgs, CancelArgs, DoctorArgs, ExplainArgs, NewRun, PhaseRef, PlanCommand,
-    PlanExplainArgs, PlanValidateArgs, RulesetCommand, RunArgs, RunRef, RunsArgs, SubmitArgs,
-    UpArgs,
+    AddPhaseArgs, ArtifactArgs, BenchArgs, CancelArgs, DoctorArgs, ExplainArgs, NewRun, PhaseRef,
+    PlanCommand, PlanExplainArgs, PlanValidateArgs, RulesetCommand, RunArgs, RunRef, RunsArgs,
+    SubmitArgs, UpArgs,
 };
 
 const START: &str = "\
@@ -68,7 +68,9 @@ pub(crate) enum Command {
     /// Store a run for the serving process to work on
     Submit(SubmitArgs),
     /// Follow a run to its end
-    #[command(after_help = "Example:\n  autopack watch demo-1\n\nExits 3 if the run ends DONE_FAILED_*. Ctrl-C stops watching, not the run.")]
+    #[command(
+        after_help = "Example:\n  autopack watch demo-1\n\nExits 3 if the run ends DONE_FAILED_*. Ctrl-C stops watching, not the run."
+    )]
     Watch(RunRef),
     /// Show a run with its tiers and phases
     #[command(after_help = "Example:\n  autopack status demo-1 --json")]
@@ -87,7 +89,9 @@ pub(crate) enum Command {
     /// Cancel a run; final
     Cancel(CancelArgs),
     /// Run failed phases again, with fresh attempts
-    #[command(after_help = "Examples:\n  autopack retry demo-1            every failed phase\n  autopack retry demo-1 P1.2       one, and what was skipped for it")]
+    #[command(
+        after_help = "Examples:\n  autopack retry demo-1            every failed phase\n  autopack retry demo-1 P1.2       one, and what was skipped for it"
+    )]
     Retry(PhaseRef),
     /// Add a phase to a run that has not ended
     AddPhase(AddPhaseArgs),
@@ -112,8 +116,12 @@ pub(crate) enum Command {
     Info,
     /// Check that registry and repositories agree
     Doctor(DoctorArgs),
+    /// Measure the embedded form on this machine, as ratios to a calibration
+    Bench(BenchArgs),
     /// Print a completion script
-    #[command(after_help = "Example:\n  autopack completions bash > ~/.local/share/bash-completion/completions/autopack")]
+    #[command(
+        after_help = "Example:\n  autopack completions bash > ~/.local/share/bash-completion/completions/autopack"
+    )]
     Completions {
         /// bash, zsh, fish, elvish or powershell
         shell: clap_complete::Shell,
@@ -146,16 +154,29 @@ mod tests {
         leaves(&command, "", &mut found);
         assert!(found.len() >= 24, "{}", found.len());
         for (path, help) in found {
-            assert!(help.contains("Example") && help.contains("autopack "), "{path} has no example");
+            assert!(
+                help.contains("Example") && help.contains("autopack "),
+                "{path} has no example"
+            );
         }
     }
 
     #[test]
     fn several_plans_and_global_flags_parse() {
-        let cli = Cli::try_parse_from(["autopack", "run", "a.yaml", "b.yaml", "--repo", ".", "--json"]).unwrap();
-        let Command::Run(run) = cli.command else { panic!("not run") };
+        let cli = Cli::try_parse_from([
+            "autopack", "run", "a.yaml", "b.yaml", "--repo", ".", "--json",
+        ])
+        .unwrap();
+        let Command::Run(run) = cli.command else {
+            panic!("not run")
+        };
         assert!(cli.global.json && run.plans.len() == 2 && run.max_concurrent == 3);
-        assert!(Cli::try_parse_from(["autopack", "run", "a.yaml"]).is_err(), "--repo is required");
-        assert!(Cli::try_parse_from(["autopack", "run", "a", "--repo", ".", "--workers", "0"]).is_err());
+        assert!(
+            Cli::try_parse_from(["autopack", "run", "a.yaml"]).is_err(),
+            "--repo is required"
+        );
+        assert!(
+            Cli::try_parse_from(["autopack", "run", "a", "--repo", ".", "--workers", "0"]).is_err()
+        );
     }
 }

@@ -13,7 +13,10 @@ use crate::{
 pub(super) async fn run(context: &Context, digest: &str) -> Outcome {
     let digest = digest.to_ascii_lowercase();
     if digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(CliError::reason(Reason::ArtifactNotFound, "a digest is SHA-256: 64 hexadecimal digits"));
+        return Err(CliError::reason(
+            Reason::ArtifactNotFound,
+            "a digest is SHA-256: 64 hexadecimal digits",
+        ));
     }
     let connection = context.connect().await?;
     let result = copy(&connection.clients, digest).await;
@@ -22,7 +25,12 @@ pub(super) async fn run(context: &Context, digest: &str) -> Outcome {
 }
 
 async fn copy(clients: &autopack_wire::client::Clients, digest: String) -> Outcome {
-    let mut pieces = clients.artifacts.clone().get_artifact(GetArtifactRequest { digest }).await?.into_inner();
+    let mut pieces = clients
+        .artifacts
+        .clone()
+        .get_artifact(GetArtifactRequest { digest })
+        .await?
+        .into_inner();
     while let Some(piece) = pieces.message().await? {
         stdout_bytes(&piece.data);
     }

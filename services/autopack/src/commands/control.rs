@@ -36,7 +36,13 @@ where
 
 fn show(context: &Context, run: &types::Run, done: &str, alone: bool) {
     let now = autopack_runtime::Clock::now(&autopack_runtime::SystemClock::new()).0;
-    let text = || format!("run {}: {done}; {}\n", run.id, context.ui.state(run_state(run)));
+    let text = || {
+        format!(
+            "run {}: {done}; {}\n",
+            run.id,
+            context.ui.state(run_state(run))
+        )
+    };
     context.ui.data(|| json::run(run, now), text);
     if alone && !has_ended(run) {
         context.ui.say("no process works on it; `autopack up` does");
@@ -45,40 +51,91 @@ fn show(context: &Context, run: &types::Run, done: &str, alone: bool) {
 
 pub(super) async fn start(context: &Context, run_id: String) -> Outcome {
     change(context, "started", async |clients| {
-        let request = rpc::StartRunRequest { run_id, request_id: request_id() };
-        Ok(clients.registry.clone().start_run(request).await?.into_inner().run)
+        let request = rpc::StartRunRequest {
+            run_id,
+            request_id: request_id(),
+        };
+        Ok(clients
+            .registry
+            .clone()
+            .start_run(request)
+            .await?
+            .into_inner()
+            .run)
     })
     .await
 }
 
 pub(super) async fn pause(context: &Context, run_id: String) -> Outcome {
-    change(context, "paused; running attempts finish", async |clients| {
-        let request = rpc::PauseRunRequest { run_id, request_id: request_id() };
-        Ok(clients.registry.clone().pause_run(request).await?.into_inner().run)
-    })
+    change(
+        context,
+        "paused; running attempts finish",
+        async |clients| {
+            let request = rpc::PauseRunRequest {
+                run_id,
+                request_id: request_id(),
+            };
+            Ok(clients
+                .registry
+                .clone()
+                .pause_run(request)
+                .await?
+                .into_inner()
+                .run)
+        },
+    )
     .await
 }
 
 pub(super) async fn resume(context: &Context, run_id: String) -> Outcome {
     change(context, "resumed", async |clients| {
-        let request = rpc::ResumeRunRequest { run_id, request_id: request_id() };
-        Ok(clients.registry.clone().resume_run(request).await?.into_inner().run)
+        let request = rpc::ResumeRunRequest {
+            run_id,
+            request_id: request_id(),
+        };
+        Ok(clients
+            .registry
+            .clone()
+            .resume_run(request)
+            .await?
+            .into_inner()
+            .run)
     })
     .await
 }
 
 pub(super) async fn cancel(context: &Context, args: CancelArgs) -> Outcome {
     change(context, "cancel requested", async |clients| {
-        let request = rpc::CancelRunRequest { run_id: args.run, request_id: request_id(), why: args.why };
-        Ok(clients.registry.clone().cancel_run(request).await?.into_inner().run)
+        let request = rpc::CancelRunRequest {
+            run_id: args.run,
+            request_id: request_id(),
+            why: args.why,
+        };
+        Ok(clients
+            .registry
+            .clone()
+            .cancel_run(request)
+            .await?
+            .into_inner()
+            .run)
     })
     .await
 }
 
 pub(super) async fn retry(context: &Context, args: PhaseRef) -> Outcome {
     change(context, "runs again", async |clients| {
-        let request = rpc::RetryRunRequest { run_id: args.run, request_id: request_id(), phase_id: args.phase.unwrap_or_default() };
-        Ok(clients.registry.clone().retry_run(request).await?.into_inner().run)
+        let request = rpc::RetryRunRequest {
+            run_id: args.run,
+            request_id: request_id(),
+            phase_id: args.phase.unwrap_or_default(),
+        };
+        Ok(clients
+            .registry
+            .clone()
+            .retry_run(request)
+            .await?
+            .into_inner()
+            .run)
     })
     .await
 }
@@ -92,7 +149,12 @@ pub(super) async fn add_phase(context: &Context, args: AddPhaseArgs) -> Outcome 
     connection.close().await;
     let answer = result?;
     let added = answer.phase.unwrap_or_default().id;
-    show(context, &answer.run.unwrap_or_default(), &format!("phase {added} added"), alone);
+    show(
+        context,
+        &answer.run.unwrap_or_default(),
+        &format!("phase {added} added"),
+        alone,
+    );
     Ok(Exit::Success)
 }
 
@@ -113,5 +175,11 @@ async fn add(
         let digest = put_artifact(&connection.clients, content).await?;
         request.files.insert(name.clone(), digest);
     }
-    Ok(connection.clients.registry.clone().add_phase(request).await?.into_inner())
+    Ok(connection
+        .clients
+        .registry
+        .clone()
+        .add_phase(request)
+        .await?
+        .into_inner())
 }

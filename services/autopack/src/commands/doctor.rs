@@ -1,5 +1,7 @@
 //! `autopack doctor [--verify]`.
 
+use std::fmt::Write as _;
+
 use autopack_wire::{client::Clients, registry::GetInfoRequest};
 use serde_json::{Value, json};
 
@@ -28,13 +30,26 @@ pub(super) async fn run(context: &Context, args: DoctorArgs) -> Outcome {
     let result = look(&connection.clients, &args).await;
     connection.close().await;
     let mut found = result?;
-    found.git = git.map(|version| version.to_string()).map_err(|error| error.to_string());
-    context.ui.data(|| found.json(context, &args), || found.text(context, &args));
-    Ok(if found.is_well() { Exit::Success } else { Exit::Error })
+    found.git = git
+        .map(|version| version.to_string())
+        .map_err(|error| error.to_string());
+    context
+        .ui
+        .data(|| found.json(context, &args), || found.text(context, &args));
+    Ok(if found.is_well() {
+        Exit::Success
+    } else {
+        Exit::Error
+    })
 }
 
 async fn look(clients: &Clients, args: &DoctorArgs) -> Result<Diagnosis, CliError> {
-    let info = clients.registry.clone().get_info(GetInfoRequest {}).await?.into_inner();
+    let info = clients
+        .registry
+        .clone()
+        .get_info(GetInfoRequest {})
+        .await?
+        .into_inner();
     let mut found = Diagnosis {
         git: Ok(String::new()),
         database: format!("{} ({})", info.database, info.database_identity),
@@ -45,12 +60,19 @@ async fn look(clients: &Clients, args: &DoctorArgs) -> Result<Diagnosis, CliErro
     if !args.verify {
         return Ok(found);
     }
-    let ids: Vec<String> = match &args.run {
-        Some(run) => vec![run.clone()],
-        None => {
-            let all = RunsArgs { state: None, project: None, limit: 0 };
-            runs::list(clients, &all).await?.into_iter().map(|run| run.uid).collect()
-        }
+    let ids: Vec<String> = if let Some(run) = &args.run {
+        vec![run.clone()]
+    } else {
+        let all = RunsArgs {
+            state: None,
+            project: None,
+            limit: 0,
+        };
+        runs::list(clients, &all)
+            .await?
+            .into_iter()
+            .map(|run| run.uid)
+            .collect()
     };
     let mut doctor = Doctor::new(clients.clone());
     for id in ids {
@@ -80,22 +102,39 @@ impl Diagnosis {
     }
 
     fn text(&self, context: &Context, args: &DoctorArgs) -> String {
-        let git = self.git.as_ref().map_or_else(|error| format!("not usable: {error}"), |version| format!("{version} ok"));
-        let mut text = format!("git        {git}\ndatabase   {} ok\ndata dir   {}\n", self.database, context.settings.data_dir.display());
+        let git = self.git.as_ref().map_or_else(
+            |error| format!("not usable: {error}"),
+            |version| format!("{version} ok"),
+        );
+        let mut text = format!(
+            "git        {git}\ndatabase   {} ok\ndata dir   {}\n",
+            self.database,
+            context.settings.data_dir.display()
+        );
         for row in &self.set_aside {
-            text.push_str(&format!("set aside  {row}\n"));
+            let _ = writeln!(text, "set aside  {row}");
         }
         if !args.verify {
             text.push_str("runs       not compared; `autopack doctor --verify` compares them with their branches\n");
             return text;
         }
-        text.push_str(&format!("runs       {} compared, {}\n", self.examined, count(self.differences.len(), "difference")));
+        let _ = writeln!(
+            text,
+            "runs       {} compared, {}",
+            self.examined,
+            count(self.differences.len(), "difference")
+        );
         let mut table = Table::new(&["RUN", "CHECK", "EXPECTED", "FOUND"]);
         for d in &self.differences {
-            table.row([d.run.clone(), d.check.to_owned(), d.expected.clone(), d.found.clone()]);
+            table.row([
+                d.run.clone(),
+                d.check.to_owned(),
+                d.expected.clone(),
+                d.found.clone(),
+            ]);
         }
         if !table.is_empty() {
-            text.push_str(&format!("\n{}", table.render()));
+            let _ = write!(text, "\n{}", table.render());
         }
         text
     }

@@ -19,7 +19,10 @@ pub(super) fn run(ui: Ui, args: &ExplainArgs) -> Outcome {
             Ok(Exit::Success)
         }
         Err(near) => {
-            let error = CliError::new(format!("`{}` is no code", crate::output::one_line(code, 80)));
+            let error = CliError::new(format!(
+                "`{}` is no code",
+                crate::output::one_line(code, 80)
+            ));
             Err(match near.as_slice() {
                 [] => error.hint("`autopack explain` lists all codes"),
                 near => error.hint(format!("did you mean {}?", near.join(", "))),

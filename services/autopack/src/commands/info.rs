@@ -1,5 +1,7 @@
 //! `autopack info`.
 
+use std::fmt::Write as _;
+
 use autopack_wire::registry::GetInfoRequest;
 use serde_json::json;
 
@@ -8,13 +10,20 @@ use crate::error::{Exit, Outcome};
 
 pub(super) async fn run(context: &Context) -> Outcome {
     let connection = context.connect().await?;
-    let answer = connection.clients.registry.clone().get_info(GetInfoRequest {}).await;
+    let answer = connection
+        .clients
+        .registry
+        .clone()
+        .get_info(GetInfoRequest {})
+        .await;
     let served = connection.engine.is_none();
     let local = connection.local;
     connection.close().await;
     let info = answer?.into_inner();
     let data_dir = local.then(|| context.settings.data_dir.display().to_string());
-    let lease_ms = info.lease.map(|lease| lease.seconds * 1000 + i64::from(lease.nanos) / 1_000_000);
+    let lease_ms = info
+        .lease
+        .map(|lease| lease.seconds * 1000 + i64::from(lease.nanos) / 1_000_000);
     context.ui.data(
         || {
             json!({
@@ -40,11 +49,11 @@ pub(super) async fn run(context: &Context) -> Outcome {
                 lease_ms.unwrap_or_default(),
             );
             if let Some(data_dir) = &data_dir {
-                text.push_str(&format!("data dir     {data_dir}\n"));
+                let _ = writeln!(text, "data dir     {data_dir}");
             }
             text.push_str(if served { "served       by another process\n" } else { "served       by nobody; `autopack up` serves\n" });
             for row in &info.set_aside {
-                text.push_str(&format!("set aside    {row}\n"));
+                let _ = writeln!(text, "set aside    {row}");
             }
             text
         },

@@ -3,6 +3,7 @@
 //! Invariant: a command returns its exit code or an error, and prints data only through [`crate::output`].
 
 mod artifact;
+mod bench;
 mod control;
 mod doctor;
 mod explain;
@@ -75,13 +76,13 @@ fn start_telemetry(global: &Global, serves: bool) -> Result<Guard, CliError> {
     let mut config = TelemetryConfig::from_environment("autopack", &environment);
     let named = environment("AUTOPACK_LOG").or_else(|| environment("RUST_LOG"));
     if named.is_none() {
-        config.log_filter = match (global.verbose, global.quiet, serves) {
+        let filter = match (global.verbose, global.quiet, serves) {
             (0, true, _) => "error",
             (0, false, false) => "warn",
             (0, false, true) | (1, ..) => "info",
-            _ => "debug",
-        }
-        .to_owned();
+            _ => "debug,h2=info,hyper=info,tower=info,tonic=info,sqlx=info",
+        };
+        filter.clone_into(&mut config.log_filter);
     }
     telemetry::init(&config).map_err(|error| CliError::usage(error.to_string()))
 }
@@ -91,6 +92,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
     match &cli.command {
         Command::Explain(args) => return explain::run(ui, args),
         Command::Completions { shell } => return Ok(completions(*shell)),
+        Command::Bench(args) => return bench::run(ui, args).await,
         _ => {}
     }
     let context = Context {
@@ -121,7 +123,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::Plan(command) => plan::run(&context, command).await,
         Command::Info => info::run(&context).await,
         Command::Doctor(args) => doctor::run(&context, args).await,
-        Command::Explain(_) | Command::Completions { .. } => Ok(Exit::Success),
+        Command::Explain(_) | Command::Completions { .. } | Command::Bench(_) => Ok(Exit::Success),
     }
 }
 

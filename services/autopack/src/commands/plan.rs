@@ -50,7 +50,9 @@ async fn validate(context: &Context, args: PlanValidateArgs) -> Outcome {
     let mut found = Findings::default();
     match document.plan(options) {
         Ok(normalised) => {
-            found.warnings.extend(normalised.warnings.iter().map(ToString::to_string));
+            found
+                .warnings
+                .extend(normalised.warnings.iter().map(ToString::to_string));
             check_built(&normalised, args.repo.is_some(), &mut found);
             let files = document.files(&normalised.plan).unwrap_or_else(|error| {
                 found.faults.extend(error.faults);
@@ -69,7 +71,9 @@ async fn validate(context: &Context, args: PlanValidateArgs) -> Outcome {
         return Ok(Exit::Success);
     }
     let code = found.code.unwrap_or(Reason::PlanInvalid.code());
-    context.ui.say(&format!("hint: mend all of them and check again; more: autopack explain {code}"));
+    context.ui.say(&format!(
+        "hint: mend all of them and check again; more: autopack explain {code}"
+    ));
     Ok(Exit::Error)
 }
 
@@ -79,9 +83,14 @@ fn check_built(normalised: &Normalised, for_a_run: bool, found: &mut Findings) {
         let text = "no builder is named; add `builder`, `run.default_builder`, or pass --builder";
         if for_a_run {
             found.code = Some(Reason::BuilderMissing.code());
-            found.faults.push(Fault::new(format!("phase {phase}: builder"), text).allowed(plan::BuilderSpec::KINDS.iter().copied()));
+            found.faults.push(
+                Fault::new(format!("phase {phase}: builder"), text)
+                    .allowed(plan::BuilderSpec::KINDS.iter().copied()),
+            );
         } else {
-            found.warnings.push(format!("phase {phase}: builder: {text} (BUILDER_MISSING)"));
+            found
+                .warnings
+                .push(format!("phase {phase}: builder: {text} (BUILDER_MISSING)"));
         }
     }
 }
@@ -98,7 +107,13 @@ impl preflight::PatchSource for Files {
 }
 
 /// The checks of a bootstrap, in our own clone: the data directory's if nobody holds it, else one for this check.
-async fn check_repository(context: &Context, repo: &str, plan: &Plan, files: BTreeMap<String, Vec<u8>>, found: &mut Findings) -> Result<(), CliError> {
+async fn check_repository(
+    context: &Context,
+    repo: &str,
+    plan: &Plan,
+    files: BTreeMap<String, Vec<u8>>,
+    found: &mut Findings,
+) -> Result<(), CliError> {
     let target = target::discover(repo).await?;
     let lock = match DataDir::open(&context.settings.data_dir, target::checkout(&target))? {
         Opened::Locked(data) => Some(data),
@@ -107,7 +122,9 @@ async fn check_repository(context: &Context, repo: &str, plan: &Plan, files: BTr
     let scratch = std::env::temp_dir().join(format!("autopack-validate-{}", V7Ids.uuid()));
     let folder = lock.as_ref().map_or(scratch.as_path(), DataDir::path);
     let checked = async {
-        let host = Host::open(&WorkerConfig::new(folder, 1)).await.map_err(|error| CliError::new(error.to_string()))?;
+        let host = Host::open(&WorkerConfig::new(folder, 1))
+            .await
+            .map_err(|error| CliError::new(error.to_string()))?;
         Ok::<_, CliError>(preflight::check(&host, plan, &target.location, &Files(files)).await)
     };
     let checked = checked.await;
@@ -115,13 +132,18 @@ async fn check_repository(context: &Context, repo: &str, plan: &Plan, files: BTr
     match checked? {
         Ok(report) => {
             found.faults.extend(report.faults);
-            found.warnings.extend(report.warnings.iter().map(ToString::to_string));
+            found
+                .warnings
+                .extend(report.warnings.iter().map(ToString::to_string));
             found.base = report.findings.base_sha;
             found.gates = report.findings.gates.len();
         }
         Err(error) => {
             found.code = Some(error.cause.code());
-            found.faults.push(Fault::new("repo", format!("{}: {}", error.cause, error.detail)));
+            found.faults.push(Fault::new(
+                "repo",
+                format!("{}: {}", error.cause, error.detail),
+            ));
         }
     }
     Ok(())
@@ -146,7 +168,11 @@ impl Findings {
         let mut text = String::new();
         if self.faults.is_empty() {
             let size = self.normalised.as_ref().map_or_else(String::new, |n| {
-                format!("; {} in {}", count(phases(&n.plan), "phase"), count(n.plan.tiers.len(), "tier"))
+                format!(
+                    "; {} in {}",
+                    count(phases(&n.plan), "phase"),
+                    count(n.plan.tiers.len(), "tier")
+                )
             });
             let _ = writeln!(text, "{path}: valid{size}");
         } else {
@@ -174,13 +200,18 @@ async fn explain(context: &Context, args: PlanExplainArgs) -> Outcome {
         && normalised.plan.run.project.is_empty()
     {
         normalised.plan.run.project = default_project(&target::discover(repo).await?);
-        normalised.provenance.insert("run.project".to_owned(), autopack_domain::Source::Repository);
+        normalised.provenance.insert(
+            "run.project".to_owned(),
+            autopack_domain::Source::Repository,
+        );
     }
     let ruleset = match &args.ruleset {
         Some(path) => read_ruleset(path)?,
         None => Ruleset::default(),
     };
-    let overrides = Overrides { backoff_seconds: context.settings.backoff_seconds };
+    let overrides = Overrides {
+        backoff_seconds: context.settings.backoff_seconds,
+    };
     let strategy = compile(&ruleset, &Backlog::default(), &normalised.plan, overrides);
     context.ui.data(
         || {
@@ -193,15 +224,28 @@ async fn explain(context: &Context, args: PlanExplainArgs) -> Outcome {
                 "strategy": strategy_json(&normalised.plan, &strategy),
             })
         },
-        || format!("{}{}", plan::explain(&normalised), strategy_text(&normalised.plan, &strategy)),
+        || {
+            format!(
+                "{}{}",
+                plan::explain(&normalised),
+                strategy_text(&normalised.plan, &strategy)
+            )
+        },
     );
     Ok(Exit::Success)
 }
 
 fn read_ruleset(path: &std::path::Path) -> Result<Ruleset, CliError> {
     let document = Document::read(path)?;
-    let invalid = |faults: Vec<Fault>| CliError::faults(Reason::RulesetInvalid, format!("{}: {}", path.display(), count(faults.len(), "fault")), faults);
-    let tree = parse_document(&document.text, &path.to_string_lossy()).map_err(|fault| invalid(vec![fault]))?;
+    let invalid = |faults: Vec<Fault>| {
+        CliError::faults(
+            Reason::RulesetInvalid,
+            format!("{}: {}", path.display(), count(faults.len(), "fault")),
+            faults,
+        )
+    };
+    let tree = parse_document(&document.text, &path.to_string_lossy())
+        .map_err(|fault| invalid(vec![fault]))?;
     parse_ruleset(&tree).map_err(invalid)
 }
 
@@ -214,14 +258,24 @@ fn strategy_text(plan: &Plan, strategy: &Strategy) -> String {
         strategy.tokens, strategy.phases, strategy.minutes, strategy.max_minor_issues
     );
     for (spec, tier) in plan.tiers.iter().zip(&strategy.tier) {
-        let _ = writeln!(text, "#   tier {}: tokens {}, gate runs {}, minor issues {}", spec.id, tier.tokens, tier.ci_runs, tier.max_minor_issues);
+        let _ = writeln!(
+            text,
+            "#   tier {}: tokens {}, gate runs {}, minor issues {}",
+            spec.id, tier.tokens, tier.ci_runs, tier.max_minor_issues
+        );
     }
     let specs = plan.tiers.iter().flat_map(|tier| &tier.phases);
     for (spec, phase) in specs.zip(&strategy.phase) {
         let _ = writeln!(
             text,
             "#   phase {}: attempts {}, infrastructure {}, tokens {} (reserves {}), back-off {} s, gate {}",
-            spec.id, phase.max_attempts, phase.max_infra, phase.tokens, phase.estimate, phase.backoff_seconds, phase.gate_profile
+            spec.id,
+            phase.max_attempts,
+            phase.max_infra,
+            phase.tokens,
+            phase.estimate,
+            phase.backoff_seconds,
+            phase.gate_profile
         );
     }
     text

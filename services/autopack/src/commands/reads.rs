@@ -22,7 +22,10 @@ pub(super) async fn status(context: &Context, run: &str) -> Outcome {
     connection.close().await;
     let view = result?;
     let now = SystemClock::new().now().0;
-    context.ui.data(|| json::view(&view, now), || text::status(context.ui, &view, now));
+    context.ui.data(
+        || json::view(&view, now),
+        || text::status(context.ui, &view, now),
+    );
     Ok(Exit::Success)
 }
 
@@ -30,8 +33,16 @@ pub(super) async fn status(context: &Context, run: &str) -> Outcome {
 pub(super) async fn why(context: &Context, args: PhaseRef) -> Outcome {
     let connection = context.connect().await?;
     let view = follow::get(&connection.clients, &args.run, true).await;
-    let request = ExplainRunRequest { run_id: args.run, phase_id: args.phase.clone().unwrap_or_default() };
-    let answer = connection.clients.registry.clone().explain_run(request).await;
+    let request = ExplainRunRequest {
+        run_id: args.run,
+        phase_id: args.phase.clone().unwrap_or_default(),
+    };
+    let answer = connection
+        .clients
+        .registry
+        .clone()
+        .explain_run(request)
+        .await;
     let alone = connection.engine.is_some();
     connection.close().await;
     let (view, phases) = (view?, answer?.into_inner().phases);
@@ -49,15 +60,29 @@ fn explained(view: &View, phases: &[PhaseExplanation], one: bool, alone: bool) -
         for hold in &phase.holds {
             let _ = writeln!(text, "  {}: {}\n    {}", hold.rule, hold.facts, hold.remedy);
         }
-        let ended = view.phases.iter().find(|p| p.id == phase.phase_id).filter(|p| !p.cause.is_empty());
+        let ended = view
+            .phases
+            .iter()
+            .find(|p| p.id == phase.phase_id)
+            .filter(|p| !p.cause.is_empty());
         if let Some(p) = ended {
-            let _ = writeln!(text, "  {}: {}\n    autopack explain {}", p.cause, crate::output::one_line(&p.detail, 300), p.cause);
+            let _ = writeln!(
+                text,
+                "  {}: {}\n    autopack explain {}",
+                p.cause,
+                crate::output::one_line(&p.detail, 300),
+                p.cause
+            );
         } else if phase.holds.is_empty() && phase.state == "QUEUED" {
             text.push_str("  nothing holds it back: it is offered next, or waits for a worker\n");
         }
     }
     if phases.is_empty() && !one {
-        let _ = writeln!(text, "every phase has ended; the run is {}", crate::view::run_state(&view.run));
+        let _ = writeln!(
+            text,
+            "every phase has ended; the run is {}",
+            crate::view::run_state(&view.run)
+        );
         text.push_str(&text::why_it_ended(&view.run));
     } else if alone && !view.has_ended() {
         text.push_str("no process works on this run; `autopack up` does\n");
@@ -69,13 +94,31 @@ fn explained(view: &View, phases: &[PhaseExplanation], one: bool, alone: bool) -
 pub(super) async fn attempts(context: &Context, args: PhaseRef) -> Outcome {
     let connection = context.connect().await?;
     let view = follow::get(&connection.clients, &args.run, true).await;
-    let request = ListAttemptsRequest { run_id: args.run, phase_id: args.phase.unwrap_or_default() };
-    let answer = connection.clients.registry.clone().list_attempts(request).await;
+    let request = ListAttemptsRequest {
+        run_id: args.run,
+        phase_id: args.phase.unwrap_or_default(),
+    };
+    let answer = connection
+        .clients
+        .registry
+        .clone()
+        .list_attempts(request)
+        .await;
     connection.close().await;
     let (view, attempts) = (view?, answer?.into_inner().attempts);
-    let phase = |index: u32| view.phases.iter().find(|p| p.index == index).map_or("?", |p| p.id.as_str());
+    let phase = |index: u32| {
+        view.phases
+            .iter()
+            .find(|p| p.index == index)
+            .map_or("?", |p| p.id.as_str())
+    };
     context.ui.data(
-        || attempts.iter().map(|a| json::attempt(a, phase(a.phase))).collect::<Value>(),
+        || {
+            attempts
+                .iter()
+                .map(|a| json::attempt(a, phase(a.phase)))
+                .collect::<Value>()
+        },
         || text::attempts(context.ui, &view, &attempts),
     );
     Ok(Exit::Success)

@@ -20,10 +20,19 @@ pub(super) async fn run(context: &Context, command: RulesetCommand) -> Outcome {
     let (RulesetCommand::Import { project, .. } | RulesetCommand::Show { project }) = command;
     let answer = match document {
         Some(document) => {
-            let request = ImportRulesetRequest { project, document: document.text };
-            registry.import_ruleset(request).await.map(|answer| answer.into_inner().ruleset_json)
+            let request = ImportRulesetRequest {
+                project,
+                document: document.text,
+            };
+            registry
+                .import_ruleset(request)
+                .await
+                .map(|answer| answer.into_inner().ruleset_json)
         }
-        None => registry.get_project(GetProjectRequest { project }).await.map(|answer| answer.into_inner().ruleset_json),
+        None => registry
+            .get_project(GetProjectRequest { project })
+            .await
+            .map(|answer| answer.into_inner().ruleset_json),
     };
     drop(registry);
     connection.close().await;

@@ -3,12 +3,16 @@
 //! Invariant: the same command again continues the same runs; a run that fails stops no other; results come in the
 //! order of the plans. If another process serves the data directory and goes away, this one takes its place.
 
-use std::{collections::BTreeSet, sync::{Mutex, PoisonError}, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use autopack_domain::Reason;
 use autopack_git::Target;
 use autopack_runtime::{Clock as _, SystemClock, signals::EndSignals};
-use autopack_wire::registry::StartRunRequest;
+use autopack_wire::{client::Clients, registry::StartRunRequest};
 use futures::StreamExt as _;
 use serde_json::json;
 
@@ -19,18 +23,21 @@ use crate::{
     engine::{Scope, default_slots},
     error::{CliError, Exit, Outcome},
     follow::{self, follow},
-    output::{json, live::{Live, Track}, text},
+    output::{
+        json,
+        live::{Live, Track},
+        one_line, text,
+    },
     plan_files::Document,
     report::{Report, RunResult},
     submit::{Prepared, prepare},
     target,
-    view::{View, exit_of, run_state},
+    view::{View, exit_of, has_ended, run_state},
 };
 
-/// How long a registry of another process may be away before this one acts.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// The same for a registry that was named.
-const REMOTE_PATIENCE: Duration = Duration::from_secs(300);
+/// How long a registry that was named may be away. One in this process is not away, and one of another process is
+/// replaced.
+const REMOTE_PATIENCE: Duration = Duration::from_mins(5);
 
 /// One plan on its way.
 struct Item {
@@ -49,9 +56,12 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 pub(super) async fn run(context: &Context, args: RunArgs) -> Outcome {
     if args.plans.len() > 1 && args.new.run_id.is_some() {
-        return Err(CliError::usage("--run-id names one run, and several plans are given"));
+        return Err(CliError::usage(
+            "--run-id names one run, and several plans are given",
+        ));
     }
-    let mut signals = EndSignals::new().map_err(|error| CliError::new(format!("signals cannot be caught: {error}")))?;
+    let mut signals = EndSignals::new()
+        .map_err(|error| CliError::new(format!("signals cannot be caught: {error}")))?;
     let target = target::discover(&args.new.repo).await?;
     let mut items = Vec::new();
     for plan in &args.plans {
@@ -61,15 +71,34 @@ pub(super) async fn run(context: &Context, args: RunArgs) -> Outcome {
         };
         if let Ok(prepared) = &prepared {
             for warning in &prepared.warnings {
-                context.ui.say(&format!("warning: {}: {warning}", plan.display()));
+                context
+                    .ui
+                    .say(&format!("warning: {}: {warning}", plan.display()));
             }
         }
-        items.push(Item { plan: plan.display().to_string(), prepared, stored: Mutex::default(), ended: Mutex::default() });
+        items.push(Item {
+            plan: plan.display().to_string(),
+            prepared,
+            stored: Mutex::default(),
+            ended: Mutex::default(),
+        });
     }
-    if let [Item { prepared: Err(error), .. }] = items.as_slice() {
+    if let [
+        Item {
+            prepared: Err(error),
+            ..
+        },
+    ] = items.as_slice()
+    {
         return Err(error.clone());
     }
-    let session = Session { context, args: &args, target: &target, items: &items, live: Live::new(context.ui) };
+    let session = Session {
+        context,
+        args: &args,
+        target: &target,
+        items: &items,
+        live: Live::new(context.ui),
+    };
     match session.until_all_ended(&mut signals).await? {
         Some(exit) => Ok(exit),
         None => Ok(conclude(context, items)),
@@ -110,24 +139,28 @@ impl Session<'_> {
             }
             if let Some(failure) = failure {
                 let message = format!("a service failed: {failure}");
-                return Err(CliError::reason(Reason::InternalFault, message).hint("the same command continues the run"));
+                return Err(CliError::reason(Reason::InternalFault, message)
+                    .hint("the same command continues the run"));
             }
             if self.items.iter().all(|item| lock(&item.ended).is_some()) {
                 return Ok(None);
             }
-            self.live.say("the process that served the data directory has ended; going on in its place");
+            self.live
+                .say("the process that served the data directory has ended; going on in its place");
         }
     }
 
     async fn connect(&self) -> Result<Connection, CliError> {
-        match &self.context.registry {
-            Some(address) => connect::remote(&self.context.settings, address),
-            None => {
-                let slots = self.args.workers.map_or_else(default_slots, usize::from);
-                let scope = Scope::All { slots, bus: "in-process".to_owned(), listen: None };
-                connect::local(&self.context.settings, target::checkout(self.target), scope).await
-            }
+        let settings = &self.context.settings;
+        if let Some(address) = &self.context.registry {
+            return connect::remote(settings, address);
         }
+        let scope = Scope::All {
+            slots: self.args.workers.map_or_else(default_slots, usize::from),
+            bus: "in-process".to_owned(),
+            listen: None,
+        };
+        connect::local(settings, target::checkout(self.target), scope).await
     }
 
     /// Every run that has not ended, a bounded number at a time.
@@ -141,12 +174,17 @@ impl Session<'_> {
                     if lock(&item.ended).is_some() {
                         return;
                     }
-                    let prefix = if several { format!("{}: ", item.plan) } else { String::new() };
+                    let prefix = if several {
+                        format!("{}: ", item.plan)
+                    } else {
+                        String::new()
+                    };
                     let track = self.live.track(&prefix);
                     let result = self.one(connection, item, &track, seen).await;
                     track.end();
                     let lost = result.as_ref().is_err_and(|error| error.unreachable);
-                    let replaceable = connection.engine.is_none() && self.context.registry.is_none();
+                    let replaceable =
+                        connection.engine.is_none() && self.context.registry.is_none();
                     if !(lost && replaceable) {
                         *lock(&item.ended) = Some(result);
                     }
@@ -156,36 +194,28 @@ impl Session<'_> {
     }
 
     /// One run, from its creation or wherever it stands to its end.
-    async fn one(&self, connection: &Connection, item: &Item, track: &Track, seen: &Mutex<BTreeSet<String>>) -> Result<View, CliError> {
+    async fn one(
+        &self,
+        connection: &Connection,
+        item: &Item,
+        track: &Track,
+        seen: &Mutex<BTreeSet<String>>,
+    ) -> Result<View, CliError> {
         let clients = &connection.clients;
-        let prepared = item.prepared.as_ref().map_err(Clone::clone)?;
         let stored = lock(&item.stored).clone();
         let id = match stored {
             Some((id, _)) => id,
-            None => {
-                let answer = prepared.create(clients).await?;
-                let run = answer.run.ok_or_else(|| CliError::reason(Reason::InternalFault, "the registry sent no run"))?;
-                track.note(&match (answer.existing, crate::view::has_ended(&run)) {
-                    (false, _) => format!("run {}: {}", run.id, crate::output::one_line(&run.goal, 100)),
-                    (true, false) => format!("run {}: continues; it is {}", run.id, run_state(&run)),
-                    (true, true) => format!("run {}: has ended before", run.id),
-                });
-                *lock(&item.stored) = Some((run.id.clone(), answer.existing));
-                if run.held && !run.started {
-                    let request = StartRunRequest { run_id: run.id.clone(), request_id: String::new() };
-                    clients.registry.clone().start_run(request).await?;
-                }
-                if run.paused {
-                    track.note(&format!("it is paused; `autopack resume {}` ends the pause", run.id));
-                }
-                run.id
-            }
+            None => store(clients, item, track).await?,
         };
         if !lock(seen).insert(id.clone()) {
             // The same run as an earlier plan's: followed there, and shown once more at the end.
             track.note(&format!("run {id}: the same as of an earlier plan"));
         }
-        let patience = if self.context.registry.is_some() { REMOTE_PATIENCE } else { PATIENCE };
+        let patience = if self.context.registry.is_some() {
+            REMOTE_PATIENCE
+        } else {
+            Duration::ZERO
+        };
         let mut view = follow(clients, &id, track, patience).await?;
         if view.plan.is_none() {
             view = follow::get(clients, &id, false).await?;
@@ -193,7 +223,10 @@ impl Session<'_> {
         if let Some(engine) = &connection.engine
             && let Err(error) = engine.files().write(&id).await
         {
-            track.note(&format!("warning: the summary was not written: {}", error.message));
+            track.note(&format!(
+                "warning: the summary was not written: {}",
+                error.message
+            ));
         }
         Ok(view)
     }
@@ -208,6 +241,34 @@ impl Session<'_> {
     }
 }
 
+/// Creates the run, or finds the one that the same plan made before, and returns its id.
+async fn store(clients: &Clients, item: &Item, track: &Track) -> Result<String, CliError> {
+    let prepared = item.prepared.as_ref().map_err(Clone::clone)?;
+    let answer = prepared.create(clients).await?;
+    let missing = || CliError::reason(Reason::InternalFault, "the registry sent no run");
+    let run = answer.run.ok_or_else(missing)?;
+    track.note(&match (answer.existing, has_ended(&run)) {
+        (false, _) => format!("run {}: {}", run.id, one_line(&run.goal, 100)),
+        (true, false) => format!("run {}: continues; it is {}", run.id, run_state(&run)),
+        (true, true) => format!("run {}: has ended before", run.id),
+    });
+    *lock(&item.stored) = Some((run.id.clone(), answer.existing));
+    if run.held && !run.started {
+        let request = StartRunRequest {
+            run_id: run.id.clone(),
+            request_id: String::new(),
+        };
+        clients.registry.clone().start_run(request).await?;
+    }
+    if run.paused {
+        track.note(&format!(
+            "it is paused; `autopack resume {}` ends the pause",
+            run.id
+        ));
+    }
+    Ok(run.id)
+}
+
 /// Waits until our own services fail; for ever if they are another process's.
 async fn broken(connection: &Connection) {
     match &connection.engine {
@@ -217,7 +278,9 @@ async fn broken(connection: &Connection) {
 }
 
 async fn close(connection: Connection) -> Option<String> {
-    let Connection { clients, engine, .. } = connection;
+    let Connection {
+        clients, engine, ..
+    } = connection;
     drop(clients);
     engine?.stop().await
 }
@@ -227,8 +290,14 @@ fn conclude(context: &Context, items: Vec<Item>) -> Exit {
     let several = items.len() > 1;
     let mut results = Vec::new();
     for item in items {
-        let stored = item.stored.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let ended = item.ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let stored = item
+            .stored
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let ended = item
+            .ended
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         let (id, existing) = stored.unwrap_or_default();
         let result = ended.unwrap_or_else(|| Err(CliError::new("it did not end")));
         if several {
@@ -257,7 +326,8 @@ fn one_result(context: &Context, view: &View, existing: bool) -> Exit {
         || {
             let mut value = json::view(view, now);
             value["existing"] = json!(existing);
-            value["data_dir"] = json!(local.then(|| context.settings.data_dir.display().to_string()));
+            value["data_dir"] =
+                json!(local.then(|| context.settings.data_dir.display().to_string()));
             value["summary"] = json!(summary);
             value
         },
@@ -269,7 +339,10 @@ fn one_result(context: &Context, view: &View, existing: bool) -> Exit {
     }
     if exit == Exit::RunFailed {
         if local {
-            context.ui.say(&format!("incident pack: {}", folder.join("incident").display()));
+            context.ui.say(&format!(
+                "incident pack: {}",
+                folder.join("incident").display()
+            ));
         }
         let id = &view.run.id;
         context.ui.say(&format!("hint: `autopack retry {id}` runs the failed phases again, then the same command follows them; `--new` starts over"));

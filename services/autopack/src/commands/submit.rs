@@ -27,16 +27,30 @@ pub(super) async fn run(context: &Context, args: SubmitArgs) -> Outcome {
     let prepared = prepared.hold(args.hold).validate_only(args.dry_run);
     let connection = match &context.registry {
         Some(address) => connect::remote(&context.settings, address)?,
-        None => connect::local(&context.settings, target::checkout(&target), Scope::Registry).await?,
+        None => {
+            connect::local(
+                &context.settings,
+                target::checkout(&target),
+                Scope::Registry,
+            )
+            .await?
+        }
     };
     let result = store(context, &connection, &args, &prepared).await;
     connection.close().await;
     result
 }
 
-async fn store(context: &Context, connection: &Connection, args: &SubmitArgs, prepared: &crate::submit::Prepared) -> Outcome {
+async fn store(
+    context: &Context,
+    connection: &Connection,
+    args: &SubmitArgs,
+    prepared: &crate::submit::Prepared,
+) -> Outcome {
     let answer = prepared.create(&connection.clients).await?;
-    let run = answer.run.ok_or_else(|| CliError::reason(Reason::InternalFault, "the registry sent no run"))?;
+    let run = answer
+        .run
+        .ok_or_else(|| CliError::reason(Reason::InternalFault, "the registry sent no run"))?;
     if args.watch {
         context.ui.say(&format!("run {}", run.id));
         return watch::to_its_end(context, connection, &run.id).await;
@@ -55,7 +69,12 @@ async fn store(context: &Context, connection: &Connection, args: &SubmitArgs, pr
         },
         || format!("{}\n", run.id),
     );
-    context.ui.say(&format!("run {}: {what}; {}: {}", run.id, run_state(&run), one_line(&run.goal, 80)));
+    context.ui.say(&format!(
+        "run {}: {what}; {}: {}",
+        run.id,
+        run_state(&run),
+        one_line(&run.goal, 80)
+    ));
     if !args.dry_run {
         let next = if args.hold { "start" } else { "watch" };
         context.ui.say(&format!("next: autopack {next} {}", run.id));

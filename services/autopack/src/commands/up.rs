@@ -1,7 +1,7 @@
 //! `autopack up`.
 
-use autopack_runtime::{DataDir, Opened, signals::EndSignals};
 use autopack_domain::Reason;
+use autopack_runtime::{DataDir, Opened, signals::EndSignals};
 use serde_json::json;
 
 use super::Context;
@@ -14,27 +14,49 @@ use crate::{
 /// Serves until SIGTERM or SIGINT; a second one ends at once.
 pub(super) async fn run(context: &Context, args: UpArgs) -> Outcome {
     if !args.listen.ip().is_loopback() {
-        return Err(CliError::usage(format!("--listen {}: only the loopback interface is served", args.listen))
-            .hint("put a proxy with TLS in front of 127.0.0.1, or run the distributed form"));
+        return Err(CliError::usage(format!(
+            "--listen {}: only the loopback interface is served",
+            args.listen
+        ))
+        .hint("put a proxy with TLS in front of 127.0.0.1, or run the distributed form"));
     }
     if context.registry.is_some() {
-        return Err(CliError::usage("`up` is a registry and takes no --registry"));
+        return Err(CliError::usage(
+            "`up` is a registry and takes no --registry",
+        ));
     }
-    let mut signals = EndSignals::new().map_err(|error| CliError::new(format!("signals cannot be caught: {error}")))?;
+    let mut signals = EndSignals::new()
+        .map_err(|error| CliError::new(format!("signals cannot be caught: {error}")))?;
     let data = match DataDir::open(&context.settings.data_dir, None)? {
         Opened::Locked(data) => data,
         Opened::Busy { registry } => {
             let who = registry.map_or_else(String::new, |file| format!(" (process {})", file.pid));
-            let message = format!("another process{who} serves {} already", context.settings.data_dir.display());
-            return Err(CliError::reason(Reason::DataDirBusy, message).hint("use it: the other commands find it by themselves"));
+            let message = format!(
+                "another process{who} serves {} already",
+                context.settings.data_dir.display()
+            );
+            return Err(CliError::reason(Reason::DataDirBusy, message)
+                .hint("use it: the other commands find it by themselves"));
         }
     };
     let slots = args.workers.map_or_else(default_slots, usize::from);
-    let scope = Scope::All { slots, bus: args.bus, listen: Some(args.listen) };
+    let scope = Scope::All {
+        slots,
+        bus: args.bus,
+        listen: Some(args.listen),
+    };
     let engine = Engine::start(&context.settings, data, scope).await?;
     let addresses = engine.addresses();
-    let socket = addresses.socket.as_ref().map(|path| format!("unix:{}", path.display())).unwrap_or_default();
-    let tcp = addresses.tcp.as_ref().map(|tcp| format!("http://{tcp}")).unwrap_or_default();
+    let socket = addresses
+        .socket
+        .as_ref()
+        .map(|path| format!("unix:{}", path.display()))
+        .unwrap_or_default();
+    let tcp = addresses
+        .tcp
+        .as_ref()
+        .map(|tcp| format!("http://{tcp}"))
+        .unwrap_or_default();
     let data_dir = context.settings.data_dir.display().to_string();
     context.ui.data(
         || json!({ "pid": addresses.pid, "socket": socket, "tcp": tcp, "data_dir": data_dir, "workers": slots }),

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How long a registry may be away before the watch gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(context: &Context, run: &str) -> Outcome {
     let connection = context.connect().await?;
@@ -25,12 +25,17 @@ pub(super) async fn run(context: &Context, run: &str) -> Outcome {
 
 /// Follows a run on a connection, and shows how it ended.
 pub(super) async fn to_its_end(context: &Context, connection: &Connection, run: &str) -> Outcome {
-    let mut signals = EndSignals::new().map_err(|error| CliError::new(format!("signals cannot be caught: {error}")))?;
+    let mut signals = EndSignals::new()
+        .map_err(|error| CliError::new(format!("signals cannot be caught: {error}")))?;
     if connection.engine.is_some() {
         let view = follow::get(&connection.clients, run, false).await?;
         if !view.has_ended() {
-            return Err(CliError::new(format!("no process works on run {}; it is {}", view.run.id, run_state(&view.run)))
-                .hint("`autopack up` works on it, or the `autopack run` that made it"));
+            return Err(CliError::new(format!(
+                "no process works on run {}; it is {}",
+                view.run.id,
+                run_state(&view.run)
+            ))
+            .hint("`autopack up` works on it, or the `autopack run` that made it"));
         }
         show(context, &view);
         return Ok(exit_of(&view.run));
@@ -52,5 +57,8 @@ pub(super) async fn to_its_end(context: &Context, connection: &Connection, run: 
 
 fn show(context: &Context, view: &View) {
     let now = SystemClock::new().now().0;
-    context.ui.data(|| json::view(view, now), || text::status(context.ui, view, now));
+    context.ui.data(
+        || json::view(view, now),
+        || text::status(context.ui, view, now),
+    );
 }

@@ -49,7 +49,12 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
-    fn same<T: std::fmt::Display + PartialEq>(&mut self, check: &'static str, expected: T, found: T) {
+    fn same<T: std::fmt::Display + PartialEq>(
+        &mut self,
+        check: &'static str,
+        expected: T,
+        found: T,
+    ) {
         if expected != found {
             self.add(check, expected, found);
         }
@@ -76,12 +81,22 @@ struct Subject {
 impl Subject {
     async fn read(clients: &Clients, run: &str) -> Result<Self, CliError> {
         let mut registry = clients.registry.clone();
-        let request = autopack_wire::registry::GetRunRequest { run_id: run.to_owned(), brief: false };
+        let request = autopack_wire::registry::GetRunRequest {
+            run_id: run.to_owned(),
+            brief: false,
+        };
         let answer = registry.get_run(request).await?.into_inner();
-        let request = ListAttemptsRequest { run_id: run.to_owned(), phase_id: String::new() };
+        let request = ListAttemptsRequest {
+            run_id: run.to_owned(),
+            phase_id: String::new(),
+        };
         let attempts = registry.list_attempts(request).await?.into_inner().attempts;
         let strategy = answer.strategy.clone();
-        Ok(Self { view: answer.into(), strategy, attempts })
+        Ok(Self {
+            view: answer.into(),
+            strategy,
+            attempts,
+        })
     }
 
     /// For the domain's own functions; ended attempts are not part of it.
@@ -90,7 +105,12 @@ impl Subject {
             run: Some(self.view.run.clone()),
             tiers: self.view.tiers.clone(),
             phases: self.view.phases.clone(),
-            attempts: self.attempts.iter().filter(|a| records::is_live(a) || records::has_open_intent(a)).cloned().collect(),
+            attempts: self
+                .attempts
+                .iter()
+                .filter(|a| records::is_live(a) || records::has_open_intent(a))
+                .cloned()
+                .collect(),
             jobs: Vec::new(),
             plan: self.view.plan.clone(),
             strategy: self.strategy.clone(),
@@ -107,7 +127,10 @@ pub(crate) struct Doctor {
 impl Doctor {
     /// A doctor with a scratch folder for clones, removed at the end.
     pub(crate) fn new(clients: Clients) -> Self {
-        Self { clients, repositories: refs::Repositories::new() }
+        Self {
+            clients,
+            repositories: refs::Repositories::new(),
+        }
     }
 
     /// Every difference of one run.
@@ -115,7 +138,10 @@ impl Doctor {
         let mut look = 1;
         loop {
             let subject = Subject::read(&self.clients, run).await?;
-            let mut found = Found { run: &subject.view.run.id, list: Vec::new() };
+            let mut found = Found {
+                run: &subject.view.run.id,
+                list: Vec::new(),
+            };
             records::compare(&subject, &mut found);
             self.repositories.compare(&subject, &mut found).await;
             if found.list.is_empty() || look == LOOKS {

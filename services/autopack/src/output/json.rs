@@ -10,7 +10,11 @@ use crate::view::{View, attempt_state, minutes_used, phase_state, run_state, tie
 
 /// A text, `null` if empty.
 pub(crate) fn some(text: &str) -> Value {
-    if text.is_empty() { Value::Null } else { Value::from(text) }
+    if text.is_empty() {
+        Value::Null
+    } else {
+        Value::from(text)
+    }
 }
 
 /// A time, `null` if absent.

@@ -30,7 +30,9 @@ impl Live {
     pub(crate) fn track(&self, prefix: &str) -> Track {
         let bar = self.bars.as_ref().map(|bars| {
             let bar = bars.add(ProgressBar::new(0));
-            if let Ok(style) = ProgressStyle::with_template("{prefix}[{bar:24}] {pos}/{len} {elapsed} {wide_msg}") {
+            if let Ok(style) =
+                ProgressStyle::with_template("{prefix}[{bar:24}] {pos}/{len} {elapsed} {wide_msg}")
+            {
                 bar.set_style(style.progress_chars("=> "));
             }
             bar.set_prefix(prefix.to_owned());
@@ -88,7 +90,8 @@ impl Track {
     /// Prints the line of an event, if it has one.
     pub(crate) fn event(&self, event: &types::Event) {
         if let Some(line) = line(event) {
-            self.live.say(&format!("{} {}{line}", clock(event), self.prefix));
+            self.live
+                .say(&format!("{} {}{line}", clock(event), self.prefix));
         }
     }
 
@@ -102,8 +105,18 @@ impl Track {
 
 /// The time of day of an event, UTC.
 fn clock(event: &types::Event) -> String {
-    let seconds = event.time.as_ref().map_or(0, micros).div_euclid(1_000_000).rem_euclid(86_400);
-    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    let seconds = event
+        .time
+        .as_ref()
+        .map_or(0, micros)
+        .div_euclid(1_000_000)
+        .rem_euclid(86_400);
+    format!(
+        "{:02}:{:02}:{:02}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
 }
 
 /// What an event says to a person; `None` for those that say nothing new.
@@ -114,7 +127,9 @@ pub(crate) fn line(event: &types::Event) -> Option<String> {
     let tier = event.tier.as_ref().map_or("", |t| t.id.as_str());
     let text = one_line(&event.text, 200);
     Some(match kind {
-        EventKind::RunFrozen if run.base_sha.is_empty() => format!("no commit yet; branch {}", run.branch),
+        EventKind::RunFrozen if run.base_sha.is_empty() => {
+            format!("no commit yet; branch {}", run.branch)
+        }
         EventKind::RunFrozen => format!("base {}; branch {}", short(&run.base_sha), run.branch),
         EventKind::RunBootstrapStarted
         | EventKind::RunStarted
@@ -129,19 +144,35 @@ pub(crate) fn line(event: &types::Event) -> Option<String> {
         EventKind::PhaseAdded => format!("{phase}: added"),
         EventKind::PhaseRetried => format!("{phase}: asked to run again"),
         EventKind::AttemptLeased => {
-            format!("{phase}: attempt {} started", event.attempt.as_ref()?.number)
+            format!(
+                "{phase}: attempt {} started",
+                event.attempt.as_ref()?.number
+            )
         }
         EventKind::AttemptStageChanged => {
             let attempt = event.attempt.as_ref()?;
-            format!("{phase}: attempt {} {}", attempt.number, attempt_state(attempt).to_lowercase())
+            format!(
+                "{phase}: attempt {} {}",
+                attempt.number,
+                attempt_state(attempt).to_lowercase()
+            )
         }
         EventKind::AttemptFinished => {
             let attempt = event.attempt.as_ref().filter(|a| !a.cause.is_empty())?;
-            format!("{phase}: attempt {} ended {}: {}", attempt.number, attempt.cause, one_line(&attempt.detail, 200))
+            format!(
+                "{phase}: attempt {} ended {}: {}",
+                attempt.number,
+                attempt.cause,
+                one_line(&attempt.detail, 200)
+            )
         }
         EventKind::PhaseCompleted => {
             let p = event.phase.as_ref()?;
-            let what = if p.commit.is_empty() { format!("complete ({})", p.outcome) } else { format!("complete, commit {}", short(&p.commit)) };
+            let what = if p.commit.is_empty() {
+                format!("complete ({})", p.outcome)
+            } else {
+                format!("complete, commit {}", short(&p.commit))
+            };
             format!("{phase}: {what}")
         }
         EventKind::PhaseFailed => format!("{phase}: failed: {}", event.phase.as_ref()?.cause),
@@ -170,10 +201,27 @@ mod tests {
     fn event(kind: EventKind) -> types::Event {
         types::Event {
             kind: kind.code().to_owned(),
-            time: Some(prost_types::Timestamp { seconds: 45_296, nanos: 0 }),
-            run: Some(types::Run { branch: "autonomous/demo".to_owned(), base_sha: "0123456789abcdef".to_owned(), ..types::Run::default() }),
-            phase: Some(types::Phase { id: "P1".to_owned(), commit: "fedcba9876543210".to_owned(), ..types::Phase::default() }),
-            attempt: Some(types::Attempt { number: 2, state: types::attempt::State::Gating.into(), cause: "GATE_FAILED".to_owned(), detail: "2 tests\nfailed".to_owned(), ..types::Attempt::default() }),
+            time: Some(prost_types::Timestamp {
+                seconds: 45_296,
+                nanos: 0,
+            }),
+            run: Some(types::Run {
+                branch: "autonomous/demo".to_owned(),
+                base_sha: "0123456789abcdef".to_owned(),
+                ..types::Run::default()
+            }),
+            phase: Some(types::Phase {
+                id: "P1".to_owned(),
+                commit: "fedcba9876543210".to_owned(),
+                ..types::Phase::default()
+            }),
+            attempt: Some(types::Attempt {
+                number: 2,
+                state: types::attempt::State::Gating.into(),
+                cause: "GATE_FAILED".to_owned(),
+                detail: "2 tests\nfailed".to_owned(),
+                ..types::Attempt::default()
+            }),
             ..types::Event::default()
         }
     }
@@ -181,9 +229,15 @@ mod tests {
     #[test]
     fn lines_name_the_phase_and_what_happened() {
         for (kind, expected) in [
-            (EventKind::RunFrozen, "base 0123456789; branch autonomous/demo"),
+            (
+                EventKind::RunFrozen,
+                "base 0123456789; branch autonomous/demo",
+            ),
             (EventKind::AttemptStageChanged, "P1: attempt 2 gating"),
-            (EventKind::AttemptFinished, "P1: attempt 2 ended GATE_FAILED: 2 tests"),
+            (
+                EventKind::AttemptFinished,
+                "P1: attempt 2 ended GATE_FAILED: 2 tests",
+            ),
             (EventKind::PhaseCompleted, "P1: complete, commit fedcba9876"),
         ] {
             assert_eq!(line(&event(kind)).as_deref(), Some(expected));

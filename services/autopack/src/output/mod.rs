@@ -16,7 +16,10 @@ use std::io::{IsTerminal as _, Write as _};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{cli::Global, error::CliError};
+use crate::{
+    cli::Global,
+    error::{CliError, Exit},
+};
 
 /// How this process prints.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,7 +66,11 @@ impl Ui {
     }
 
     /// JSON, or the text that stands for it.
-    pub(crate) fn data(self, json: impl FnOnce() -> serde_json::Value, text: impl FnOnce() -> String) {
+    pub(crate) fn data(
+        self,
+        json: impl FnOnce() -> serde_json::Value,
+        text: impl FnOnce() -> String,
+    ) {
         if self.json {
             stdout(&format!("{:#}\n", json()));
         } else {
@@ -87,6 +94,16 @@ impl Ui {
     }
 }
 
+/// Prints what the parser of the command line says: help is data, a fault is not.
+pub(crate) fn usage(error: &clap::Error) -> Exit {
+    let _ = error.print();
+    if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Success
+    }
+}
+
 /// Prints data as it is.
 pub(crate) fn stdout(text: &str) {
     stdout_bytes(text.as_bytes());
@@ -106,15 +123,21 @@ pub(crate) fn stderr(line: &str) {
 /// SHA-256 in hex.
 pub(crate) fn hex_sha256(content: &[u8]) -> String {
     use std::fmt::Write as _;
-    Sha256::digest(content).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    Sha256::digest(content)
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }
 
 /// The first line of a text, at most `max` characters of it, without control characters.
 pub(crate) fn one_line(text: &str, max: usize) -> String {
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let line = text
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
     let mut short: String = line.chars().filter(|c| !c.is_control()).take(max).collect();
     if line.chars().count() > max {
         short.push('…');
@@ -124,7 +147,11 @@ pub(crate) fn one_line(text: &str, max: usize) -> String {
 
 /// A number with its noun.
 pub(crate) fn count(n: usize, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+    if n == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{n} {noun}s")
+    }
 }
 
 #[cfg(test)]
@@ -141,7 +168,10 @@ mod tests {
     #[test]
     fn colours_only_where_asked() {
         assert_eq!(Ui::default().state("FAILED"), "FAILED");
-        let ui = Ui { colour: true, ..Ui::default() };
+        let ui = Ui {
+            colour: true,
+            ..Ui::default()
+        };
         assert_eq!(ui.state("COMPLETE"), "\x1b[32mCOMPLETE\x1b[0m");
     }
 }

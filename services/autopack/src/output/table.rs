@@ -2,6 +2,8 @@
 //!
 //! Invariant: a column is as wide as its widest cell, colours not counted, and no line ends in blanks.
 
+use std::fmt::Write as _;
+
 /// Rows below a heading.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
@@ -30,7 +32,14 @@ impl Table {
     pub(crate) fn render(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns)
-            .map(|c| self.rows.iter().filter_map(|row| row.get(c)).map(|cell| width(cell)).max().unwrap_or(0))
+            .map(|c| {
+                self.rows
+                    .iter()
+                    .filter_map(|row| row.get(c))
+                    .map(|cell| width(cell))
+                    .max()
+                    .unwrap_or(0)
+            })
             .collect();
         let mut text = String::new();
         for row in &self.rows {
@@ -50,9 +59,9 @@ impl Table {
         let mut text = String::new();
         for (n, row) in self.rows.iter().enumerate() {
             let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
-            text.push_str(&format!("| {} |\n", cells.join(" | ")));
+            let _ = writeln!(text, "| {} |", cells.join(" | "));
             if n == 0 {
-                text.push_str(&format!("|{}\n", "---|".repeat(row.len())));
+                let _ = writeln!(text, "|{}", "---|".repeat(row.len()));
             }
         }
         text
@@ -81,9 +90,20 @@ mod tests {
     #[test]
     fn columns_line_up_whatever_the_colours() {
         let mut table = Table::new(&["ID", "STATE", "X"]);
-        table.row(["a".to_owned(), "\x1b[32mOK\x1b[0m".to_owned(), "1".to_owned()]);
+        table.row([
+            "a".to_owned(),
+            "\x1b[32mOK\x1b[0m".to_owned(),
+            "1".to_owned(),
+        ]);
         table.row(["long".to_owned(), "FAILED".to_owned(), String::new()]);
-        assert_eq!(table.render(), "ID    STATE   X\na     \x1b[32mOK\x1b[0m      1\nlong  FAILED\n");
-        assert!(table.markdown().starts_with("| ID | STATE | X |\n|---|---|---|\n"));
+        assert_eq!(
+            table.render(),
+            "ID    STATE   X\na     \x1b[32mOK\x1b[0m      1\nlong  FAILED\n"
+        );
+        assert!(
+            table
+                .markdown()
+                .starts_with("| ID | STATE | X |\n|---|---|---|\n")
+        );
     }
 }

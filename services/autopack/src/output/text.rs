@@ -33,8 +33,20 @@ pub(crate) fn runs(ui: Ui, runs: &[types::Run]) -> String {
     let mut table = Table::new(&["RUN", "STATE", "PHASES", "PROJECT", "CREATED", "GOAL"]);
     for run in runs {
         let counts = run.counts.unwrap_or_default();
-        let total = counts.queued + counts.executing + counts.gate + counts.ci_running + counts.complete + counts.failed + counts.skipped;
-        let flag = if run.cancelling { " (cancelling)" } else if run.paused { " (paused)" } else { "" };
+        let total = counts.queued
+            + counts.executing
+            + counts.gate
+            + counts.ci_running
+            + counts.complete
+            + counts.failed
+            + counts.skipped;
+        let flag = if run.cancelling {
+            " (cancelling)"
+        } else if run.paused {
+            " (paused)"
+        } else {
+            ""
+        };
         table.row([
             run.id.clone(),
             format!("{}{flag}", ui.state(run_state(run))),
@@ -44,7 +56,11 @@ pub(crate) fn runs(ui: Ui, runs: &[types::Run]) -> String {
             one_line(&run.goal, 60),
         ]);
     }
-    if table.is_empty() { String::new() } else { table.render() }
+    if table.is_empty() {
+        String::new()
+    } else {
+        table.render()
+    }
 }
 
 /// A run with its tiers and phases.
@@ -59,19 +75,43 @@ pub(crate) fn status(ui: Ui, view: &View, now_us: i64) -> String {
     line("goal", &one_line(&run.goal, 100));
     line("project", &run.project);
     line("repository", &run.repository);
-    line("branch", &format!("{}{}", run.branch, if run.tip.is_empty() { String::new() } else { format!(" at {}", short(&run.tip)) }));
-    line("base", &format!("{} {}", run.base_ref, short(&run.base_sha)));
+    line(
+        "branch",
+        &format!(
+            "{}{}",
+            run.branch,
+            if run.tip.is_empty() {
+                String::new()
+            } else {
+                format!(" at {}", short(&run.tip))
+            }
+        ),
+    );
+    line(
+        "base",
+        &format!("{} {}", run.base_ref, short(&run.base_sha)),
+    );
     let tokens = run.tokens.unwrap_or_default();
     line("tokens", &used(tokens.settled, tokens.cap));
-    line("phases", &used(u64::from(run.phases_used), Some(u64::from(run.phases_cap))));
-    line("minutes", &used(minutes_used(run, now_us), Some(u64::from(run.minutes_cap))));
+    line(
+        "phases",
+        &used(u64::from(run.phases_used), Some(u64::from(run.phases_cap))),
+    );
+    line(
+        "minutes",
+        &used(minutes_used(run, now_us), Some(u64::from(run.minutes_cap))),
+    );
     line("created", &moment(run.create_time.as_ref()));
     line("ended", &moment(run.complete_time.as_ref()));
-    let flags: Vec<&str> = [("held", run.held && !run.started), ("paused", run.paused), ("cancelling", run.cancelling)]
-        .iter()
-        .filter(|(_, on)| *on)
-        .map(|(name, _)| *name)
-        .collect();
+    let flags: Vec<&str> = [
+        ("held", run.held && !run.started),
+        ("paused", run.paused),
+        ("cancelling", run.cancelling),
+    ]
+    .iter()
+    .filter(|(_, on)| *on)
+    .map(|(name, _)| *name)
+    .collect();
     line("flags", &flags.join(", "));
     text.push('\n');
     text.push_str(&phases(ui, view));
@@ -84,7 +124,11 @@ pub(crate) fn phases(ui: Ui, view: &View) -> String {
     let mut table = Table::new(&["TIER", "PHASE", "STATE", "ATTEMPTS", "COMMIT", "DETAIL"]);
     let mut last = None;
     for phase in view.ordered() {
-        let tier = if last == Some(phase.tier) { "" } else { view.tier_id(phase) };
+        let tier = if last == Some(phase.tier) {
+            ""
+        } else {
+            view.tier_id(phase)
+        };
         last = Some(phase.tier);
         let note = match (phase.cause.as_str(), view.spec(phase)) {
             ("", Some(spec)) => one_line(&spec.name, 60),
@@ -92,7 +136,11 @@ pub(crate) fn phases(ui: Ui, view: &View) -> String {
             (cause, _) if phase.detail.is_empty() => cause.to_owned(),
             (cause, _) => format!("{cause}: {}", one_line(&phase.detail, 60)),
         };
-        let commit = if phase.commit.is_empty() { phase.outcome.as_str() } else { short(&phase.commit) };
+        let commit = if phase.commit.is_empty() {
+            phase.outcome.as_str()
+        } else {
+            short(&phase.commit)
+        };
         table.row([
             tier.to_owned(),
             phase.id.clone(),
@@ -112,24 +160,42 @@ pub(crate) fn why_it_ended(run: &types::Run) -> String {
     }
     let mut text = format!("\ncause: {}: {}\n", run.cause, one_line(&run.detail, 300));
     if let Some(cause) = Cause::parse(&run.cause) {
-        let _ = writeln!(text, "       {}\n       {}", cause.text(), named(cause.remedy(), &run.id, ""));
+        let _ = writeln!(
+            text,
+            "       {}\n       {}",
+            cause.text(),
+            named(cause.remedy(), &run.id, "")
+        );
     }
     text
 }
 
 /// A remedy with the names of this run and phase.
 pub(crate) fn named(remedy: &str, run: &str, phase: &str) -> String {
-    let text = remedy.replace(" RUN PHASE`", &format!(" {run} {phase}`").replace(" `", "`"));
+    let text = remedy.replace(
+        " RUN PHASE`",
+        &format!(" {run} {phase}`").replace(" `", "`"),
+    );
     text.replace(" RUN`", &format!(" {run}`"))
 }
 
 /// Attempts, one a line, each with its artifacts.
 pub(crate) fn attempts(ui: Ui, view: &View, attempts: &[types::Attempt]) -> String {
-    let mut table = Table::new(&["PHASE", "NO", "STATE", "TESTS", "TOKENS", "COMMIT", "DETAIL"]);
+    let mut table = Table::new(&[
+        "PHASE", "NO", "STATE", "TESTS", "TOKENS", "COMMIT", "DETAIL",
+    ]);
     let mut files = String::new();
     for attempt in attempts {
-        let phase = view.phases.iter().find(|p| p.index == attempt.phase).map_or("?", |p| p.id.as_str());
-        let note = if attempt.cause.is_empty() { String::new() } else { format!("{}: {}", attempt.cause, one_line(&attempt.detail, 60)) };
+        let phase = view
+            .phases
+            .iter()
+            .find(|p| p.index == attempt.phase)
+            .map_or("?", |p| p.id.as_str());
+        let note = if attempt.cause.is_empty() {
+            String::new()
+        } else {
+            format!("{}: {}", attempt.cause, one_line(&attempt.detail, 60))
+        };
         table.row([
             phase.to_owned(),
             attempt.number.to_string(),
@@ -140,7 +206,11 @@ pub(crate) fn attempts(ui: Ui, view: &View, attempts: &[types::Attempt]) -> Stri
             note,
         ]);
         for artifact in &attempt.artifacts {
-            let _ = writeln!(files, "{phase} {}  {:<10} {}  {} bytes", attempt.number, artifact.name, artifact.digest, artifact.size);
+            let _ = writeln!(
+                files,
+                "{phase} {}  {:<10} {}  {} bytes",
+                attempt.number, artifact.name, artifact.digest, artifact.size
+            );
         }
     }
     let mut text = table.render();
@@ -152,10 +222,21 @@ pub(crate) fn attempts(ui: Ui, view: &View, attempts: &[types::Attempt]) -> Stri
 
 /// Tiers, one a line.
 pub(crate) fn tiers(view: &View) -> Table {
-    let mut table = Table::new(&["Tier", "State", "Complete", "Failed", "Skipped", "Tokens", "Gate runs"]);
+    let mut table = Table::new(&[
+        "Tier",
+        "State",
+        "Complete",
+        "Failed",
+        "Skipped",
+        "Tokens",
+        "Gate runs",
+    ]);
     for tier in &view.tiers {
         let counts = tier.counts.unwrap_or_default();
-        let (tokens, runs) = (tier.tokens.unwrap_or_default(), tier.ci_runs.unwrap_or_default());
+        let (tokens, runs) = (
+            tier.tokens.unwrap_or_default(),
+            tier.ci_runs.unwrap_or_default(),
+        );
         table.row([
             tier.id.clone(),
             tier_state(tier).to_owned(),
@@ -175,9 +256,18 @@ mod tests {
 
     #[test]
     fn remedies_name_the_run() {
-        assert_eq!(named("x, then `autopack retry RUN PHASE`.", "r", "P1"), "x, then `autopack retry r P1`.");
-        assert_eq!(named("then `autopack retry RUN PHASE`.", "r", ""), "then `autopack retry r`.");
-        assert_eq!(named("`autopack status RUN` lists", "r", "P"), "`autopack status r` lists");
+        assert_eq!(
+            named("x, then `autopack retry RUN PHASE`.", "r", "P1"),
+            "x, then `autopack retry r P1`."
+        );
+        assert_eq!(
+            named("then `autopack retry RUN PHASE`.", "r", ""),
+            "then `autopack retry r`."
+        );
+        assert_eq!(
+            named("`autopack status RUN` lists", "r", "P"),
+            "`autopack status r` lists"
+        );
     }
 
     #[test]
@@ -187,11 +277,26 @@ mod tests {
         view.run.state = types::run::State::DoneFailedRequiresHumanReview.into();
         view.run.cause = "GATE_FAILED".to_owned();
         view.run.detail = "phase P1: red\nmore".to_owned();
-        view.tiers.push(types::Tier { id: "T1".to_owned(), ..types::Tier::default() });
-        view.phases.push(types::Phase { id: "P1".to_owned(), state: types::phase::State::Failed.into(), cause: "GATE_FAILED".to_owned(), detail: "red\x1b[0m".to_owned(), ..types::Phase::default() });
+        view.tiers.push(types::Tier {
+            id: "T1".to_owned(),
+            ..types::Tier::default()
+        });
+        view.phases.push(types::Phase {
+            id: "P1".to_owned(),
+            state: types::phase::State::Failed.into(),
+            cause: "GATE_FAILED".to_owned(),
+            detail: "red\x1b[0m".to_owned(),
+            ..types::Phase::default()
+        });
         let text = status(Ui::default(), &view, 0);
-        assert!(text.starts_with("run demo: DONE_FAILED_REQUIRES_HUMAN_REVIEW\n"), "{text}");
-        assert!(text.contains("T1    P1     FAILED  0                 GATE_FAILED: red[0m"), "{text}");
+        assert!(
+            text.starts_with("run demo: DONE_FAILED_REQUIRES_HUMAN_REVIEW\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("T1    P1     FAILED  0                 GATE_FAILED: red[0m"),
+            "{text}"
+        );
         assert!(text.contains("autopack retry demo`"), "{text}");
     }
 }

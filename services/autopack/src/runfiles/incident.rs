@@ -7,7 +7,11 @@ use std::{fmt::Write as _, path::PathBuf};
 use autopack_domain::{Cause, ids::is_user_id};
 use autopack_wire::{client::Clients, types};
 
-use super::{gather::Facts, summary::{md, next}, write::Pack};
+use super::{
+    gather::Facts,
+    summary::{md, next},
+    write::Pack,
+};
 use crate::{
     output::{json, text::named},
     submit::get_artifact,
@@ -27,7 +31,9 @@ pub(super) async fn pack(clients: &Clients, facts: &Facts) -> Option<Pack> {
     for phase in failed(facts) {
         for (artifact, file) in [("output", "output.txt"), ("diff", "diff.patch")] {
             let name = format!("phases/{}/{file}", folder(phase));
-            let Some(found) = last(facts, phase, artifact) else { continue };
+            let Some(found) = last(facts, phase, artifact) else {
+                continue;
+            };
             match get_artifact(clients, &found.digest, MAX_ARTIFACT).await {
                 Ok(content) => {
                     if found.size > MAX_ARTIFACT as u64 {
@@ -40,43 +46,94 @@ pub(super) async fn pack(clients: &Clients, facts: &Facts) -> Option<Pack> {
         }
     }
     let files: Vec<PathBuf> = pack.keys().cloned().collect();
-    let attempts: Vec<_> = facts.attempts.iter().map(|a| json::attempt(a, facts.phase_id(a.phase))).collect();
-    let events: String = facts.events.iter().map(|event| format!("{}\n", json::event(event))).collect();
-    pack.insert("README.md".into(), readme(facts, &files, &notes).into_bytes());
-    pack.insert("attempts.json".into(), format!("{:#}\n", serde_json::Value::from(attempts)).into_bytes());
+    let attempts: Vec<_> = facts
+        .attempts
+        .iter()
+        .map(|a| json::attempt(a, facts.phase_id(a.phase)))
+        .collect();
+    let mut events = String::new();
+    for event in &facts.events {
+        let _ = writeln!(events, "{}", json::event(event));
+    }
+    pack.insert(
+        "README.md".into(),
+        readme(facts, &files, &notes).into_bytes(),
+    );
+    pack.insert(
+        "attempts.json".into(),
+        format!("{:#}\n", serde_json::Value::from(attempts)).into_bytes(),
+    );
     pack.insert("events.jsonl".into(), events.into_bytes());
     pack.insert("why.txt".into(), why(facts).into_bytes());
     Some(pack)
 }
 
 fn failed(facts: &Facts) -> impl Iterator<Item = &types::Phase> {
-    facts.view.ordered().into_iter().filter(|phase| phase_state(phase) == "FAILED")
+    facts
+        .view
+        .ordered()
+        .into_iter()
+        .filter(|phase| phase_state(phase) == "FAILED")
 }
 
 /// Ids of phases are names of folders; what is none goes by its index.
 fn folder(phase: &types::Phase) -> String {
-    if is_user_id(&phase.id) { phase.id.clone() } else { phase.index.to_string() }
+    if is_user_id(&phase.id) {
+        phase.id.clone()
+    } else {
+        phase.index.to_string()
+    }
 }
 
 /// The last artifact of this name.
 fn last<'f>(facts: &'f Facts, phase: &types::Phase, name: &str) -> Option<&'f types::ArtifactRef> {
-    facts.attempts_of(phase).flat_map(|attempt| &attempt.artifacts).filter(|artifact| artifact.name == name).last()
+    facts
+        .attempts_of(phase)
+        .flat_map(|attempt| &attempt.artifacts)
+        .filter(|artifact| artifact.name == name)
+        .last()
 }
 
 fn readme(facts: &Facts, files: &[PathBuf], notes: &[String]) -> String {
     let run = &facts.view.run;
-    let mut text = format!("# Incident: run {} ended {}\n\n## What happened\n\n", run.id, run_state(run));
+    let mut text = format!(
+        "# Incident: run {} ended {}\n\n## What happened\n\n",
+        run.id,
+        run_state(run)
+    );
     text.push_str(&cause(&run.cause, &run.detail, &run.id, ""));
     for phase in failed(facts) {
-        let name = facts.view.spec(phase).map_or_else(String::new, |spec| format!(": {}", md(&spec.name)));
+        let name = facts
+            .view
+            .spec(phase)
+            .map_or_else(String::new, |spec| format!(": {}", md(&spec.name)));
         let _ = write!(text, "\n## Phase {}{name}\n\n", phase.id);
-        let _ = writeln!(text, "- tier {}, {} attempts, {} of them charged", facts.view.tier_id(phase), phase.attempts_made, phase.attempts_charged);
+        let _ = writeln!(
+            text,
+            "- tier {}, {} attempts, {} of them charged",
+            facts.view.tier_id(phase),
+            phase.attempts_made,
+            phase.attempts_charged
+        );
         text.push_str(&cause(&phase.cause, &phase.detail, &run.id, &phase.id));
         for attempt in facts.attempts_of(phase) {
-            let _ = writeln!(text, "- attempt {}: {} {}", attempt.number, crate::view::attempt_state(attempt), attempt.cause);
+            let _ = writeln!(
+                text,
+                "- attempt {}: {} {}",
+                attempt.number,
+                crate::view::attempt_state(attempt),
+                attempt.cause
+            );
         }
+        text.push_str(&rest(&phase.detail));
     }
-    let skipped: Vec<&str> = facts.view.ordered().into_iter().filter(|p| phase_state(p) == "SKIPPED").map(|p| p.id.as_str()).collect();
+    let skipped: Vec<&str> = facts
+        .view
+        .ordered()
+        .into_iter()
+        .filter(|p| phase_state(p) == "SKIPPED")
+        .map(|p| p.id.as_str())
+        .collect();
     if !skipped.is_empty() {
         let _ = write!(text, "\n## Skipped\n\n{}\n", skipped.join(", "));
     }
@@ -86,7 +143,11 @@ fn readme(facts: &Facts, files: &[PathBuf], notes: &[String]) -> String {
     }
     text.push_str("\n## Files\n\n- `attempts.json`: every attempt\n- `events.jsonl`: what happened, in order (the first event, the creation, is left out)\n- `why.txt`: causes, and the rules that held phases back\n");
     for file in files {
-        let _ = writeln!(text, "- `{}`: of the last attempt that has one", file.display());
+        let _ = writeln!(
+            text,
+            "- `{}`: of the last attempt that has one",
+            file.display()
+        );
     }
     for note in notes {
         let _ = writeln!(text, "- {}", md(note));
@@ -103,6 +164,24 @@ fn cause(code: &str, detail: &str, run: &str, phase: &str) -> String {
     text
 }
 
+/// More lines of a foreign text as code: indented, so that nothing in it can end the block.
+fn rest(detail: &str) -> String {
+    let mut text = String::new();
+    for line in detail.lines().skip(1).take(40) {
+        let line: String = line
+            .chars()
+            .filter(|c| *c == '\t' || !c.is_control())
+            .take(400)
+            .collect();
+        let _ = writeln!(text, "    {line}");
+    }
+    if text.is_empty() {
+        text
+    } else {
+        format!("\n{text}")
+    }
+}
+
 fn why(facts: &Facts) -> String {
     let mut text = String::new();
     for phase in facts.view.ordered() {
@@ -114,7 +193,11 @@ fn why(facts: &Facts) -> String {
     }
     for phase in &facts.holds {
         for hold in &phase.holds {
-            let _ = writeln!(text, "{}: {}: {}; {}", phase.phase_id, hold.rule, hold.facts, hold.remedy);
+            let _ = writeln!(
+                text,
+                "{}: {}: {}; {}",
+                phase.phase_id, hold.rule, hold.facts, hold.remedy
+            );
         }
     }
     text
@@ -135,12 +218,18 @@ mod tests {
             id: "P1".to_owned(),
             state: types::phase::State::Failed.into(),
             cause: "GATE_FAILED".to_owned(),
-            detail: "2 tests failed".to_owned(),
+            detail: "2 tests failed\n# no heading".to_owned(),
             ..types::Phase::default()
         });
         let text = readme(&facts, &[], &[]);
-        for part in ["ended DONE_FAILED_REQUIRES_HUMAN_REVIEW", "## Phase P1", "- **GATE\\_FAILED" , "autopack retry demo P1`", "autopack explain GATE_FAILED`"] {
-            assert!(text.contains(&part.replace("GATE\\_", "GATE_")), "{part}\n{text}");
+        for part in [
+            "ended DONE_FAILED_REQUIRES_HUMAN_REVIEW",
+            "## Phase P1",
+            "\n    # no heading\n",
+            "autopack retry demo P1`",
+            "autopack explain GATE_FAILED`",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
         }
     }
 }

@@ -42,7 +42,12 @@ pub(crate) struct RunFiles {
 impl RunFiles {
     /// Files below a folder.
     pub(crate) fn new(folder: PathBuf, clients: Clients, clock: Arc<dyn Clock>) -> Self {
-        Self { folder, clients, clock, turn: Arc::default() }
+        Self {
+            folder,
+            clients,
+            clock,
+            turn: Arc::default(),
+        }
     }
 
     /// Where the files of a run are.
@@ -61,8 +66,16 @@ impl RunFiles {
         let folder = self.folder_of(id);
         let failed = |error: std::io::Error| CliError::io("cannot write in", &folder, &error);
         write::folder(&folder).map_err(failed)?;
-        write::file(&folder.join("run_summary.md"), summary::markdown(&facts).as_bytes()).map_err(failed)?;
-        write::file(&folder.join("run_summary.json"), format!("{:#}\n", summary::json(&facts)).as_bytes()).map_err(failed)?;
+        write::file(
+            &folder.join("run_summary.md"),
+            summary::markdown(&facts).as_bytes(),
+        )
+        .map_err(failed)?;
+        write::file(
+            &folder.join("run_summary.json"),
+            format!("{:#}\n", summary::json(&facts)).as_bytes(),
+        )
+        .map_err(failed)?;
         let pack = incident::pack(&self.clients, &facts).await;
         write::replace_folder(&folder.join("incident"), pack.as_ref()).map_err(failed)?;
         Ok(folder)
@@ -84,7 +97,9 @@ impl RunFiles {
 
     /// Until the subscription is lost.
     async fn follow_bus(&self, bus: &Arc<dyn Bus>) {
-        let Ok(mut source) = bus.events(EventOptions::default()).await else { return };
+        let Ok(mut source) = bus.events(EventOptions::default()).await else {
+            return;
+        };
         while let Ok(Some(item)) = source.next().await {
             match item {
                 EventItem::Gap => self.catch_up().await,
@@ -100,8 +115,13 @@ impl RunFiles {
 
     /// Runs that ended while nobody looked.
     async fn catch_up(&self) {
-        let request = ListRunsRequest { page_size: LOOK_BACK, ..ListRunsRequest::default() };
-        let Ok(page) = self.clients.registry.clone().list_runs(request).await else { return };
+        let request = ListRunsRequest {
+            page_size: LOOK_BACK,
+            ..ListRunsRequest::default()
+        };
+        let Ok(page) = self.clients.registry.clone().list_runs(request).await else {
+            return;
+        };
         for run in page.into_inner().runs.iter().filter(|run| has_ended(run)) {
             let written = std::fs::read_to_string(self.folder_of(&run.id).join("run_summary.json"));
             let version = written.ok().and_then(|text| summary::version(&text));

@@ -32,7 +32,12 @@ pub(super) fn markdown(facts: &Facts) -> String {
     let run = &facts.view.run;
     let plan = facts.view.plan.as_ref().and_then(|plan| plan.run.as_ref());
     let counts = run.counts.unwrap_or_default();
-    let complete = facts.view.tiers.iter().filter(|tier| crate::view::tier_state(tier) == "COMPLETE").count();
+    let complete = facts
+        .view
+        .tiers
+        .iter()
+        .filter(|tier| crate::view::tier_state(tier) == "COMPLETE")
+        .count();
     let mut text = format!("# Run {}\n\n{}\n\n## Status\n\n", run.id, md(&run.goal));
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
@@ -40,8 +45,18 @@ pub(super) fn markdown(facts: &Facts) -> String {
         }
     };
     line("State", run_state(run));
-    line("Cause", &if run.cause.is_empty() { String::new() } else { format!("{}: {}", run.cause, md(&run.detail)) });
-    line("Safety Profile", plan.map_or("", |p| p.safety_profile.as_str()));
+    line(
+        "Cause",
+        &if run.cause.is_empty() {
+            String::new()
+        } else {
+            format!("{}: {}", run.cause, md(&run.detail))
+        },
+    );
+    line(
+        "Safety Profile",
+        plan.map_or("", |p| p.safety_profile.as_str()),
+    );
     line("Run Scope", plan.map_or("", |p| p.run_scope.as_str()));
     line("Created", &text::moment(run.create_time.as_ref()));
     line("Completed", &text::moment(run.complete_time.as_ref()));
@@ -51,7 +66,11 @@ pub(super) fn markdown(facts: &Facts) -> String {
     line("Branch", &md(&run.branch));
     line("Tip", &run.tip);
     text.push_str("\n## Progress\n\n");
-    let _ = writeln!(text, "- **Tiers:** {complete} of {} complete", facts.view.tiers.len());
+    let _ = writeln!(
+        text,
+        "- **Tiers:** {complete} of {} complete",
+        facts.view.tiers.len()
+    );
     let _ = writeln!(
         text,
         "- **Phases:** {} of {} complete, {} failed, {} skipped\n",
@@ -82,15 +101,26 @@ pub(super) fn markdown(facts: &Facts) -> String {
 
 /// Phases in the order of the plan.
 fn phases(facts: &Facts) -> Table {
-    let mut table = Table::new(&["Phase", "Name", "State", "Attempts", "Commit", "Tests", "Tokens", "Cause"]);
+    let mut table = Table::new(&[
+        "Phase", "Name", "State", "Attempts", "Commit", "Tests", "Tokens", "Cause",
+    ]);
     for phase in facts.view.ordered() {
         table.row([
             phase.id.clone(),
-            facts.view.spec(phase).map_or_else(String::new, |spec| md(&spec.name)),
+            facts
+                .view
+                .spec(phase)
+                .map_or_else(String::new, |spec| md(&spec.name)),
             phase_state(phase).to_owned(),
             phase.attempts_made.to_string(),
-            if phase.commit.is_empty() { phase.outcome.clone() } else { text::short(&phase.commit).to_owned() },
-            facts.tests_of(phase).map_or_else(String::new, |n| n.to_string()),
+            if phase.commit.is_empty() {
+                phase.outcome.clone()
+            } else {
+                text::short(&phase.commit).to_owned()
+            },
+            facts
+                .tests_of(phase)
+                .map_or_else(String::new, |n| n.to_string()),
             phase.tokens.unwrap_or_default().settled.to_string(),
             phase.cause.clone(),
         ]);
@@ -105,16 +135,38 @@ pub(super) fn next(facts: &Facts) -> Vec<(String, String)> {
     let mut next = Vec::new();
     match run_state(run) {
         "DONE_SUCCESS" => {
-            let range = if run.base_sha.is_empty() { run.branch.clone() } else { format!("{}..{}", text::short(&run.base_sha), run.branch) };
-            next.push((format!("git log --oneline {range}"), "what landed".to_owned()));
-            next.push((format!("autopack attempts {id}"), "every attempt with its artifacts".to_owned()));
+            let range = if run.base_sha.is_empty() {
+                run.branch.clone()
+            } else {
+                format!("{}..{}", text::short(&run.base_sha), run.branch)
+            };
+            next.push((
+                format!("git log --oneline {range}"),
+                "what landed".to_owned(),
+            ));
+            next.push((
+                format!("autopack attempts {id}"),
+                "every attempt with its artifacts".to_owned(),
+            ));
         }
         state if state.starts_with("DONE_FAILED") => {
-            next.push((format!("autopack explain {}", run.cause), "what the cause means".to_owned()));
-            next.push((format!("autopack attempts {id}"), "every attempt with its artifacts".to_owned()));
-            next.push((format!("autopack retry {id}"), "run the failed phases again".to_owned()));
+            next.push((
+                format!("autopack explain {}", run.cause),
+                "what the cause means".to_owned(),
+            ));
+            next.push((
+                format!("autopack attempts {id}"),
+                "every attempt with its artifacts".to_owned(),
+            ));
+            next.push((
+                format!("autopack retry {id}"),
+                "run the failed phases again".to_owned(),
+            ));
         }
-        _ => next.push((format!("autopack status {id}"), "where the run stands".to_owned())),
+        _ => next.push((
+            format!("autopack status {id}"),
+            "where the run stands".to_owned(),
+        )),
     }
     next
 }
@@ -125,16 +177,27 @@ pub(super) fn json(facts: &Facts) -> Value {
     let plan = facts.view.plan.as_ref().and_then(|plan| plan.run.as_ref());
     value["safety_profile"] = json!(plan.map(|p| &p.safety_profile));
     value["run_scope"] = json!(plan.map(|p| &p.run_scope));
-    for (slot, phase) in value["phases"].as_array_mut().into_iter().flatten().zip(facts.view.ordered()) {
+    for (slot, phase) in value["phases"]
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+        .zip(facts.view.ordered())
+    {
         slot["tests"] = json!(facts.tests_of(phase));
     }
-    value["next"] = next(facts).into_iter().map(|(command, why)| json!({ "command": command, "why": why })).collect();
+    value["next"] = next(facts)
+        .into_iter()
+        .map(|(command, why)| json!({ "command": command, "why": why }))
+        .collect();
     value
 }
 
 /// The version of the run that a summary was written for.
 pub(super) fn version(text: &str) -> Option<u64> {
-    serde_json::from_str::<Value>(text).ok()?.get("version")?.as_u64()
+    serde_json::from_str::<Value>(text)
+        .ok()?
+        .get("version")?
+        .as_u64()
 }
 
 #[cfg(test)]
@@ -150,9 +213,20 @@ mod tests {
         run.version = 7;
         run.state = types::run::State::DoneFailedRequiresHumanReview.into();
         run.cause = "GATE_FAILED".to_owned();
-        facts.view.tiers.push(types::Tier { id: "T1".to_owned(), ..types::Tier::default() });
-        facts.view.phases.push(types::Phase { id: "P1".to_owned(), attempts_made: 2, cause: "GATE_FAILED".to_owned(), ..types::Phase::default() });
-        facts.attempts.push(types::Attempt { tests: Some(12), ..types::Attempt::default() });
+        facts.view.tiers.push(types::Tier {
+            id: "T1".to_owned(),
+            ..types::Tier::default()
+        });
+        facts.view.phases.push(types::Phase {
+            id: "P1".to_owned(),
+            attempts_made: 2,
+            cause: "GATE_FAILED".to_owned(),
+            ..types::Phase::default()
+        });
+        facts.attempts.push(types::Attempt {
+            tests: Some(12),
+            ..types::Attempt::default()
+        });
         facts
     }
 
@@ -160,7 +234,10 @@ mod tests {
     fn the_state_line_has_its_form_and_foreign_text_stays_text() {
         let text = markdown(&facts());
         assert!(text.starts_with("# Run demo\n\nSay &lt;b&gt;hello&lt;/b&gt;\n\n## Status\n\n- **State:** DONE_FAILED_REQUIRES_HUMAN_REVIEW\n"), "{text}");
-        assert!(text.contains("| P1 |  | UNSPECIFIED | 2 |  | 12 | 0 | GATE_FAILED |"), "{text}");
+        assert!(
+            text.contains("| P1 |  | UNSPECIFIED | 2 |  | 12 | 0 | GATE_FAILED |"),
+            "{text}"
+        );
         assert!(text.contains("- `autopack retry demo`: "), "{text}");
     }
 

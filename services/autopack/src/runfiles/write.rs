@@ -24,7 +24,12 @@ pub(super) fn file(path: &Path, content: &[u8]) -> io::Result<()> {
         return Ok(());
     }
     let beside = beside(path, "new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&beside)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&beside, path)
@@ -74,13 +79,22 @@ mod tests {
         let root = std::env::temp_dir().join(format!("autopack-write-{}", std::process::id()));
         folder(&root).unwrap();
         let path = root.join("incident");
-        let pack = |names: &[&str]| -> Pack { names.iter().map(|n| (PathBuf::from(n), n.as_bytes().to_vec())).collect() };
+        let pack = |names: &[&str]| -> Pack {
+            names
+                .iter()
+                .map(|n| (PathBuf::from(n), n.as_bytes().to_vec()))
+                .collect()
+        };
         replace_folder(&path, Some(&pack(&["a", "phases/P1/b"]))).unwrap();
         replace_folder(&path, Some(&pack(&["c"]))).unwrap();
         assert!(!path.join("a").exists() && fs::read(path.join("c")).unwrap() == b"c");
         replace_folder(&path, None).unwrap();
         assert!(!path.exists());
-        assert_eq!(fs::read_dir(&root).unwrap().count(), 0, "nothing is left beside");
+        assert_eq!(
+            fs::read_dir(&root).unwrap().count(),
+            0,
+            "nothing is left beside"
+        );
         fs::remove_dir_all(root).unwrap();
     }
 }

@@ -3,9 +3,10 @@
 //! Invariant: the change set is computed from the objects, never taken from what the builder says; every violation is
 //! told, the most serious decides.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 use autopack_domain::Cause;
+use autopack_domain::states::AttemptState;
 use autopack_git::{Change, ChangeKind, GitError, Oid, OwnClone};
 use autopack_policy::govern::{
     self, ChangeSet, GateFiles, Rules, TreeFacts, Violation, missing_deliverables, primary_cause,
@@ -16,7 +17,7 @@ use futures::{StreamExt, TryStreamExt};
 use super::Job;
 use super::build::Candidate;
 use crate::error::{Failure, Stop};
-use crate::repo::Opened;
+use crate::repo::{Opened, Repo};
 use crate::text;
 
 /// Violations that are written out.
@@ -33,10 +34,15 @@ pub(crate) async fn govern(
     base: &Oid,
     candidate: &Candidate,
 ) -> Result<(), Stop> {
-    let own = &opened.repo.own;
     job.evidence.candidate = Some(candidate.tree.clone());
     let lease = job.lease;
-    let (changes, facts) = lease.guard(look(own, base, candidate)).await?;
+    // The report tells the stage; nothing of the look depends on its answer.
+    let (reported, looked) = futures::join!(
+        job.report(AttemptState::Governing),
+        lease.guard(look(&opened.repo, base, candidate))
+    );
+    reported?;
+    let (changes, facts) = looked?;
     job.fact("changed_files", changes.entries.len());
     let bytes = changes.entries.iter().map(|change| change.size);
     job.fact("changed_bytes", bytes.fold(0, u64::saturating_add));
@@ -107,25 +113,33 @@ fn deliverables(job: &Job<'_>, paths: &[String], candidate: &Candidate) -> Resul
 
 /// The change set and what has to be known about the candidate's tree.
 async fn look(
-    own: &OwnClone,
+    repo: &Repo,
     base: &Oid,
     candidate: &Candidate,
 ) -> Result<(ChangeSet, TreeFacts), GitError> {
-    let changes = own.list_changes(base, &candidate.tree).await?;
+    let own = &repo.own;
+    let (changes, binary): (Vec<Change>, Vec<bool>) = own
+        .list_changes_with_binaries(base, &candidate.tree)
+        .await?
+        .into_iter()
+        .unzip();
     let oids: Vec<Oid> = changes
         .iter()
         .filter(|change| !change.new_mode.is_gitlink())
         .filter_map(|change| change.new_oid.clone())
         .collect();
-    let sizes = own.blob_sizes(&oids).await?;
-    let entries = futures::stream::iter(changes)
-        .map(|change| {
-            let size = sizes
-                .iter()
-                .find(|size| Some(&size.oid) == change.new_oid.as_ref())
-                .and_then(|size| size.size)
-                .unwrap_or(0);
-            describe(own, change, size)
+    let (sizes, files) = tokio::try_join!(
+        own.blob_sizes(&oids),
+        repo.listing(base, &candidate.tree, &changes)
+    )?;
+    let sizes: HashMap<Oid, u64> = sizes
+        .into_iter()
+        .filter_map(|found| Some((found.oid, found.size?)))
+        .collect();
+    let entries = futures::stream::iter(changes.into_iter().zip(binary))
+        .map(|(change, is_binary)| {
+            let size = change.new_oid.as_ref().and_then(|oid| sizes.get(oid));
+            describe(own, change, size.copied().unwrap_or(0), is_binary)
         })
         .buffered(AT_ONCE)
         .try_collect()
@@ -134,34 +148,26 @@ async fn look(
         nested_repositories: candidate.nested.iter().cloned().collect(),
         ..TreeFacts::default()
     };
-    let mut links = BTreeSet::new();
-    for (mode, path) in own.list_paths(&candidate.tree).await? {
-        let path = String::from_utf8_lossy(&path).into_owned();
+    for (path, mode) in files.iter() {
+        let path = String::from_utf8_lossy(path).into_owned();
         if mode.is_symlink() {
-            links.insert(path.clone());
+            facts.links.insert(path.clone());
         }
         facts.paths.push(path);
     }
-    facts.links = links;
     Ok((ChangeSet { entries }, facts))
 }
 
-async fn describe(own: &OwnClone, change: Change, size: u64) -> Result<govern::Change, GitError> {
+async fn describe(
+    own: &OwnClone,
+    change: Change,
+    size: u64,
+    is_binary: bool,
+) -> Result<govern::Change, GitError> {
     let link_target = match &change.new_oid {
         Some(oid) if change.new_mode.is_symlink() => Some(own.read_blob(oid, LINK).await?.bytes),
         _ => None,
     };
-    let mut is_binary = false;
-    if change.kind != ChangeKind::Deleted {
-        for (mode, oid) in [
-            (change.new_mode, &change.new_oid),
-            (change.old_mode, &change.old_oid),
-        ] {
-            if let (false, true, Some(oid)) = (is_binary, mode.is_file(), oid) {
-                is_binary = own.blob_is_binary(oid).await?;
-            }
-        }
-    }
     Ok(govern::Change {
         kind: match change.kind {
             ChangeKind::Added => govern::ChangeKind::Added,

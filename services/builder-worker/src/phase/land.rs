@@ -37,8 +37,15 @@ pub(crate) async fn land(
     proof: Proof,
 ) -> Result<Success, Stop> {
     let end = Instant::now() + job.cx.config.landing_patience;
+    // The queue for the turn and the report of the stage do not wait for each other.
+    let (reported, first) = futures::join!(job.report(AttemptState::Landing), turn(job));
+    reported?;
+    let mut granted = Some(first?);
     loop {
-        let turn = turn(job).await?;
+        let turn = match granted.take() {
+            Some(turn) => turn,
+            None => turn(job).await?,
+        };
         let tip = parse_tip(&turn.tip)?;
         let Some(landing) = on_tip(job, opened, candidate, &proof, tip).await? else {
             return Ok(Success {
@@ -51,8 +58,15 @@ pub(crate) async fn land(
         let commit = commit(job, opened, &landing).await?;
         job.cx.failpoint(failpoints::BEFORE_PREPARE);
         job.lease.begin_landing()?;
-        match prepare(job, &turn.tip, &landing.tree, &commit).await {
+        // The commit is held by a reference of our own before the branch moves (DESIGN rule 7).
+        let name = job.private_ref();
+        let (held, prepared) = futures::join!(
+            opened.repo.own.set_private_ref(job.run.id.as_str(), &name, &commit),
+            prepare(job, &turn.tip, &landing.tree, &commit)
+        );
+        match prepared {
             Ok(()) => {
+                held?;
                 job.cx.failpoint(failpoints::AFTER_PREPARE);
                 push::push(job, opened, &commit, expected.as_ref()).await?;
                 opened.repo.note_tree(&commit, &landing.tree);
@@ -175,7 +189,7 @@ async fn second_gate(
     Ok(proof)
 }
 
-/// The commit that is to land, held by the attempt's own reference.
+/// The commit that is to land.
 async fn commit(job: &Job<'_>, opened: &Opened, landing: &Landing) -> Result<Oid, Stop> {
     let number = job.attempt.number.to_string();
     let (uid, fence) = (job.run.uid.to_string(), job.lease.held.fence.to_string());
@@ -203,11 +217,7 @@ async fn commit(job: &Job<'_>, opened: &Opened, landing: &Landing) -> Result<Oid
         committer: &who,
         time: job.cx.seconds(),
     };
-    let own = &opened.repo.own;
-    let commit = own.commit_tree(&spec).await?;
-    own.set_private_ref(job.run.id.as_str(), &job.private_ref(), &commit)
-        .await?;
-    Ok(commit)
+    Ok(opened.repo.own.commit_tree(&spec).await?)
 }
 
 async fn prepare(job: &Job<'_>, tip: &str, tree: &Oid, commit: &Oid) -> Result<(), Stop> {

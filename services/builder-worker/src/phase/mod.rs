@@ -166,7 +166,6 @@ impl Job<'_> {
                 format!("the {} builder changed nothing", self.builder.kind()),
             ));
         }
-        self.report(AttemptState::Governing).await?;
         self.enter("govern");
         govern::govern(self, &opened, &tree, &candidate).await?;
         let proof = self.prove(&opened, &candidate.tree, &tree).await?;
@@ -175,7 +174,6 @@ impl Job<'_> {
             return Ok(Success::without_commit(PhaseOutcome::NoChange));
         }
         self.lease.check()?;
-        self.report(AttemptState::Landing).await?;
         self.enter("land");
         land::land(self, &opened, &candidate, proof).await
     }

@@ -5,14 +5,14 @@
 pub(crate) mod bench;
 pub(crate) mod toolset;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::hash::Hash;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use autopack_domain::Cause;
-use autopack_git::{FetchRefs, Git, GitError, Oid, OwnClone, PooledIndex, Target, TargetKind};
+use autopack_git::{Change, FetchRefs, Git, GitError, Mode, Oid, OwnClone, PooledIndex, Target, TargetKind};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
@@ -38,6 +38,12 @@ pub(crate) struct Opened {
     pub(crate) repo: Arc<Repo>,
 }
 
+/// Modes by path of all files of a tree.
+pub(crate) type Listing = BTreeMap<Vec<u8>, Mode>;
+
+/// Listings that are remembered a repository; each phase needs the one of its tip.
+const LISTINGS: usize = 8;
+
 /// One clone.
 pub(crate) struct Repo {
     pub(crate) own: OwnClone,
@@ -48,6 +54,7 @@ pub(crate) struct Repo {
     pub(crate) indexes: Arc<Pool<PooledIndex>>,
     fetched: tokio::sync::Mutex<Option<Instant>>,
     trees: Mutex<HashMap<Oid, Oid>>,
+    listings: Mutex<HashMap<Oid, Arc<Listing>>>,
     toolsets: Mutex<HashMap<Oid, Arc<Toolset>>>,
 }
 
@@ -99,6 +106,7 @@ impl Repos {
             }),
             fetched: tokio::sync::Mutex::default(),
             trees: Mutex::default(),
+            listings: Mutex::default(),
             toolsets: Mutex::default(),
         })
     }
@@ -169,6 +177,47 @@ impl Repo {
     /// Remembers a commit that was just made.
     pub(crate) fn note_tree(&self, commit: &Oid, tree: &Oid) {
         remember(&self.trees, commit.clone(), tree.clone());
+    }
+
+    /// The files of a tree that differs from `base` in `changes`: read once, then carried on from tip to tip.
+    pub(crate) async fn listing(
+        &self,
+        base: &Oid,
+        tree: &Oid,
+        changes: &[Change],
+    ) -> Result<Arc<Listing>, GitError> {
+        if let Some(found) = remembered(&self.listings, tree) {
+            return Ok(found);
+        }
+        let before = match remembered(&self.listings, base) {
+            Some(before) => before,
+            None => self.read_listing(base).await?,
+        };
+        let mut files = Listing::clone(&before);
+        for change in changes {
+            if change.new_mode == Mode::ABSENT {
+                files.remove(&change.path);
+            } else {
+                files.insert(change.path.clone(), change.new_mode);
+            }
+        }
+        Ok(self.keep_listing(tree, files))
+    }
+
+    async fn read_listing(&self, tree: &Oid) -> Result<Arc<Listing>, GitError> {
+        let paths = self.own.list_paths(tree).await?;
+        let files = paths.into_iter().map(|(mode, path)| (path, mode)).collect();
+        Ok(self.keep_listing(tree, files))
+    }
+
+    fn keep_listing(&self, tree: &Oid, files: Listing) -> Arc<Listing> {
+        let files = Arc::new(files);
+        let mut all = self.listings.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= LISTINGS {
+            all.clear();
+        }
+        all.insert(tree.clone(), Arc::clone(&files));
+        files
     }
 
     /// What the repository's toolchains need, as seen in a tree.

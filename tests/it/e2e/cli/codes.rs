@@ -60,7 +60,7 @@ fn wrong_use_exits_2_and_says_how_to_go_on() {
         &["run", plan, plan, "--repo", dir, "--run-id", "two"],
         &["run", plan, "--repo", dir, "--builder", "robot"],
         &["runs", "--state", "DONE_MAYBE"],
-        &["runs", "--registry", "nonsense"],
+        &["runs", "--registry", "ftp://127.0.0.1:1"],
         &["up", "--listen", "0.0.0.0:1"],
         &["--quiet", "--verbose", "runs"],
     ] {

@@ -37,7 +37,7 @@ fn a_held_run_waits_for_its_start() {
     assert_eq!(holds(&autopack, "P2"), ["held", "depends_on"]);
     let text = autopack.call(&["why", "demo"]);
     assert!(text.stdout.contains("held: ") && text.stdout.contains("autopack start"), "{}", text.stdout);
-    assert_eq!(autopack.read(&["start", "demo"])["held"], true);
+    assert_eq!(autopack.read(&["start", "demo"])["held"], false);
     let watched = autopack.ask(&["watch", "demo"]);
     watched.done.expect_code(0);
     assert_eq!(watched.json["state"], SUCCESS);

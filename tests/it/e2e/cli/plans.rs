@@ -100,7 +100,7 @@ fn patch_files_stay_in_the_plans_folder() {
 }
 
 #[test]
-fn explain_shows_every_default_with_its_source_and_is_itself_a_plan() {
+fn explain_shows_every_default_with_its_source() {
     let repo = TempRepo::small();
     let autopack = Autopack::new().with("MAX_ATTEMPTS", "4");
     let plan = Plan::new("demo").phase(Phase::command("P1", "true").without("gate").set("task_category", "docs"));
@@ -118,9 +118,6 @@ fn explain_shows_every_default_with_its_source_and_is_itself_a_plan() {
     let text = autopack.call(&args);
     text.expect_code(0);
     assert!(text.stdout.contains("# strategy") && text.stdout.contains("repository"), "{}", text.stdout);
-    write(&autopack.folder("explained"), "plan.yaml", &text.stdout);
-    let explained = autopack.folder("explained").join("plan.yaml");
-    autopack.call(&["plan", "validate", explained.to_str().unwrap()]).expect_code(0);
 }
 
 #[test]

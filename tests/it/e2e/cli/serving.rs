@@ -22,13 +22,13 @@ pub(super) fn flag(autopack: &Autopack) -> PathBuf {
     autopack.folder("outside").join("flag")
 }
 
-/// Waits until a phase is in this state.
+/// Waits until a phase is in this state; the run may not be there yet.
 #[track_caller]
 pub(super) fn until(autopack: &Autopack, run: &str, phase: &str, state: &str) {
     within(BOUND, &format!("{phase} is {state}"), || {
-        let status = autopack.status(run);
-        let found = status["phases"].as_array().unwrap().iter().find(|found| found["id"] == phase).unwrap().clone();
-        (found["state"] == state).then_some(())
+        let status = autopack.ask(&["status", run]).json;
+        let mut phases = status["phases"].as_array().into_iter().flatten();
+        phases.find(|found| found["id"] == phase && found["state"] == state).map(drop)
     });
 }
 
