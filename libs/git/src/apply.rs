@@ -28,6 +28,14 @@ pub enum ApplyError {
         /// Git's words.
         detail: String,
     },
+    /// The patch names a path outside of the repository, inside `.git`, or behind a symbolic link.
+    #[error("the patch would leave the repository: {detail}")]
+    Escapes {
+        /// Git's words.
+        detail: String,
+        /// Whatever the tree; else only where the tree has that link.
+        always: bool,
+    },
     /// There is no patch, or only white space.
     #[error("the patch is empty: give at least one with a change, or use the builder kind `noop`")]
     Empty,
@@ -66,6 +74,12 @@ impl OwnClone {
                 index.set(&tree);
             }
             let words = detail(&output.stderr);
+            if let Some(always) = escapes(&output) {
+                return Err(ApplyError::Escapes {
+                    detail: at(n, patches, words),
+                    always,
+                });
+            }
             if is_unreadable(&output) {
                 return Err(ApplyError::Unreadable {
                     detail: at(n, patches, words),
@@ -137,6 +151,15 @@ fn at(n: usize, patches: &[Vec<u8>], words: String) -> String {
     }
 }
 
+/// Tells a path that git refuses to write: in any tree (`true`), or because of a link in this one.
+fn escapes(output: &GitOutput) -> Option<bool> {
+    let says = |sign: &str| output.stderr.lines().any(|line| line.contains(sign));
+    if says("error: invalid path ") {
+        return Some(true);
+    }
+    says(" is beyond a symbolic link").then_some(false)
+}
+
 /// Tells a patch that no tree could take from one that this tree does not take.
 fn is_unreadable(output: &GitOutput) -> bool {
     const SIGNS: &[&str] = &[
@@ -150,7 +173,6 @@ fn is_unreadable(output: &GitOutput) -> bool {
         "header lacks filename information",
         "inconsistent",
         "without full index line",
-        "invalid path",
         "invalid mode",
         "unable to find filename in patch",
     ];

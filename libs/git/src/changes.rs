@@ -153,7 +153,10 @@ fn start_of_counts(stdout: &[u8]) -> usize {
     let mut at = 0;
     while stdout.get(at) == Some(&b':') {
         for _ in 0..2 {
-            at += stdout[at..].iter().position(|b| *b == 0).map_or(stdout.len() - at, |n| n + 1);
+            at += stdout[at..]
+                .iter()
+                .position(|b| *b == 0)
+                .map_or(stdout.len() - at, |n| n + 1);
         }
     }
     at

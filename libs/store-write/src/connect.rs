@@ -44,7 +44,7 @@ impl Database {
             "PRAGMA foreign_keys = ON",
             "PRAGMA wal_autocheckpoint = 4000",
             "PRAGMA journal_size_limit = 67108864",
-            "PRAGMA cache_size = -16000",
+            "PRAGMA cache_size = -4000",
         ] {
             write.execute_unprepared(pragma).await.map_err(fail)?;
         }

@@ -165,12 +165,42 @@ async fn jobs<C: ConnectionTrait>(db: &C, run: &str) -> Result<Vec<Job>, StoreEr
 
 /// Uids of runs that have not ended; rows whose state is unknown are left out (see [`set_aside`]).
 pub async fn open_runs<C: ConnectionTrait>(db: &C) -> Result<Vec<RunUid>, StoreError> {
-    let found = run::Entity::find()
+    uids(
+        db,
+        run::Entity::find().filter(run::Column::State.is_in(open_states())),
+    )
+    .await
+}
+
+/// Uids of runs that have not ended and do not wait for a person: paused and held runs cost their readers nothing.
+pub async fn moving_runs<C: ConnectionTrait>(db: &C) -> Result<Vec<RunUid>, StoreError> {
+    let waits = Condition::all()
+        .add(run::Column::Frozen.eq(true))
+        .add(run::Column::Cancelling.eq(false))
+        .add(run::Column::OpenIntents.eq(0))
+        .add(
+            Condition::any()
+                .add(run::Column::Paused.eq(true))
+                .add(run::Column::Started.eq(false)),
+        );
+    let moving = run::Entity::find()
         .filter(run::Column::State.is_in(open_states()))
+        .filter(waits.not());
+    uids(db, moving).await
+}
+
+async fn uids<C: ConnectionTrait>(
+    db: &C,
+    query: sea_orm::Select<run::Entity>,
+) -> Result<Vec<RunUid>, StoreError> {
+    let found: Vec<String> = query
+        .select_only()
+        .column(run::Column::Uid)
         .order_by_asc(run::Column::CreatedAt)
+        .into_tuple()
         .all(db)
         .await?;
-    Ok(found.iter().filter_map(|r| r.uid.parse().ok()).collect())
+    Ok(found.iter().filter_map(|uid| uid.parse().ok()).collect())
 }
 
 /// A page of runs, newest first, before a position.

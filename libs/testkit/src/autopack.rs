@@ -38,7 +38,10 @@ pub fn bin_dir() -> PathBuf {
         return PathBuf::from(named);
     }
     let exe = std::env::current_exe().unwrap();
-    let found = exe.ancestors().skip(1).find(|folder| folder.join("autopack").is_file());
+    let found = exe
+        .ancestors()
+        .skip(1)
+        .find(|folder| folder.join("autopack").is_file());
     match found {
         Some(folder) => folder.to_owned(),
         None => panic!("build the binaries first: cargo build --workspace --bins"),
@@ -54,7 +57,10 @@ impl Default for Autopack {
 impl Autopack {
     /// On a new data directory; failed attempts are repeated at once.
     pub fn new() -> Self {
-        let temp = tempfile::Builder::new().prefix("autopack-data-").tempdir().unwrap();
+        let temp = tempfile::Builder::new()
+            .prefix("autopack-data-")
+            .tempdir()
+            .unwrap();
         let data = temp.path().join("data");
         std::fs::create_dir(temp.path().join("home")).unwrap();
         let env = vec![("BACKOFF_SECONDS".to_owned(), "0".to_owned())];
@@ -89,12 +95,19 @@ impl Autopack {
     #[track_caller]
     pub fn command(&self, args: &[&str]) -> Command {
         let bin = bin_dir().join("autopack");
-        assert!(bin.is_file(), "{} is missing: cargo build --workspace --bins", bin.display());
+        assert!(
+            bin.is_file(),
+            "{} is missing: cargo build --workspace --bins",
+            bin.display()
+        );
         let mut command = Command::new(bin);
         command
             .args(args)
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()))
+            .env(
+                "PATH",
+                std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
+            )
             .env("HOME", self.home())
             .env("USER", "tester")
             .env("LANG", "C.UTF-8")
@@ -119,8 +132,12 @@ impl Autopack {
         let done = self.call(&all);
         let json = match done.stdout.trim() {
             "" => Value::Null,
-            text => serde_json::from_str(text)
-                .unwrap_or_else(|error| panic!("{args:?} printed no JSON: {error}\n{}\n{}", done.stdout, done.stderr)),
+            text => serde_json::from_str(text).unwrap_or_else(|error| {
+                panic!(
+                    "{args:?} printed no JSON: {error}\n{}\n{}",
+                    done.stdout, done.stderr
+                )
+            }),
         };
         Answer { done, json }
     }
@@ -136,7 +153,12 @@ impl Autopack {
     /// `autopack run PLAN --repo REPO --json`.
     #[track_caller]
     pub fn run(&self, plan: &Path, repo: &Path) -> Answer {
-        self.ask(&["run", plan.to_str().unwrap(), "--repo", repo.to_str().unwrap()])
+        self.ask(&[
+            "run",
+            plan.to_str().unwrap(),
+            "--repo",
+            repo.to_str().unwrap(),
+        ])
     }
 
     /// `autopack status RUN --json`.
@@ -149,14 +171,23 @@ impl Autopack {
     #[track_caller]
     pub fn attempts(&self, run: &str) -> Vec<Value> {
         let found = self.read(&["attempts", run]);
-        let list = if found.is_array() { &found } else { &found["attempts"] };
-        list.as_array().unwrap_or_else(|| panic!("no attempts in {found:#}")).clone()
+        let list = if found.is_array() {
+            &found
+        } else {
+            &found["attempts"]
+        };
+        list.as_array()
+            .unwrap_or_else(|| panic!("no attempts in {found:#}"))
+            .clone()
     }
 
     /// An artifact's bytes as text.
     #[track_caller]
     pub fn artifact(&self, digest: &str) -> String {
-        self.call(&["artifact", digest]).expect_code(0).stdout.clone()
+        self.call(&["artifact", digest])
+            .expect_code(0)
+            .stdout
+            .clone()
     }
 
     /// Every file below the data directory whose path contains all of these words.
@@ -164,7 +195,11 @@ impl Autopack {
         let mut found = Vec::new();
         let mut open = vec![self.data.clone()];
         while let Some(folder) = open.pop() {
-            for entry in std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
+            for entry in std::fs::read_dir(folder)
+                .into_iter()
+                .flatten()
+                .filter_map(Result::ok)
+            {
                 let path = entry.path();
                 let kind = entry.file_type().unwrap();
                 let shown = path.to_string_lossy();

@@ -18,8 +18,17 @@ pub struct Fingerprint {
 
 /// Files of the git folder that must not change; not every repository has each.
 const GIT_FILES: &[&str] = &[
-    "HEAD", "index", "config", "shallow", "packed-refs", "FETCH_HEAD", "ORIG_HEAD", "MERGE_HEAD",
-    "logs/HEAD", "info/exclude", "info/attributes",
+    "HEAD",
+    "index",
+    "config",
+    "shallow",
+    "packed-refs",
+    "FETCH_HEAD",
+    "ORIG_HEAD",
+    "MERGE_HEAD",
+    "logs/HEAD",
+    "info/exclude",
+    "info/attributes",
 ];
 
 impl TempRepo {
@@ -32,8 +41,14 @@ impl TempRepo {
                 parts.insert(format!(".git/{name}"), bytes);
             }
         }
-        let refs = self.git(&["for-each-ref", "--format=%(refname) %(objectname) %(symref)"]);
-        let theirs: Vec<&str> = refs.lines().filter(|line| !line.starts_with("refs/heads/autonomous/")).collect();
+        let refs = self.git(&[
+            "for-each-ref",
+            "--format=%(refname) %(objectname) %(symref)",
+        ]);
+        let theirs: Vec<&str> = refs
+            .lines()
+            .filter(|line| !line.starts_with("refs/heads/autonomous/"))
+            .collect();
         parts.insert("references".to_owned(), theirs.join("\n").into_bytes());
         let worktrees = self.git(&["worktree", "list", "--porcelain"]);
         parts.insert("worktrees".to_owned(), worktrees.into_bytes());
@@ -48,9 +63,16 @@ impl Fingerprint {
     /// Fails with the names of the parts that differ.
     #[track_caller]
     pub fn expect_same(&self, after: &Self) {
-        let names: std::collections::BTreeSet<&String> = self.parts.keys().chain(after.parts.keys()).collect();
-        let changed: Vec<&&String> = names.iter().filter(|name| self.parts.get(**name) != after.parts.get(**name)).collect();
-        assert!(changed.is_empty(), "the user's checkout changed: {changed:?}");
+        let names: std::collections::BTreeSet<&String> =
+            self.parts.keys().chain(after.parts.keys()).collect();
+        let changed: Vec<&&String> = names
+            .iter()
+            .filter(|name| self.parts.get(**name) != after.parts.get(**name))
+            .collect();
+        assert!(
+            changed.is_empty(),
+            "the user's checkout changed: {changed:?}"
+        );
     }
 }
 
@@ -64,14 +86,21 @@ fn files(root: &Path, parts: &mut BTreeMap<String, Vec<u8>>) {
                 continue;
             }
             let about = fs::symlink_metadata(&path).unwrap();
-            let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            let name = path
+                .strip_prefix(root)
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
             let mode = about.permissions().mode();
             if about.is_dir() {
                 parts.insert(format!("{name}/ {mode:o}"), Vec::new());
                 open.push(path);
             } else if about.is_symlink() {
                 let target = fs::read_link(&path).unwrap();
-                parts.insert(format!("{name} -> "), target.into_os_string().into_encoded_bytes());
+                parts.insert(
+                    format!("{name} -> "),
+                    target.into_os_string().into_encoded_bytes(),
+                );
             } else {
                 parts.insert(format!("{name} {mode:o}"), fs::read(&path).unwrap());
             }

@@ -16,7 +16,12 @@ const BOUND: Duration = Duration::from_mins(1);
 pub fn command(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new("git");
     command
-        .args(["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"])
+        .args([
+            "-c",
+            "core.hooksPath=/dev/null",
+            "-c",
+            "core.fsmonitor=false",
+        ])
         .args(["-c", "protocol.file.allow=always", "-c", "gc.auto=0"])
         .args(args)
         .current_dir(dir)
@@ -36,7 +41,13 @@ pub fn command(dir: &Path, args: &[&str]) -> Command {
 #[track_caller]
 pub fn git(dir: &Path, args: &[&str]) -> String {
     let done = try_git(dir, args);
-    assert_eq!(done.code, Some(0), "git {args:?} in {}: {}", dir.display(), done.stderr);
+    assert_eq!(
+        done.code,
+        Some(0),
+        "git {args:?} in {}: {}",
+        dir.display(),
+        done.stderr
+    );
     done.stdout.trim_end_matches('\n').to_owned()
 }
 
@@ -48,14 +59,25 @@ pub fn try_git(dir: &Path, args: &[&str]) -> Done {
 
 /// The commit of a revision; `None` if there is none.
 pub fn commit_of(dir: &Path, revision: &str) -> Option<String> {
-    let done = try_git(dir, &["rev-parse", "-q", "--verify", &format!("{revision}^{{commit}}")]);
+    let done = try_git(
+        dir,
+        &[
+            "rev-parse",
+            "-q",
+            "--verify",
+            &format!("{revision}^{{commit}}"),
+        ],
+    );
     (done.code == Some(0)).then(|| done.stdout.trim().to_owned())
 }
 
 /// The tree of a revision.
 #[track_caller]
 pub fn tree_of(dir: &Path, revision: &str) -> String {
-    git(dir, &["rev-parse", "--verify", &format!("{revision}^{{tree}}")])
+    git(
+        dir,
+        &["rev-parse", "--verify", &format!("{revision}^{{tree}}")],
+    )
 }
 
 /// A file's content at a revision; `None` if it is not there.
@@ -69,7 +91,11 @@ pub fn show(dir: &Path, revision: &str, path: &str) -> Option<String> {
 pub fn log(dir: &Path, range: &str) -> Vec<Commit> {
     let format = "--format=%H%x1f%s%x1f%(trailers:unfold,only)%x1e";
     let text = git(dir, &["log", "--reverse", "--topo-order", format, range]);
-    text.split('\x1e').map(str::trim).filter(|part| !part.is_empty()).map(Commit::parse).collect()
+    text.split('\x1e')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(Commit::parse)
+        .collect()
 }
 
 /// One commit of a branch.
@@ -92,7 +118,11 @@ impl Commit {
             let (key, value) = line.split_once(':')?;
             Some((key.trim().to_owned(), value.trim().to_owned()))
         };
-        Self { oid, subject, trailers: trailers.lines().filter_map(pair).collect() }
+        Self {
+            oid,
+            subject,
+            trailers: trailers.lines().filter_map(pair).collect(),
+        }
     }
 
     /// The value of a trailer; empty if it is not there.

@@ -27,7 +27,10 @@ impl Plan {
         let mut run = Map::new();
         run.insert("id".to_owned(), id.into());
         run.insert("goal".to_owned(), format!("What {id} is for").into());
-        Self { run, tiers: Vec::new() }
+        Self {
+            run,
+            tiers: Vec::new(),
+        }
     }
 
     /// A setting of the run.
@@ -82,8 +85,13 @@ impl Phase {
             "builder": builder,
             "gate": { "steps": [] },
         });
-        let Value::Object(value) = value else { unreachable!() };
-        Self { value, patches: Vec::new() }
+        let Value::Object(value) = value else {
+            unreachable!()
+        };
+        Self {
+            value,
+            patches: Vec::new(),
+        }
     }
 
     /// Applies a patch.
@@ -94,10 +102,22 @@ impl Phase {
     /// Applies several patches in order.
     pub fn patches(id: &str, patches: impl IntoIterator<Item = String>) -> Self {
         let numbered = patches.into_iter().enumerate();
-        let patches: Vec<(String, String)> = numbered.map(|(n, text)| (format!("patches/{id}-{n}.patch"), text)).collect();
-        let mut names: Vec<Value> = patches.iter().map(|(name, _)| name.as_str().into()).collect();
-        let named = if names.len() == 1 { names.remove(0) } else { names.into() };
-        Self { patches, ..Self::new(id, json!({ "kind": "patch", "patch": named })) }
+        let patches: Vec<(String, String)> = numbered
+            .map(|(n, text)| (format!("patches/{id}-{n}.patch"), text))
+            .collect();
+        let mut names: Vec<Value> = patches
+            .iter()
+            .map(|(name, _)| name.as_str().into())
+            .collect();
+        let named = if names.len() == 1 {
+            names.remove(0)
+        } else {
+            names.into()
+        };
+        Self {
+            patches,
+            ..Self::new(id, json!({ "kind": "patch", "patch": named }))
+        }
     }
 
     /// Runs a shell line as the builder.
@@ -117,7 +137,10 @@ impl Phase {
 
     /// Gated by a step whose exit code decides.
     pub fn check(self, run: &str) -> Self {
-        self.set("gate", json!({ "steps": [{ "run": run, "kind": "check" }] }))
+        self.set(
+            "gate",
+            json!({ "steps": [{ "run": run, "kind": "check" }] }),
+        )
     }
 
     /// What it may write.

@@ -21,6 +21,8 @@ pub struct Done {
     pub stderr: String,
     /// How long it took.
     pub took: Duration,
+    /// The most resident memory that the process itself was seen to have, in bytes.
+    pub peak_memory: u64,
 }
 
 impl Done {
@@ -45,10 +47,12 @@ pub fn run(command: &mut Command, bound: Duration) -> Done {
     let mut child = start(command);
     let stdout = drain(child.stdout.take().unwrap());
     let stderr = drain(child.stderr.take().unwrap());
+    let mut peak_memory = 0;
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break Some(status);
         }
+        peak_memory = peak_of(child.id()).unwrap_or(peak_memory);
         if since.elapsed() > bound {
             let _ = child.kill();
             let _ = child.wait();
@@ -61,6 +65,7 @@ pub fn run(command: &mut Command, bound: Duration) -> Done {
         stdout: stdout.join().unwrap(),
         stderr: stderr.join().unwrap(),
         took: since.elapsed(),
+        peak_memory,
     };
     assert!(
         status.is_some(),
@@ -69,6 +74,16 @@ pub fn run(command: &mut Command, bound: Duration) -> Done {
         done.stderr
     );
     done
+}
+
+/// The high-water mark of a process's memory, in bytes.
+fn peak_of(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
 }
 
 /// Starts a program without input and with its outputs piped.

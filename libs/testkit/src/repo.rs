@@ -20,7 +20,10 @@ pub struct TempRepo {
 impl TempRepo {
     /// A repository without commits, on `main`.
     pub fn empty() -> Self {
-        let temp = tempfile::Builder::new().prefix("autopack-e2e-").tempdir().unwrap();
+        let temp = tempfile::Builder::new()
+            .prefix("autopack-e2e-")
+            .tempdir()
+            .unwrap();
         let path = temp.path().join("app");
         fs::create_dir(&path).unwrap();
         git::git(&path, &["init", "-q", "-b", "main"]);
@@ -36,7 +39,10 @@ impl TempRepo {
         repo.write("tests/__init__.py", "");
         repo.write("tests/test_core.py", TEST);
         repo.write("conftest.py", "# settings of the tests\n");
-        repo.write("check.sh", "#!/bin/sh\nexec grep -q 'return n \\* 2' app/core.py\n");
+        repo.write(
+            "check.sh",
+            "#!/bin/sh\nexec grep -q 'return n \\* 2' app/core.py\n",
+        );
         repo.write(".gitignore", "__pycache__/\n*.log\n/build/\n");
         repo.executable("check.sh");
         repo.commit("First");
@@ -47,7 +53,9 @@ impl TempRepo {
     pub fn with_files(count: usize) -> Self {
         let repo = Self::small();
         for n in 0..count {
-            let lines: Vec<String> = (0..20).map(|line| format!("value_{n}_{line} = {line}\n")).collect();
+            let lines: Vec<String> = (0..20)
+                .map(|line| format!("value_{n}_{line} = {line}\n"))
+                .collect();
             let body = lines.concat();
             repo.write(&format!("src/part{}/module_{n:03}.py", n % 7), &body);
         }

@@ -33,7 +33,14 @@ impl Series {
     pub fn edit(&self, edits: impl FnOnce(&Path)) -> String {
         edits(&self.path);
         git(&self.path, &["add", "-A", "-f"]);
-        let diff = ["diff", "--cached", "--binary", "--no-color", "--no-ext-diff", "-M"];
+        let diff = [
+            "diff",
+            "--cached",
+            "--binary",
+            "--no-color",
+            "--no-ext-diff",
+            "-M",
+        ];
         let patch = try_git(&self.path, &diff).expect_code(0).stdout.clone();
         git(&self.path, &["commit", "-q", "--allow-empty", "-m", "Edit"]);
         patch
@@ -42,10 +49,16 @@ impl Series {
     /// Applies a patch with plain `git apply`, and commits it.
     #[track_caller]
     pub fn apply(&self, patch: &str) {
-        let mut apply = command(&self.path, &["apply", "--index", "--whitespace=nowarn", "-"]);
+        let mut apply = command(
+            &self.path,
+            &["apply", "--index", "--whitespace=nowarn", "-"],
+        );
         let mut child = apply.stdin(Stdio::piped()).spawn().unwrap();
         std::io::Write::write_all(&mut child.stdin.take().unwrap(), patch.as_bytes()).unwrap();
-        assert!(child.wait().unwrap().success(), "plain git cannot apply\n{patch}");
+        assert!(
+            child.wait().unwrap().success(),
+            "plain git cannot apply\n{patch}"
+        );
         git(&self.path, &["commit", "-q", "-m", "Apply"]);
     }
 

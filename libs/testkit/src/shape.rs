@@ -43,8 +43,14 @@ impl TempRepo {
         self.commit("Later");
         let url = format!("file://{}", self.path().display());
         let path = self.outside().join("shallow");
-        git(self.outside(), &["clone", "-q", "--depth", "1", &url, path.to_str().unwrap()]);
-        assert_eq!(git(&path, &["rev-parse", "--is-shallow-repository"]), "true");
+        git(
+            self.outside(),
+            &["clone", "-q", "--depth", "1", &url, path.to_str().unwrap()],
+        );
+        assert_eq!(
+            git(&path, &["rev-parse", "--is-shallow-repository"]),
+            "true"
+        );
         self.moved_to(path)
     }
 
@@ -65,14 +71,23 @@ impl TempRepo {
         crate::repo::write(&lib, "lib.txt", "library\n");
         git(&lib, &["add", "-A"]);
         git(&lib, &["commit", "-q", "-m", "Library"]);
-        self.git(&["submodule", "--quiet", "add", lib.to_str().unwrap(), "vendor/lib"]);
+        self.git(&[
+            "submodule",
+            "--quiet",
+            "add",
+            lib.to_str().unwrap(),
+            "vendor/lib",
+        ]);
         self.commit("Submodule");
         self
     }
 
     /// With LFS pointers in the tree, and attributes that ask for the filter.
     pub fn with_lfs_pointers(self) -> Self {
-        self.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
+        self.write(
+            ".gitattributes",
+            "*.bin filter=lfs diff=lfs merge=lfs -text\n",
+        );
         self.write("assets/big.bin", POINTER);
         self.commit("Pointers");
         self
@@ -81,7 +96,14 @@ impl TempRepo {
     /// A second worktree on its own branch `side`; the first stays on `main`.
     pub fn worktree(self) -> Self {
         let path: PathBuf = self.outside().join("side");
-        self.git(&["worktree", "add", "-q", "-b", "side", path.to_str().unwrap()]);
+        self.git(&[
+            "worktree",
+            "add",
+            "-q",
+            "-b",
+            "side",
+            path.to_str().unwrap(),
+        ]);
         self.moved_to(path)
     }
 

@@ -18,11 +18,30 @@ pub struct Traps {
 }
 
 const HOOKS: &[&str] = &[
-    "applypatch-msg", "pre-applypatch", "post-applypatch", "pre-commit", "pre-merge-commit",
-    "prepare-commit-msg", "commit-msg", "post-commit", "pre-rebase", "post-checkout", "post-merge",
-    "pre-push", "pre-receive", "update", "proc-receive", "post-receive", "post-update",
-    "reference-transaction", "push-to-checkout", "pre-auto-gc", "post-rewrite",
-    "sendemail-validate", "fsmonitor-watchman", "post-index-change",
+    "applypatch-msg",
+    "pre-applypatch",
+    "post-applypatch",
+    "pre-commit",
+    "pre-merge-commit",
+    "prepare-commit-msg",
+    "commit-msg",
+    "post-commit",
+    "pre-rebase",
+    "post-checkout",
+    "post-merge",
+    "pre-push",
+    "pre-receive",
+    "update",
+    "proc-receive",
+    "post-receive",
+    "post-update",
+    "reference-transaction",
+    "push-to-checkout",
+    "pre-auto-gc",
+    "post-rewrite",
+    "sendemail-validate",
+    "fsmonitor-watchman",
+    "post-index-change",
 ];
 
 impl Traps {
@@ -52,7 +71,13 @@ impl Traps {
         repo.commit("Attributes");
         let traps = Self::none(repo);
         let script = traps.script("filter", "cat");
-        for key in ["filter.trap.clean", "filter.trap.smudge", "diff.trap.textconv", "merge.trap.driver", "diff.external"] {
+        for key in [
+            "filter.trap.clean",
+            "filter.trap.smudge",
+            "diff.trap.textconv",
+            "merge.trap.driver",
+            "diff.external",
+        ] {
             traps.config(key, &script);
         }
         traps.config("filter.trap.required", "true");
@@ -64,8 +89,16 @@ impl Traps {
         let traps = Self::hooks(repo);
         let script = traps.script("receive", "exit 0");
         for key in [
-            "uploadpack.packObjectsHook", "core.sshCommand", "core.gitProxy", "core.askPass", "credential.helper",
-            "gpg.program", "core.alternateRefsCommand", "core.pager", "core.editor", "alias.update-ref",
+            "uploadpack.packObjectsHook",
+            "core.sshCommand",
+            "core.gitProxy",
+            "core.askPass",
+            "credential.helper",
+            "gpg.program",
+            "core.alternateRefsCommand",
+            "core.pager",
+            "core.editor",
+            "alias.update-ref",
         ] {
             traps.config(key, &script);
         }
@@ -76,7 +109,10 @@ impl Traps {
     }
 
     fn none(repo: &TempRepo) -> Self {
-        Self { canary: repo.outside().join("canary"), repo: repo.path().to_owned() }
+        Self {
+            canary: repo.outside().join("canary"),
+            repo: repo.path().to_owned(),
+        }
     }
 
     fn script(&self, name: &str, then: &str) -> String {
@@ -86,7 +122,10 @@ impl Traps {
     }
 
     fn program(&self, path: &Path, name: &str, then: &str) {
-        let text = format!("#!/bin/sh\necho {name} >> '{}'\n{then}\n", self.canary.display());
+        let text = format!(
+            "#!/bin/sh\necho {name} >> '{}'\n{then}\n",
+            self.canary.display()
+        );
         fs::write(path, text).unwrap();
         executable(path);
     }
@@ -99,9 +138,15 @@ impl Traps {
     #[track_caller]
     pub fn are_live(&self, args: &[&str]) {
         let mut git = Command::new("git");
-        git.args(args).current_dir(&self.repo).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        git.args(args)
+            .current_dir(&self.repo)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null");
         let done = program::run(&mut git, Duration::from_secs(20));
-        assert!(!self.ran().is_empty(), "git {args:?} set no trap off: {}", done.stderr);
+        assert!(
+            !self.ran().is_empty(),
+            "git {args:?} set no trap off: {}",
+            done.stderr
+        );
         fs::remove_file(&self.canary).unwrap();
     }
 

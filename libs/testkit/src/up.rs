@@ -26,7 +26,10 @@ impl Autopack {
         let mut args = vec!["up", "--listen", "127.0.0.1:0"];
         args.extend(more);
         let mut child = start(&mut self.command(&args));
-        let outputs = vec![drain(child.stdout.take().unwrap()), drain(child.stderr.take().unwrap())];
+        let outputs = vec![
+            drain(child.stdout.take().unwrap()),
+            drain(child.stderr.take().unwrap()),
+        ];
         let mut up = Up { child, outputs };
         let file = self.data().join("registry.json");
         within(BOUND, "registry.json of `autopack up`", || {
@@ -51,13 +54,18 @@ impl Up {
     pub fn stop(mut self) -> (Option<i32>, String) {
         let mut kill = std::process::Command::new("kill");
         let _ = kill.args(["-TERM", &self.child.id().to_string()]).status();
-        let status = within(BOUND, "`autopack up` ends after SIGTERM", || self.child.try_wait().unwrap());
+        let status = within(BOUND, "`autopack up` ends after SIGTERM", || {
+            self.child.try_wait().unwrap()
+        });
         (status.code(), self.printed())
     }
 
     fn printed(&mut self) -> String {
         let outputs = std::mem::take(&mut self.outputs);
-        outputs.into_iter().map(|output| output.join().unwrap_or_default()).collect()
+        outputs
+            .into_iter()
+            .map(|output| output.join().unwrap_or_default())
+            .collect()
     }
 }
 

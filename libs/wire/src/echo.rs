@@ -30,7 +30,14 @@ mod tests {
     #[tokio::test]
     async fn what_is_sent_comes_back() {
         let mut client = EchoClient::new(EchoServer::new(Echo));
-        let fault = Fault { path: "a.b".into(), problem: "none".into(), ..Fault::default() };
-        assert_eq!(client.echo(fault.clone()).await.unwrap().into_inner(), fault);
+        let fault = Fault {
+            path: "a.b".into(),
+            problem: "none".into(),
+            ..Fault::default()
+        };
+        assert_eq!(
+            client.echo(fault.clone()).await.unwrap().into_inner(),
+            fault
+        );
     }
 }

@@ -53,12 +53,14 @@ impl Settings {
             Switches::default()
         });
         if !faults.is_empty() {
-            let message = format!("the environment holds {} bad values", faults.len());
+            let count = crate::output::count(faults.len(), "bad value");
+            let message = format!("the environment holds {count}");
             return Err(CliError::faults(Reason::ArgumentInvalid, message, faults));
         }
         let data_dir = global
             .data_dir
             .clone()
+            .filter(|path| !path.as_os_str().is_empty())
             .or(aliases.runs_dir)
             .or_else(|| default_data_dir(lookup))
             .ok_or_else(|| {

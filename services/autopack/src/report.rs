@@ -1,6 +1,6 @@
 //! The report over several runs.
 //!
-//! Invariant: one result for each plan, in the order of the plans, whatever the order in which they ended.
+//! Invariant: one result for each run, in the order of the plans, whatever the order in which they ended.
 
 use std::fmt::Write as _;
 

@@ -225,9 +225,14 @@ impl Look<'_> {
         let mut index = repo.indexes.take(|index| index.holds() == Some(tree)).await;
         match repo.own.apply_patch(tree, &series, &mut index).await {
             // Whether it applies is only known when its turn comes: earlier phases may prepare the ground.
-            Ok(_) | Err(ApplyError::DoesNotApply { .. }) => {}
+            Ok(_)
+            | Err(ApplyError::DoesNotApply { .. } | ApplyError::Escapes { always: false, .. }) => {}
             Err(ApplyError::Git(error)) => return Err(error.into()),
-            Err(error @ (ApplyError::Unreadable { .. } | ApplyError::Empty)) => {
+            Err(
+                error @ (ApplyError::Unreadable { .. }
+                | ApplyError::Escapes { always: true, .. }
+                | ApplyError::Empty),
+            ) => {
                 self.faults.push(Fault::new(&at, error.to_string()));
             }
         }

@@ -2,8 +2,8 @@
 //!
 //! `AUTOPACK_CRASH_SEED=N` replays the moments of a run, `AUTOPACK_CRASH_KEEP=1` keeps the folders of a trial that failed.
 //!
-//! - [`scene`]: the repository and its plan; [`verdict`]: what must hold once the run has ended
-//! - [`trial`]: one run with its crashes; [`moments`]: when they happen
+//! - [`scene`]: the repository and its plan; [`trial`]: one run with its crashes; [`moments`]: when they happen
+//! - [`verdict`]: what must hold once the run has ended, with [`stored`] and [`processes`]
 //! - [`random`], [`failpoints`], [`locks`]: the tests
 #![allow(
     clippy::disallowed_methods,
@@ -19,6 +19,6 @@ mod moments;
 mod processes;
 mod random;
 mod scene;
+mod stored;
 mod trial;
-mod usage;
 mod verdict;

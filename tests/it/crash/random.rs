@@ -1,10 +1,11 @@
 //! Killed at random moments, once and while it recovers.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::moments::{Moments, each, seed};
 use crate::scene::Scene;
-use crate::trial::{Keep, Went, reference};
+use crate::trial::{Keep, LONGEST, Went, reference};
 
 /// Runs that are killed.
 const TRIALS: usize = 30;
@@ -43,6 +44,7 @@ fn a_run_that_is_killed_at_a_random_moment_ends_as_if_nothing_had_happened() {
         let kept = killed(&mut moments, reference.took);
         kept.scene().must_end_well(reference);
     });
+    eprintln!("crash: the longest run after a crash took {} ms", LONGEST.load(Ordering::Relaxed));
 }
 
 #[test]

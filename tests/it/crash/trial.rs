@@ -6,6 +6,7 @@ use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use autopack_testkit::{Done, git, program};
@@ -18,6 +19,9 @@ use crate::verdict;
 const BOUND: Duration = Duration::from_secs(90);
 /// How often a process is looked at.
 const TICK: Duration = Duration::from_millis(2);
+
+/// Milliseconds of the longest run that followed a crash.
+pub(crate) static LONGEST: AtomicU64 = AtomicU64::new(0);
 
 /// What a run without faults came to.
 pub(crate) struct Reference {
@@ -66,13 +70,19 @@ impl Scene {
 
     /// Starts the run and kills the process after this time.
     pub(crate) fn kill_after(&self, moment: Duration) -> Went {
+        let since = Instant::now();
+        self.kill_when(|| since.elapsed() >= moment)
+    }
+
+    /// Starts the run and kills the process once this holds.
+    pub(crate) fn kill_when(&self, holds: impl Fn() -> bool) -> Went {
         let mut child = self.start(&[]);
         let since = Instant::now();
-        while since.elapsed() < moment {
+        while !holds() && since.elapsed() < BOUND {
             if let Some(status) = child.try_wait().unwrap() {
                 return Went::Ended(status);
             }
-            std::thread::sleep(TICK.min(moment.saturating_sub(since.elapsed())));
+            std::thread::sleep(TICK);
         }
         child.kill().unwrap();
         let status = child.wait().unwrap();
@@ -107,6 +117,7 @@ impl Scene {
     #[track_caller]
     pub(crate) fn must_end_well(&self, reference: &Reference) {
         let done = self.run_on();
+        LONGEST.fetch_max(done.took.as_millis() as u64, Ordering::Relaxed);
         assert_eq!(
             done.code,
             Some(0),

@@ -8,15 +8,26 @@ use crate::rig::{Played, play_with};
 /// A run with a builder that reports usage, a gate with counted tests, and two attempts.
 fn played() -> Played {
     let repo = TempRepo::small();
-    repo.git(&["remote", "add", "origin", "https://user:secret@example.org/team/shop.git"]);
+    repo.git(&[
+        "remote",
+        "add",
+        "origin",
+        "https://user:secret@example.org/team/shop.git",
+    ]);
     let usage = r#"{"provider":"p","model":"m-1","role":"builder","prompt_tokens":700,"completion_tokens":34}"#;
-    let line = format!("echo \"$AUTOPACK_ATTEMPT\" > n.txt; printf '%s\\n' '{usage}' > \"$AUTOPACK_USAGE_FILE\"; echo working");
+    let line = format!(
+        "echo \"$AUTOPACK_ATTEMPT\" > n.txt; printf '%s\\n' '{usage}' > \"$AUTOPACK_USAGE_FILE\"; echo working"
+    );
     let gate = json!({ "steps": [
         { "run": "python3 -m unittest discover", "kind": "test" },
         { "run": "grep -q 2 n.txt", "kind": "check" },
     ] });
-    let plan = Plan::new("demo").phase(Phase::command("P1", &line).set("gate", gate)).phase(Phase::noop("P2"));
-    let autopack = Autopack::new().with("AUTOPACK_OPERATOR", "tester@bench").with("AUTOPACK_ENABLE_INTENTION_CONTEXT", "1");
+    let plan = Plan::new("demo")
+        .phase(Phase::command("P1", &line).set("gate", gate))
+        .phase(Phase::noop("P2"));
+    let autopack = Autopack::new()
+        .with("AUTOPACK_OPERATOR", "tester@bench")
+        .with("AUTOPACK_ENABLE_INTENTION_CONTEXT", "1");
     let played = play_with(autopack, "demo", repo, &plan);
     played.succeeds();
     played
@@ -26,52 +37,107 @@ fn played() -> Played {
 fn runs_and_attempts_tell_what_they_were() {
     let played = played();
     let facts = played.status["facts"].as_object().unwrap();
-    let fact = |name: &str| facts.get(name).and_then(Value::as_str).unwrap_or_else(|| panic!("no fact {name} in {facts:#?}")).to_owned();
+    let fact = |name: &str| {
+        facts
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("no fact {name} in {facts:#?}"))
+            .to_owned()
+    };
     assert_eq!(fact("operator"), "tester@bench");
-    for hash in ["plan_digest", "files_digest", "model_mapping_hash", "environment_hash"] {
-        assert!(fact(hash).len() == 64 && fact(hash).chars().all(|c| c.is_ascii_hexdigit()), "{hash}: {}", fact(hash));
+    for hash in [
+        "plan_digest",
+        "files_digest",
+        "model_mapping_hash",
+        "environment_hash",
+    ] {
+        assert!(
+            fact(hash).len() == 64 && fact(hash).chars().all(|c| c.is_ascii_hexdigit()),
+            "{hash}: {}",
+            fact(hash)
+        );
     }
     assert_eq!(fact("base_sha"), played.repo.git(&["rev-parse", "HEAD"]));
     assert!(fact("git_version").contains('.') && fact("plan_path").ends_with("plan.yaml"));
     assert_eq!(fact("switches"), "AUTOPACK_ENABLE_INTENTION_CONTEXT");
     assert_eq!(played.status["project"], "shop", "from the remote");
-    assert!(!played.status.to_string().contains("secret"), "{:#}", played.status);
+    assert!(
+        !played.status.to_string().contains("secret"),
+        "{:#}",
+        played.status
+    );
 
     let attempts = played.autopack.attempts("demo");
-    let of_p1: Vec<&Value> = attempts.iter().filter(|attempt| attempt["phase"] == "P1").collect();
+    let of_p1: Vec<&Value> = attempts
+        .iter()
+        .filter(|attempt| attempt["phase"] == "P1")
+        .collect();
     assert_eq!(of_p1.len(), 2);
     let (first, second) = (of_p1[0], of_p1[1]);
-    assert_eq!((&first["state"], &first["cause"]), (&json!("FAILED"), &json!("GATE_FAILED")));
-    assert_eq!((&second["state"], &second["cause"], &second["tests"]), (&json!("SUCCEEDED"), &Value::Null, &json!(1)));
+    assert_eq!(
+        (&first["state"], &first["cause"]),
+        (&json!("FAILED"), &json!("GATE_FAILED"))
+    );
+    assert_eq!(
+        (&second["state"], &second["cause"], &second["tests"]),
+        (&json!("SUCCEEDED"), &Value::Null, &json!(1))
+    );
     assert_eq!(second["commit"], played.phase("P1")["commit"]);
     assert!(first["fence"].as_u64().unwrap() < second["fence"].as_u64().unwrap());
-    assert!(second["gate"].as_str().unwrap().starts_with("passed; python3 -m unittest"), "{second:#}");
+    assert!(
+        second["gate"]
+            .as_str()
+            .unwrap()
+            .starts_with("passed; python3 -m unittest"),
+        "{second:#}"
+    );
     let facts = second["facts"].as_object().unwrap();
-    assert_eq!((&facts["builder"], &facts["changed_files"], &facts["tests"]), (&json!("command"), &json!(1), &json!(1)));
+    assert_eq!(
+        (&facts["builder"], &facts["changed_files"], &facts["tests"]),
+        (&json!("command"), &json!(1), &json!(1))
+    );
     for stage in ["build", "govern", "gate", "land"] {
         assert!(facts["stage_ms"][stage].is_u64(), "{facts:#?}");
     }
-    let names = |attempt: &Value| attempt["artifacts"].as_array().unwrap().iter().map(|a| a["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let names = |attempt: &Value| {
+        attempt["artifacts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|a| a["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(names(first), ["output", "diff"]);
     let output = second["artifacts"][0]["digest"].as_str().unwrap();
     let text = played.autopack.artifact(output);
-    assert!(text.contains("working") && text.contains("Ran 1 test"), "{text}");
+    assert!(
+        text.contains("working") && text.contains("Ran 1 test"),
+        "{text}"
+    );
 }
 
 #[test]
 fn usage_is_booked_once_on_every_account() {
     let played = played();
     let attempts = played.autopack.attempts("demo");
-    let used: Vec<u64> = attempts.iter().filter(|a| a["phase"] == "P1").map(|a| a["tokens_used"].as_u64().unwrap()).collect();
+    let used: Vec<u64> = attempts
+        .iter()
+        .filter(|a| a["phase"] == "P1")
+        .map(|a| a["tokens_used"].as_u64().unwrap())
+        .collect();
     assert_eq!(used, [734, 734]);
     assert_eq!(played.phase("P1")["tokens"]["settled"], 1468);
     assert_eq!(played.status["tiers"][0]["tokens"]["settled"], 1468);
     let run = &played.status["budgets"]["tokens"];
-    assert_eq!((&run["settled"], &run["reserved"]), (&json!(1468), &json!(0)));
+    assert_eq!(
+        (&run["settled"], &run["reserved"]),
+        (&json!(1468), &json!(0))
+    );
     assert_eq!(played.status["tiers"][0]["ci_runs"]["settled"], 2);
     assert_eq!(played.status["budgets"]["phases"]["used"], 2);
     let summary: Value = serde_json::from_str(
-        &std::fs::read_to_string(played.autopack.data().join("runs/demo/run_summary.json")).unwrap(),
+        &std::fs::read_to_string(played.autopack.data().join("runs/demo/run_summary.json"))
+            .unwrap(),
     )
     .unwrap();
     assert_eq!(summary["budgets"]["tokens"]["settled"], 1468);

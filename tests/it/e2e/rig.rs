@@ -45,7 +45,16 @@ pub(crate) fn play_with(autopack: Autopack, id: &str, repo: TempRepo, plan: &Pla
     let answer = autopack.run(&plan, repo.path());
     before.expect_same(&repo.fingerprint());
     let status = autopack.status(id);
-    Played { autopack, repo, plan, id: id.to_owned(), answer, status, base, before }
+    Played {
+        autopack,
+        repo,
+        plan,
+        id: id.to_owned(),
+        answer,
+        status,
+        base,
+        before,
+    }
 }
 
 impl Played {
@@ -53,7 +62,10 @@ impl Played {
     #[track_caller]
     pub(crate) fn phase(&self, id: &str) -> &Value {
         let phases = self.status["phases"].as_array().unwrap();
-        phases.iter().find(|phase| phase["id"] == id).unwrap_or_else(|| panic!("no phase {id} in {:#}", self.status))
+        phases
+            .iter()
+            .find(|phase| phase["id"] == id)
+            .unwrap_or_else(|| panic!("no phase {id} in {:#}", self.status))
     }
 
     /// Commits that landed, oldest first.
@@ -75,7 +87,10 @@ impl Played {
             assert_eq!(phase["state"], "COMPLETE", "{phase:#}");
         }
         let incidents = self.autopack.files(&["incident"]);
-        assert!(incidents.is_empty(), "a run that succeeded has no incident: {incidents:?}");
+        assert!(
+            incidents.is_empty(),
+            "a run that succeeded has no incident: {incidents:?}"
+        );
         self.branch_is_of_complete_phases();
         self
     }
@@ -88,7 +103,11 @@ impl Played {
         assert_eq!(self.status["cause"], cause, "{:#}", self.status);
         if !phase.is_empty() {
             let found = self.phase(phase);
-            assert_eq!((&found["state"], &found["cause"]), (&"FAILED".into(), &cause.into()), "{found:#}");
+            assert_eq!(
+                (&found["state"], &found["cause"]),
+                (&"FAILED".into(), &cause.into()),
+                "{found:#}"
+            );
             assert_ne!(found["detail"], Value::Null, "{found:#}");
         }
         self.branch_is_of_complete_phases();
@@ -99,10 +118,17 @@ impl Played {
     /// What the phase or, without one, the run says about its end holds these words.
     #[track_caller]
     pub(crate) fn says(&self, phase: &str, words: &[&str]) -> &Self {
-        let of = if phase.is_empty() { &self.status } else { self.phase(phase) };
+        let of = if phase.is_empty() {
+            &self.status
+        } else {
+            self.phase(phase)
+        };
         let detail = of["detail"].as_str().unwrap_or_default();
         for word in words {
-            assert!(detail.contains(word), "`{word}` is not in the detail: {detail}");
+            assert!(
+                detail.contains(word),
+                "`{word}` is not in the detail: {detail}"
+            );
         }
         self
     }
@@ -110,10 +136,15 @@ impl Played {
     /// The branch's tip passes this check, or there is no branch.
     #[track_caller]
     pub(crate) fn is_green(&self, check: &str) -> &Self {
-        let Some(tip) = self.repo.branch(&self.id) else { return self };
+        let Some(tip) = self.repo.branch(&self.id) else {
+            return self;
+        };
         let folder = self.repo.outside().join("green");
         let (from, to) = (self.repo.path().to_str().unwrap(), folder.to_str().unwrap());
-        git::git(self.repo.outside(), &["clone", "-q", "--no-checkout", from, to]);
+        git::git(
+            self.repo.outside(),
+            &["clone", "-q", "--no-checkout", from, to],
+        );
         git::git(&folder, &["fetch", "-q", "origin", &tip]);
         git::git(&folder, &["checkout", "-q", "--detach", &tip]);
         let mut shell = std::process::Command::new("/bin/sh");
@@ -121,7 +152,13 @@ impl Played {
             shell.args(["-c", check]).current_dir(&folder),
             std::time::Duration::from_mins(1),
         );
-        assert_eq!(done.code, Some(0), "the branch is red: {}{}", done.stdout, done.stderr);
+        assert_eq!(
+            done.code,
+            Some(0),
+            "the branch is red: {}{}",
+            done.stdout,
+            done.stderr
+        );
         self
     }
 
@@ -135,7 +172,13 @@ impl Played {
     /// A file of the incident pack.
     #[track_caller]
     pub(crate) fn incident(&self, file: &str) -> String {
-        let path = self.autopack.data().join("runs").join(&self.id).join("incident").join(file);
+        let path = self
+            .autopack
+            .data()
+            .join("runs")
+            .join(&self.id)
+            .join("incident")
+            .join(file);
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
@@ -144,7 +187,11 @@ impl Played {
     pub(crate) fn again_is_the_same(&self) -> &Self {
         let tip = self.repo.branch(&self.id);
         let again = self.autopack.run(&self.plan, self.repo.path());
-        assert_eq!(again.done.code, self.answer.done.code, "{}", again.done.stderr);
+        assert_eq!(
+            again.done.code, self.answer.done.code,
+            "{}",
+            again.done.stderr
+        );
         assert_eq!(self.autopack.status(&self.id), self.status);
         assert_eq!(self.repo.branch(&self.id), tip);
         self.before.expect_same(&self.repo.fingerprint());
@@ -154,11 +201,17 @@ impl Played {
     #[track_caller]
     fn branch_is_of_complete_phases(&self) {
         // A branch that the run did not make is not its own to be judged.
-        if ["BRANCH_EXISTS", "BRANCH_CHECKED_OUT"].map(Value::from).contains(&self.status["cause"]) {
+        if ["BRANCH_EXISTS", "BRANCH_CHECKED_OUT"]
+            .map(Value::from)
+            .contains(&self.status["cause"])
+        {
             return;
         }
         let phases = self.status["phases"].as_array().unwrap();
-        let mut told: Vec<&str> = phases.iter().filter_map(|phase| phase["commit"].as_str()).collect();
+        let mut told: Vec<&str> = phases
+            .iter()
+            .filter_map(|phase| phase["commit"].as_str())
+            .collect();
         let landed = self.landed();
         let mut found: Vec<&str> = landed.iter().map(|commit| commit.oid.as_str()).collect();
         told.sort_unstable();
@@ -173,16 +226,30 @@ impl Played {
     fn has_incident(&self, state: &str, cause: &str, phase: &str) {
         let readme = self.incident("README.md");
         assert!(readme.contains(state) && readme.contains(cause), "{readme}");
-        assert!(readme.contains("autopack "), "the next command is missing: {readme}");
+        assert!(
+            readme.contains("autopack "),
+            "the next command is missing: {readme}"
+        );
         let attempts: Value = serde_json::from_str(&self.incident("attempts.json")).unwrap();
         if !phase.is_empty() {
             assert!(readme.contains(&format!("## Phase {phase}")), "{readme}");
             assert!(self.incident("why.txt").contains(cause));
-            let made = attempts.as_array().unwrap().iter().filter(|attempt| attempt["phase"] == phase);
-            assert_eq!(made.count() as u64, self.phase(phase)["attempts"].as_u64().unwrap());
+            let made = attempts
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|attempt| attempt["phase"] == phase);
+            assert_eq!(
+                made.count() as u64,
+                self.phase(phase)["attempts"].as_u64().unwrap()
+            );
         }
         let summary = self.autopack.files(&["runs", "run_summary.md"]);
         assert_eq!(summary.len(), 1);
-        assert!(std::fs::read_to_string(&summary[0]).unwrap().contains(state));
+        assert!(
+            std::fs::read_to_string(&summary[0])
+                .unwrap()
+                .contains(state)
+        );
     }
 }

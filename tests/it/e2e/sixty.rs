@@ -44,12 +44,18 @@ impl Work {
     }
 
     /// A phase with the patch of these edits; the patch.
-    fn edit(&mut self, id: &str, dress: impl FnOnce(Phase) -> Phase, edits: impl FnOnce(&Path)) -> String {
+    fn edit(
+        &mut self,
+        id: &str,
+        dress: impl FnOnce(Phase) -> Phase,
+        edits: impl FnOnce(&Path),
+    ) -> String {
         let patch = self.edits.edit(edits);
         self.reference.apply(&patch);
         let gated = dress(Phase::patch(id, patch.clone()));
         self.phase(gated);
-        self.changing.insert(id.to_owned(), ("patch", "not_required"));
+        self.changing
+            .insert(id.to_owned(), ("patch", "not_required"));
         patch
     }
 }
@@ -58,17 +64,33 @@ impl Work {
 fn edit(dir: &Path, n: usize) {
     let module = format!("src/part{}/module_{n:03}.py", n % 7);
     match n % 6 {
-        0 => write(dir, &format!("docs/page_{n}.md"), format!("# Page {n}\n\nText\n")),
+        0 => write(
+            dir,
+            &format!("docs/page_{n}.md"),
+            format!("# Page {n}\n\nText\n"),
+        ),
         1 => {
             let text = fs::read_to_string(dir.join(&module)).unwrap();
-            fs::write(dir.join(&module), text.replace(" = 7\n", " = 7  # seven\n") + "last = True\n").unwrap();
+            fs::write(
+                dir.join(&module),
+                text.replace(" = 7\n", " = 7  # seven\n") + "last = True\n",
+            )
+            .unwrap();
         }
         2 => fs::remove_file(dir.join(&module)).unwrap(),
         3 => {
             write(dir, "moved/keep", "");
-            fs::rename(dir.join(&module), dir.join(format!("moved/module_{n:03}.py"))).unwrap();
+            fs::rename(
+                dir.join(&module),
+                dir.join(format!("moved/module_{n:03}.py")),
+            )
+            .unwrap();
         }
-        4 => write(dir, &format!("assets/{n}.bin"), [0, 159, 146, 150, u8::try_from(n).unwrap()].repeat(30)),
+        4 => write(
+            dir,
+            &format!("assets/{n}.bin"),
+            [0, 159, 146, 150, u8::try_from(n).unwrap()].repeat(30),
+        ),
         _ => {
             write(dir, &format!("bin/tool_{n}"), "#!/bin/sh\n");
             autopack_testkit::repo::executable(&dir.join(format!("bin/tool_{n}")));
@@ -100,22 +122,29 @@ fn sixty(repo: &TempRepo) -> Work {
             let before = (place > 0).then(|| format!("{side}-{}", place - 1));
             let after: Vec<&str> = before.as_deref().into_iter().collect();
             let file = format!("{side}/log.txt");
-            work.edit(&format!("{side}-{place}"), |phase| phase.after(&after), |dir| {
-                let text = fs::read_to_string(dir.join(&file)).unwrap_or_default();
-                write(dir, &file, format!("{text}{side} {place}\n"));
-            });
+            work.edit(
+                &format!("{side}-{place}"),
+                |phase| phase.after(&after),
+                |dir| {
+                    let text = fs::read_to_string(dir.join(&file)).unwrap_or_default();
+                    write(dir, &file, format!("{text}{side} {place}\n"));
+                },
+            );
         }
     }
     work.tier("T3");
     for n in 24..28 {
         work.edit(&format!("last-{n}"), |phase| phase, |dir| edit(dir, n));
     }
-    let two: Vec<String> = (28..30).map(|n| work.edits.edit(|dir| edit(dir, n))).collect();
+    let two: Vec<String> = (28..30)
+        .map(|n| work.edits.edit(|dir| edit(dir, n)))
+        .collect();
     for patch in &two {
         work.reference.apply(patch);
     }
     work.phase(Phase::patches("series", two));
-    work.changing.insert("series".to_owned(), ("patch", "not_required"));
+    work.changing
+        .insert("series".to_owned(), ("patch", "not_required"));
     work.phase(Phase::patch("series-again", patches[0].clone()));
     work
 }
@@ -133,16 +162,26 @@ fn sixty_patches_become_a_branch_of_one_commit_each() {
     played.succeeds();
 
     let branch = "refs/heads/autonomous/demo";
-    assert_eq!(git::tree_of(played.repo.path(), branch), work.reference.tree(), "the exact tree");
+    assert_eq!(
+        git::tree_of(played.repo.path(), branch),
+        work.reference.tree(),
+        "the exact tree"
+    );
     let landed = played.landed();
     assert_eq!(landed.len(), work.changing.len());
     let mut fences = Vec::new();
     for commit in &landed {
         let phase = commit.trailer("Autopack-Phase");
-        let (builder, gate) = work.changing.get(phase).unwrap_or_else(|| panic!("{phase} changes nothing: {commit:?}"));
+        let (builder, gate) = work
+            .changing
+            .get(phase)
+            .unwrap_or_else(|| panic!("{phase} changes nothing: {commit:?}"));
         assert_eq!(commit.subject, format!("{phase}: Do {phase}"));
         assert_eq!(commit.trailer("Autopack-Run"), "demo");
-        assert_eq!(commit.trailer("Autopack-Run-Uid"), played.status["uid"].as_str().unwrap());
+        assert_eq!(
+            commit.trailer("Autopack-Run-Uid"),
+            played.status["uid"].as_str().unwrap()
+        );
         assert_eq!(commit.trailer("Autopack-Attempt"), "1");
         assert_eq!(commit.trailer("Autopack-Builder"), *builder);
         assert_eq!(commit.trailer("Autopack-Gate"), *gate, "{phase}");
@@ -150,11 +189,22 @@ fn sixty_patches_become_a_branch_of_one_commit_each() {
         fences.push(commit.trailer("Autopack-Fence").parse::<u64>().unwrap());
     }
     let distinct: std::collections::BTreeSet<&u64> = fences.iter().collect();
-    assert!(distinct.len() == fences.len() && !fences.contains(&0), "{fences:?}");
-    let phases: std::collections::BTreeSet<&str> = landed.iter().map(|commit| commit.trailer("Autopack-Phase")).collect();
+    assert!(
+        distinct.len() == fences.len() && !fences.contains(&0),
+        "{fences:?}"
+    );
+    let phases: std::collections::BTreeSet<&str> = landed
+        .iter()
+        .map(|commit| commit.trailer("Autopack-Phase"))
+        .collect();
     assert_eq!(phases.len(), landed.len(), "one commit a phase");
 
-    let outcomes = |id: &str| played.phase(id)["outcome"].as_str().unwrap_or_default().to_lowercase();
+    let outcomes = |id: &str| {
+        played.phase(id)["outcome"]
+            .as_str()
+            .unwrap_or_default()
+            .to_lowercase()
+    };
     for id in ["again-00", "again-09", "again-23", "series-again"] {
         assert_eq!(outcomes(id), "already_present", "{id}");
     }

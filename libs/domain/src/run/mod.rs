@@ -336,7 +336,7 @@ impl RunAggregate {
 
     /// Whether a worker holds something of the run.
     pub fn is_idle(&self) -> bool {
-        self.attempts.is_empty() && self.jobs.is_empty()
+        self.attempts.is_empty() && self.jobs.iter().all(|job| job.state == JobState::Done)
     }
 
     /// The worker of a live attempt or job, with its fence.

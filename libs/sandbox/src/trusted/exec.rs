@@ -143,7 +143,8 @@ unsafe fn become_program(shared: &Shared) {
     // SAFETY: as the caller promises; each call is async-signal-safe.
     unsafe {
         heed_signals();
-        if libc::setpgid(0, 0) < 0 || libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
+        // SIGTERM, not SIGKILL: git removes its lock files then, also those in the user's repository.
+        if libc::setpgid(0, 0) < 0 || libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) < 0 {
             return;
         }
         if libc::getppid() != shared.parent {

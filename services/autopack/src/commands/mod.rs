@@ -97,7 +97,11 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
     }
     let context = Context {
         settings: Settings::read(&cli.global)?,
-        registry: cli.global.registry.clone(),
+        registry: cli
+            .global
+            .registry
+            .clone()
+            .filter(|address| !address.is_empty()),
         ui,
     };
     for warning in &context.settings.warnings {

@@ -5,7 +5,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -46,6 +49,8 @@ struct Item {
     prepared: Result<Prepared, CliError>,
     /// Id of the run once it is stored, and whether it was there before.
     stored: Mutex<Option<(String, bool)>>,
+    /// An earlier plan made the same run, which is followed there.
+    duplicate: AtomicBool,
     /// How it ended.
     ended: Mutex<Option<Result<View, CliError>>>,
 }
@@ -80,6 +85,7 @@ pub(super) async fn run(context: &Context, args: RunArgs) -> Outcome {
             plan: plan.display().to_string(),
             prepared,
             stored: Mutex::default(),
+            duplicate: AtomicBool::new(false),
             ended: Mutex::default(),
         });
     }
@@ -208,8 +214,9 @@ impl Session<'_> {
             None => store(clients, item, track).await?,
         };
         if !lock(seen).insert(id.clone()) {
-            // The same run as an earlier plan's: followed there, and shown once more at the end.
+            item.duplicate.store(true, Ordering::Relaxed);
             track.note(&format!("run {id}: the same as of an earlier plan"));
+            return follow::get(clients, &id, true).await;
         }
         let patience = if self.context.registry.is_some() {
             REMOTE_PATIENCE
@@ -290,6 +297,9 @@ fn conclude(context: &Context, items: Vec<Item>) -> Exit {
     let several = items.len() > 1;
     let mut results = Vec::new();
     for item in items {
+        if item.duplicate.load(Ordering::Relaxed) {
+            continue;
+        }
         let stored = item
             .stored
             .into_inner()

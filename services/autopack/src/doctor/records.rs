@@ -181,7 +181,11 @@ mod tests {
         };
         let (aggregate, _) =
             RunAggregate::create(new, Arc::new(plan), Arc::new(strategy), Timestamp(0));
-        let message = snapshot_to_proto(&aggregate);
+        let mut message = snapshot_to_proto(&aggregate);
+        if let Some(run) = &mut message.run {
+            (run.frozen, run.started) = (true, true);
+            run.state = types::run::State::PhaseQueueing.into();
+        }
         Subject {
             view: View {
                 run: message.run.unwrap(),

@@ -61,7 +61,10 @@ pub(crate) async fn land(
         // The commit is held by a reference of our own before the branch moves (DESIGN rule 7).
         let name = job.private_ref();
         let (held, prepared) = futures::join!(
-            opened.repo.own.set_private_ref(job.run.id.as_str(), &name, &commit),
+            opened
+                .repo
+                .own
+                .set_private_ref(job.run.id.as_str(), &name, &commit),
             prepare(job, &turn.tip, &landing.tree, &commit)
         );
         match prepared {

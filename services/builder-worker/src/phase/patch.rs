@@ -50,6 +50,7 @@ pub(crate) async fn build(
 pub(crate) fn apply_cause(error: &ApplyError) -> Cause {
     match error {
         ApplyError::DoesNotApply { .. } => Cause::PatchDoesNotApply,
+        ApplyError::Escapes { .. } => Cause::PathEscape,
         ApplyError::Unreadable { .. } | ApplyError::Empty => Cause::PatchUnreadable,
         ApplyError::Git(error) => crate::error::git_cause(error),
     }

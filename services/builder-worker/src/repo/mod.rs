@@ -12,7 +12,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use autopack_domain::Cause;
-use autopack_git::{Change, FetchRefs, Git, GitError, Mode, Oid, OwnClone, PooledIndex, Target, TargetKind};
+use autopack_git::{
+    Change, FetchRefs, Git, GitError, Mode, Oid, OwnClone, PooledIndex, Target, TargetKind,
+};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 

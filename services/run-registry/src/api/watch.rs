@@ -55,6 +55,7 @@ pub(super) async fn watch(api: Api, id: &str, after: u64) -> Result<WatchStream,
         api,
         run,
         sent: start,
+        ended: false,
         tx,
         commits,
     };
@@ -67,6 +68,8 @@ struct Watcher {
     api: Api,
     run: RunUid,
     sent: u64,
+    /// The last event sent was an end of the run.
+    ended: bool,
     tx: mpsc::Sender<Result<WatchRunResponse, Status>>,
     commits: broadcast::Receiver<autopack_store_write::Committed>,
 }
@@ -123,7 +126,8 @@ impl Watcher {
         }
     }
 
-    /// Sends what the log has beyond the last number; true after the terminal event.
+    /// Sends what the log has beyond the last number; true once the last event there is the terminal one. A run
+    /// that was retried has ended more than once, and only its last end counts.
     async fn send_new(&mut self) -> Result<bool, ()> {
         loop {
             let page = match self.api.core.run_events(self.run, self.sent, PAGE).await {
@@ -134,20 +138,15 @@ impl Watcher {
                 }
             };
             if page.is_empty() {
-                return Ok(false);
+                return Ok(self.ended);
             }
             for stored in page {
+                self.sent = stored.run_sequence;
                 let Ok(event) = types::Event::decode(stored.body.as_slice()) else {
                     continue;
                 };
-                self.sent = stored.run_sequence;
-                let finished = event.kind == autopack_domain::EventKind::RunFinished.code();
-                // A reopened run has events after its first end: only the last end is one.
-                let last = event.run.as_ref().is_none_or(|r| r.last_event <= self.sent);
+                self.ended = event.kind == autopack_domain::EventKind::RunFinished.code();
                 self.send(Message::Event(event)).await?;
-                if finished && last {
-                    return Ok(true);
-                }
             }
         }
     }

@@ -15,9 +15,9 @@ use super::{Core, lock, store_refusal, write_refusal};
 pub const MAX_OFFER: usize = 1000;
 
 impl Core {
-    /// Runs that have not ended, and the slots of live workers.
+    /// Runs that have not ended and do not wait for a person, and the slots of live workers.
     pub async fn active_runs(&self) -> Result<(Vec<RunUid>, u32), Refusal> {
-        let runs = read::open_runs(&self.database.read)
+        let runs = read::moving_runs(&self.database.read)
             .await
             .map_err(store_refusal)?;
         let slots = lock(&self.workers).slots(self.ports.clock.monotonic(), self.config.lease * 2);

@@ -9,11 +9,16 @@ use crate::rig::play;
 
 /// Codes of a file of the catalogue.
 fn catalogue(file: &str, table: &str) -> Vec<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../libs/domain/catalogue").join(file);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../libs/domain/catalogue")
+        .join(file);
     let text = std::fs::read_to_string(path).unwrap();
     let tree: toml::Table = text.parse().unwrap();
     let entries = tree[table].as_array().unwrap();
-    entries.iter().map(|entry| entry["code"].as_str().unwrap().to_owned()).collect()
+    entries
+        .iter()
+        .map(|entry| entry["code"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -25,10 +30,19 @@ fn every_code_of_the_catalogue_has_a_page() {
     for code in &codes {
         let done = autopack.call(&["explain", code]);
         done.expect_code(0);
-        assert!(done.stdout.starts_with(&format!("{code}: ")) && done.stdout.contains("remedy"), "{}", done.stdout);
+        assert!(
+            done.stdout.starts_with(&format!("{code}: ")) && done.stdout.contains("remedy"),
+            "{}",
+            done.stdout
+        );
     }
     let list = autopack.read(&["explain"]);
-    let listed: Vec<&str> = list.as_array().unwrap().iter().map(|page| page["code"].as_str().unwrap()).collect();
+    let listed: Vec<&str> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|page| page["code"].as_str().unwrap())
+        .collect();
     assert_eq!(listed, codes);
     assert!(!autopack.data().exists(), "a page needs no data directory");
 }
@@ -49,7 +63,9 @@ fn wrong_use_exits_2_and_says_how_to_go_on() {
     let autopack = Autopack::new();
     let repo = TempRepo::small();
     let dir = repo.path().to_str().unwrap();
-    let plan = Plan::new("demo").phase(Phase::noop("P1")).write(&autopack.folder("plan"));
+    let plan = Plan::new("demo")
+        .phase(Phase::noop("P1"))
+        .write(&autopack.folder("plan"));
     let plan = plan.to_str().unwrap();
     for args in [
         &["frobnicate"][..],
@@ -66,10 +82,19 @@ fn wrong_use_exits_2_and_says_how_to_go_on() {
     ] {
         let done = autopack.call(args);
         done.expect_code(2);
-        assert!(!done.stderr.is_empty() && done.stdout.is_empty(), "{args:?}");
+        assert!(
+            !done.stderr.is_empty() && done.stdout.is_empty(),
+            "{args:?}"
+        );
     }
     autopack.call(&["--help"]).expect_code(0);
-    assert!(autopack.call(&["--version"]).expect_code(0).stdout.starts_with("autopack "));
+    assert!(
+        autopack
+            .call(&["--version"])
+            .expect_code(0)
+            .stdout
+            .starts_with("autopack ")
+    );
 }
 
 #[test]
@@ -78,20 +103,27 @@ fn completions_are_printed_for_every_shell() {
     for shell in ["bash", "zsh", "fish"] {
         let done = autopack.call(&["completions", shell]);
         done.expect_code(0);
-        assert!(done.stdout.contains("autopack") && done.stdout.contains("validate"), "{shell}");
+        assert!(
+            done.stdout.contains("autopack") && done.stdout.contains("validate"),
+            "{shell}"
+        );
     }
 }
 
 #[test]
 fn everything_that_reads_prints_json() {
-    let plan = Plan::new("demo").phase(Phase::command("P1", "echo x > x; echo hello").check("test -s x"));
+    let plan =
+        Plan::new("demo").phase(Phase::command("P1", "echo x > x; echo hello").check("test -s x"));
     let played = play("demo", TempRepo::small(), &plan);
     let autopack = &played.autopack;
     assert_eq!(played.answer.json["run"], "demo");
     assert_eq!(played.answer.json["existing"], false);
     assert!(Path::new(played.answer.json["summary"].as_str().unwrap()).is_file());
     let file = played.plan.to_str().unwrap();
-    let digest = autopack.attempts("demo")[0]["artifacts"][0]["digest"].as_str().unwrap().to_owned();
+    let digest = autopack.attempts("demo")[0]["artifacts"][0]["digest"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     for args in [
         &["runs"][..],
         &["runs", "--state", "done_success", "--limit", "1"],
@@ -108,7 +140,10 @@ fn everything_that_reads_prints_json() {
         assert!(!autopack.read(args).is_null(), "{args:?}");
         let text = autopack.call(args);
         text.expect_code(0);
-        assert!(!text.stdout.trim_start().starts_with('{'), "{args:?} without --json is for people");
+        assert!(
+            !text.stdout.trim_start().starts_with('{'),
+            "{args:?} without --json is for people"
+        );
     }
     assert!(autopack.artifact(&digest).contains("hello"));
     // By uid as well as by id.
@@ -118,7 +153,11 @@ fn everything_that_reads_prints_json() {
 
 #[test]
 fn refusals_have_a_code_a_remedy_and_json() {
-    let played = play("demo", TempRepo::small(), &Plan::new("demo").phase(Phase::patch("P1", adding("a", "a\n"))));
+    let played = play(
+        "demo",
+        TempRepo::small(),
+        &Plan::new("demo").phase(Phase::patch("P1", adding("a", "a\n"))),
+    );
     for (args, code) in [
         (&["status", "none"][..], "RUN_NOT_FOUND"),
         (&["why", "demo", "P9"], "PHASE_NOT_FOUND"),
@@ -130,17 +169,31 @@ fn refusals_have_a_code_a_remedy_and_json() {
     ] {
         let text = played.autopack.call(args);
         text.expect_code(1);
-        assert!(text.stderr.contains(code) && text.stderr.contains("hint: "), "{args:?}: {}", text.stderr);
-        let told: serde_json::Value = serde_json::from_str(played.autopack.ask(args).done.stderr.trim()).unwrap();
+        assert!(
+            text.stderr.contains(code) && text.stderr.contains("hint: "),
+            "{args:?}: {}",
+            text.stderr
+        );
+        let told: serde_json::Value =
+            serde_json::from_str(played.autopack.ask(args).done.stderr.trim()).unwrap();
         assert_eq!(told["error"]["code"], code);
     }
 }
 
 #[test]
 fn another_plan_under_the_same_id_is_refused_and_new_makes_another() {
-    let played = play("demo", TempRepo::small(), &Plan::new("demo").phase(Phase::patch("P1", adding("a", "a\n"))));
-    let other = Plan::new("demo").phase(Phase::patch("P1", adding("b", "b\n"))).write(&played.autopack.folder("other"));
-    let (plan, repo) = (other.to_str().unwrap(), played.repo.path().to_str().unwrap());
+    let played = play(
+        "demo",
+        TempRepo::small(),
+        &Plan::new("demo").phase(Phase::patch("P1", adding("a", "a\n"))),
+    );
+    let other = Plan::new("demo")
+        .phase(Phase::patch("P1", adding("b", "b\n")))
+        .write(&played.autopack.folder("other"));
+    let (plan, repo) = (
+        other.to_str().unwrap(),
+        played.repo.path().to_str().unwrap(),
+    );
     let refused = played.autopack.call(&["run", plan, "--repo", repo]);
     refused.expect_code(1);
     assert!(refused.stderr.contains("RUN_EXISTS"), "{}", refused.stderr);

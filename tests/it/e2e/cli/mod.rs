@@ -4,4 +4,4 @@ mod codes;
 mod control;
 mod many;
 mod plans;
-mod serving;
+pub(crate) mod serving;

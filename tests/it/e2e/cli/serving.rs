@@ -11,24 +11,29 @@ use serde_json::json;
 use crate::rig::SUCCESS;
 
 /// How long anything here may take.
-pub(super) const BOUND: Duration = Duration::from_secs(30);
+pub(crate) const BOUND: Duration = Duration::from_secs(30);
 
 /// A builder that waits for a file outside of everything.
-pub(super) fn waits_for(flag: &Path) -> String {
-    format!("while [ ! -e '{}' ]; do sleep 0.05; done; echo x > \"$AUTOPACK_PHASE_ID.txt\"", flag.display())
+pub(crate) fn waits_for(flag: &Path) -> String {
+    format!(
+        "while [ ! -e '{}' ]; do sleep 0.05; done; echo x > \"$AUTOPACK_PHASE_ID.txt\"",
+        flag.display()
+    )
 }
 
-pub(super) fn flag(autopack: &Autopack) -> PathBuf {
+pub(crate) fn flag(autopack: &Autopack) -> PathBuf {
     autopack.folder("outside").join("flag")
 }
 
 /// Waits until a phase is in this state; the run may not be there yet.
 #[track_caller]
-pub(super) fn until(autopack: &Autopack, run: &str, phase: &str, state: &str) {
+pub(crate) fn until(autopack: &Autopack, run: &str, phase: &str, state: &str) {
     within(BOUND, &format!("{phase} is {state}"), || {
         let status = autopack.ask(&["status", run]).json;
         let mut phases = status["phases"].as_array().into_iter().flatten();
-        phases.find(|found| found["id"] == phase && found["state"] == state).map(drop)
+        phases
+            .find(|found| found["id"] == phase && found["state"] == state)
+            .map(drop)
     });
 }
 
@@ -37,12 +42,32 @@ fn a_second_run_becomes_a_client_of_the_first() {
     let repo = TempRepo::small();
     let autopack = Autopack::new();
     let flag = flag(&autopack);
-    let slow = Plan::new("first").phase(Phase::command("P1", &waits_for(&flag))).write(&autopack.folder("first"));
-    let quick = Plan::new("second").phase(Phase::patch("P1", adding("second.txt", "x\n"))).write(&autopack.folder("second"));
+    let slow = Plan::new("first")
+        .phase(Phase::command("P1", &waits_for(&flag)))
+        .write(&autopack.folder("first"));
+    let quick = Plan::new("second")
+        .phase(Phase::patch("P1", adding("second.txt", "x\n")))
+        .write(&autopack.folder("second"));
     let repo_path = repo.path().to_str().unwrap();
-    let mut first = start(&mut autopack.command(&["run", slow.to_str().unwrap(), "--repo", repo_path, "--workers", "2"]));
-    let outputs = [drain(first.stdout.take().unwrap()), drain(first.stderr.take().unwrap())];
-    within(BOUND, "the first serves", || autopack.data().join("registry.json").is_file().then_some(()));
+    let mut first = start(&mut autopack.command(&[
+        "run",
+        slow.to_str().unwrap(),
+        "--repo",
+        repo_path,
+        "--workers",
+        "2",
+    ]));
+    let outputs = [
+        drain(first.stdout.take().unwrap()),
+        drain(first.stderr.take().unwrap()),
+    ];
+    within(BOUND, "the first serves", || {
+        autopack
+            .data()
+            .join("registry.json")
+            .is_file()
+            .then_some(())
+    });
     until(&autopack, "first", "P1", "EXECUTING");
     assert_eq!(autopack.read(&["info"])["served"], true);
 
@@ -69,11 +94,28 @@ fn an_interrupted_run_hands_back_and_the_same_command_continues_it() {
         .phase(Phase::patch("P1", adding("a.txt", "a\n")))
         .phase(Phase::command("P2", &waits_for(&flag)))
         .write(&autopack.folder("plan"));
-    let mut first = start(&mut autopack.command(&["run", plan.to_str().unwrap(), "--repo", repo.path().to_str().unwrap()]));
-    let outputs = [drain(first.stdout.take().unwrap()), drain(first.stderr.take().unwrap())];
-    within(BOUND, "the run serves", || autopack.data().join("registry.json").is_file().then_some(()));
+    let mut first = start(&mut autopack.command(&[
+        "run",
+        plan.to_str().unwrap(),
+        "--repo",
+        repo.path().to_str().unwrap(),
+    ]));
+    let outputs = [
+        drain(first.stdout.take().unwrap()),
+        drain(first.stderr.take().unwrap()),
+    ];
+    within(BOUND, "the run serves", || {
+        autopack
+            .data()
+            .join("registry.json")
+            .is_file()
+            .then_some(())
+    });
     until(&autopack, "demo", "P2", "EXECUTING");
-    std::process::Command::new("kill").args(["-INT", &first.id().to_string()]).status().unwrap();
+    std::process::Command::new("kill")
+        .args(["-INT", &first.id().to_string()])
+        .status()
+        .unwrap();
     let status = within(BOUND, "it ends after SIGINT", || first.try_wait().unwrap());
     let printed = outputs.map(|output| output.join().unwrap());
     assert_eq!(status.code(), Some(130), "{printed:?}");
@@ -85,10 +127,20 @@ fn an_interrupted_run_hands_back_and_the_same_command_continues_it() {
     let again = autopack.status("demo");
     assert_eq!(again["phases"][0]["attempts"], 1);
     let attempts = autopack.attempts("demo");
-    let of_p2: Vec<&str> = attempts.iter().filter(|a| a["phase"] == "P2").map(|a| a["state"].as_str().unwrap()).collect();
+    let of_p2: Vec<&str> = attempts
+        .iter()
+        .filter(|a| a["phase"] == "P2")
+        .map(|a| a["state"].as_str().unwrap())
+        .collect();
     assert_eq!(of_p2, ["HANDED_OVER", "SUCCEEDED"]);
-    assert_eq!(again["phases"][1]["attempts_charged"], 0, "a hand-over is not charged");
-    assert_eq!(repo.git(&["rev-parse", "autonomous/demo~1"]), landed.unwrap());
+    assert_eq!(
+        again["phases"][1]["attempts_charged"], 0,
+        "a hand-over is not charged"
+    );
+    assert_eq!(
+        repo.git(&["rev-parse", "autonomous/demo~1"]),
+        landed.unwrap()
+    );
 }
 
 #[test]
@@ -97,7 +149,11 @@ fn a_data_directory_is_served_once_and_cleanly_left() {
     let up = autopack.up(&[]);
     let second = autopack.call(&["up", "--listen", "127.0.0.1:0"]);
     second.expect_code(1);
-    assert!(second.stderr.contains("DATA_DIR_BUSY") && second.stderr.contains(&up.id().to_string()), "{}", second.stderr);
+    assert!(
+        second.stderr.contains("DATA_DIR_BUSY") && second.stderr.contains(&up.id().to_string()),
+        "{}",
+        second.stderr
+    );
     let file = std::fs::read_to_string(autopack.data().join("registry.json")).unwrap();
     let file: serde_json::Value = serde_json::from_str(&file).unwrap();
     assert_eq!(file["pid"], up.id());
@@ -107,7 +163,11 @@ fn a_data_directory_is_served_once_and_cleanly_left() {
     assert_eq!(autopack.read(&["runs", "--registry", &socket]), json!([]));
     let stranger = Autopack::new().call(&["runs", "--registry", &tcp]);
     stranger.expect_code(1);
-    assert!(stranger.stderr.contains("UNAUTHENTICATED"), "{}", stranger.stderr);
+    assert!(
+        stranger.stderr.contains("UNAUTHENTICATED"),
+        "{}",
+        stranger.stderr
+    );
     let (code, printed) = up.stop();
     assert_eq!(code, Some(0), "{printed}");
     assert!(!autopack.data().join("registry.json").exists());
@@ -118,7 +178,9 @@ fn the_data_directory_is_private() {
     use std::os::unix::fs::PermissionsExt;
     let repo = TempRepo::small();
     let autopack = Autopack::new();
-    let plan = Plan::new("demo").phase(Phase::command("P1", "echo x > x")).write(&autopack.folder("plan"));
+    let plan = Plan::new("demo")
+        .phase(Phase::command("P1", "echo x > x"))
+        .write(&autopack.folder("plan"));
     autopack.run(&plan, repo.path()).done.expect_code(0);
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(autopack.data()), 0o700);

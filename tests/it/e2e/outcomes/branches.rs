@@ -11,8 +11,15 @@ fn plan() -> Plan {
 
 #[test]
 fn a_base_that_is_missing() {
-    let played = play("demo", TempRepo::small(), &plan().run("base", "no-such-branch"));
-    played.fails(ENVIRONMENT, "BASE_MISSING", "").says("", &["no-such-branch"]).has_no_branch();
+    let played = play(
+        "demo",
+        TempRepo::small(),
+        &plan().run("base", "no-such-branch"),
+    );
+    played
+        .fails(ENVIRONMENT, "BASE_MISSING", "")
+        .says("", &["no-such-branch"])
+        .has_no_branch();
 }
 
 #[test]
@@ -24,7 +31,11 @@ fn a_base_may_be_a_branch_a_tag_or_a_commit() {
         let first = repo.git(&["rev-parse", "HEAD"]);
         repo.write("second.txt", "x\n");
         repo.commit("Second");
-        let base = if base == "HEAD~1" { first.as_str() } else { base };
+        let base = if base == "HEAD~1" {
+            first.as_str()
+        } else {
+            base
+        };
         let autopack = autopack_testkit::Autopack::new();
         let file = plan().run("base", base).write(&autopack.folder("plan"));
         autopack.run(&file, repo.path()).done.expect_code(0);
@@ -38,7 +49,9 @@ fn a_branch_that_belongs_to_somebody_else() {
     let repo = TempRepo::small().with_branch("demo");
     let foreign = repo.branch("demo");
     let played = play("demo", repo, &plan());
-    played.fails(ENVIRONMENT, "BRANCH_EXISTS", "").says("", &["autonomous/demo", "Somebody else's"]);
+    played
+        .fails(ENVIRONMENT, "BRANCH_EXISTS", "")
+        .says("", &["autonomous/demo", "Somebody else's"]);
     assert_eq!(played.repo.branch("demo"), foreign);
 }
 
@@ -59,7 +72,9 @@ fn a_branch_that_is_checked_out() {
     let repo = TempRepo::small().on_branch("demo");
     let tip = repo.branch("demo");
     let played = play("demo", repo, &plan());
-    played.fails(ENVIRONMENT, "BRANCH_CHECKED_OUT", "").says("", &["autonomous/demo"]);
+    played
+        .fails(ENVIRONMENT, "BRANCH_CHECKED_OUT", "")
+        .says("", &["autonomous/demo"]);
     assert_eq!(played.repo.branch("demo"), tip);
 }
 
@@ -67,7 +82,14 @@ fn a_branch_that_is_checked_out() {
 fn a_branch_that_is_checked_out_in_another_worktree() {
     let repo = TempRepo::small();
     let side = repo.outside().join("side");
-    repo.git(&["worktree", "add", "-q", "-b", "autonomous/demo", side.to_str().unwrap()]);
+    repo.git(&[
+        "worktree",
+        "add",
+        "-q",
+        "-b",
+        "autonomous/demo",
+        side.to_str().unwrap(),
+    ]);
     play("demo", repo, &plan()).fails(ENVIRONMENT, "BRANCH_CHECKED_OUT", "");
 }
 
@@ -75,5 +97,7 @@ fn a_branch_that_is_checked_out_in_another_worktree() {
 fn a_branch_named_like_the_folder_of_ours() {
     let repo = TempRepo::small();
     repo.git(&["branch", "autonomous"]);
-    play("demo", repo, &plan()).fails(ENVIRONMENT, "BRANCH_EXISTS", "").says("", &["in the way"]);
+    play("demo", repo, &plan())
+        .fails(ENVIRONMENT, "BRANCH_EXISTS", "")
+        .says("", &["in the way"]);
 }

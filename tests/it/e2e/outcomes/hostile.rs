@@ -14,7 +14,10 @@ fn nothing_runs(repo: TempRepo, traps: &Traps) {
     std::fs::write(autopack.home().join(".gitconfig"), config).unwrap();
     let plan = Plan::new("demo")
         .phase(Phase::patch("P1", adding("a.md", "a\n")).check("test -s a.md"))
-        .phase(Phase::command("P2", "echo b > b.md; git status; git diff; git add -A").check("grep -q b b.md"))
+        .phase(
+            Phase::command("P2", "echo b > b.md; git status; git diff; git add -A")
+                .check("grep -q b b.md"),
+        )
         .phase(Phase::patch("P3", adding("c.md", "c\n")).after(&[]));
     let played = play_with(autopack, "demo", repo, &plan);
     played.succeeds();

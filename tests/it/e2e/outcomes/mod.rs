@@ -8,6 +8,7 @@
 //! - [`changes`]: patches and change sets that may not land
 //! - [`builders`]: programs that misbehave
 //! - [`budgets`]: tokens and phases
+//! - [`landing`]: phases side by side that meet on the branch
 //! - [`repositories`]: every kind of repository
 //! - [`branches`]: the base and the integration branch
 //! - [`hostile`]: planted programs
@@ -18,4 +19,5 @@ mod builders;
 mod changes;
 mod gates;
 mod hostile;
+mod landing;
 mod repositories;
