@@ -86,9 +86,73 @@ fn peak_of(pid: u32) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// Starts a program without input and with its outputs piped.
+/// A program that runs beside the test; it is killed when the value goes.
+#[derive(Debug)]
+pub struct Background {
+    child: Child,
+    since: Instant,
+    outputs: Option<[JoinHandle<String>; 2]>,
+}
+
+impl Background {
+    /// Starts it.
+    #[track_caller]
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = start(command);
+        let stdout = drain(child.stdout.take().unwrap());
+        let stderr = drain(child.stderr.take().unwrap());
+        Self {
+            child,
+            since: Instant::now(),
+            outputs: Some([stdout, stderr]),
+        }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Sends a signal, such as `INT`.
+    pub fn signal(&self, name: &str) {
+        let mut kill = Command::new("kill");
+        let id = self.id().to_string();
+        assert!(kill.args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(&mut self, bound: Duration) -> Done {
+        let status = within(bound, "the program ends", || self.child.try_wait().unwrap());
+        let outputs = self
+            .outputs
+            .take()
+            .map(|both| both.map(|one| one.join().unwrap()));
+        let [stdout, stderr] = outputs.unwrap_or_default();
+        Done {
+            code: status.code(),
+            stdout,
+            stderr,
+            took: self.since.elapsed(),
+            peak_memory: 0,
+        }
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[track_caller]
-pub fn start(command: &mut Command) -> Child {
+fn start(command: &mut Command) -> Child {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -100,7 +164,7 @@ pub fn start(command: &mut Command) -> Child {
 }
 
 /// Reads a pipe to its end, in a thread.
-pub fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         let _ = pipe.read_to_end(&mut bytes);

@@ -21,7 +21,7 @@ pub(crate) struct Package {
     pub(crate) source: Source,
     pub(crate) name: &'static str,
     pub(crate) releases: &'static [&'static str],
-    /// Files that decide a gate, and so may change only where the scope names them.
+    /// Files that decide a gate or that its step runs: they may change only where the scope names them.
     pub(crate) literal: &'static [&'static str],
     gate: fn(&str) -> Value,
 }
@@ -48,7 +48,7 @@ pub(crate) const ALL: &[Package] = &[
         releases: &[
             "0.1.0", "0.1.1", "0.1.2", "0.1.3", "0.1.4", "0.1.5", "0.9.0", "0.9.1", "0.9.2", "0.9.3", "0.9.4", "0.9.5",
         ],
-        literal: &["Cargo.toml"],
+        literal: &["Cargo.toml", ".travis.yml", ".github/workflows/ci.yml"],
         gate: cargo,
     },
     Package {
@@ -65,7 +65,7 @@ pub(crate) const ALL: &[Package] = &[
             "5.3.0", "5.4.0", "5.4.1", "5.5.0", "5.5.1", "5.6.0", "5.7.0", "5.7.1", "6.0.0", "6.1.0", "6.1.1", "6.1.2",
             "6.1.3", "6.2.0", "6.3.0",
         ],
-        literal: &["package.json"],
+        literal: &["package.json", "semver.js"],
         gate: node,
     },
 ];

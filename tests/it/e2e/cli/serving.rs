@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use autopack_testkit::program::{drain, start};
+use autopack_testkit::program::Background;
 use autopack_testkit::series::adding;
 use autopack_testkit::{Autopack, Phase, Plan, TempRepo, within};
 use serde_json::json;
@@ -49,7 +49,7 @@ fn a_second_run_becomes_a_client_of_the_first() {
         .phase(Phase::patch("P1", adding("second.txt", "x\n")))
         .write(&autopack.folder("second"));
     let repo_path = repo.path().to_str().unwrap();
-    let mut first = start(&mut autopack.command(&[
+    let mut first = Background::start(&mut autopack.command(&[
         "run",
         slow.to_str().unwrap(),
         "--repo",
@@ -57,10 +57,6 @@ fn a_second_run_becomes_a_client_of_the_first() {
         "--workers",
         "2",
     ]));
-    let outputs = [
-        drain(first.stdout.take().unwrap()),
-        drain(first.stderr.take().unwrap()),
-    ];
     within(BOUND, "the first serves", || {
         autopack
             .data()
@@ -74,12 +70,10 @@ fn a_second_run_becomes_a_client_of_the_first() {
     let answer = autopack.run(&quick, repo.path());
     answer.done.expect_code(0);
     assert_eq!(answer.json["state"], SUCCESS);
-    assert!(first.try_wait().unwrap().is_none(), "the first still runs");
+    assert!(first.is_running());
 
     std::fs::write(&flag, "").unwrap();
-    let status = within(BOUND, "the first ends", || first.try_wait().unwrap());
-    let printed = outputs.map(|output| output.join().unwrap());
-    assert_eq!(status.code(), Some(0), "{printed:?}");
+    first.wait(BOUND).expect_code(0);
     assert!(repo.branch("first").is_some() && repo.branch("second").is_some());
     assert!(!autopack.data().join("registry.json").exists());
     assert_eq!(autopack.read(&["info"])["served"], false);
@@ -94,16 +88,12 @@ fn an_interrupted_run_hands_back_and_the_same_command_continues_it() {
         .phase(Phase::patch("P1", adding("a.txt", "a\n")))
         .phase(Phase::command("P2", &waits_for(&flag)))
         .write(&autopack.folder("plan"));
-    let mut first = start(&mut autopack.command(&[
+    let mut first = Background::start(&mut autopack.command(&[
         "run",
         plan.to_str().unwrap(),
         "--repo",
         repo.path().to_str().unwrap(),
     ]));
-    let outputs = [
-        drain(first.stdout.take().unwrap()),
-        drain(first.stderr.take().unwrap()),
-    ];
     within(BOUND, "the run serves", || {
         autopack
             .data()
@@ -112,13 +102,8 @@ fn an_interrupted_run_hands_back_and_the_same_command_continues_it() {
             .then_some(())
     });
     until(&autopack, "demo", "P2", "EXECUTING");
-    std::process::Command::new("kill")
-        .args(["-INT", &first.id().to_string()])
-        .status()
-        .unwrap();
-    let status = within(BOUND, "it ends after SIGINT", || first.try_wait().unwrap());
-    let printed = outputs.map(|output| output.join().unwrap());
-    assert_eq!(status.code(), Some(130), "{printed:?}");
+    first.signal("INT");
+    first.wait(BOUND).expect_code(130);
     let landed = repo.branch("demo");
     std::fs::write(&flag, "").unwrap();
     let answer = autopack.run(&plan, repo.path());
@@ -168,8 +153,7 @@ fn a_data_directory_is_served_once_and_cleanly_left() {
         "{}",
         stranger.stderr
     );
-    let (code, printed) = up.stop();
-    assert_eq!(code, Some(0), "{printed}");
+    up.stop().expect_code(0);
     assert!(!autopack.data().join("registry.json").exists());
 }
 

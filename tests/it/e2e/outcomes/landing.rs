@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use autopack_testkit::program::{drain, start};
+use autopack_testkit::program::Background;
 use autopack_testkit::series::adding;
 use autopack_testkit::{Autopack, Phase, Plan, TempRepo, git, within};
 use serde_json::json;
@@ -113,16 +113,12 @@ fn a_branch_that_somebody_moves_meanwhile_is_left_alone() {
         .phase(Phase::patch("P1", adding("a.txt", "a\n")))
         .phase(Phase::command("P2", &waits_for(&flag)))
         .write(&autopack.folder("plan"));
-    let mut run = start(&mut autopack.command(&[
+    let mut run = Background::start(&mut autopack.command(&[
         "run",
         plan.to_str().unwrap(),
         "--repo",
         repo.path().to_str().unwrap(),
     ]));
-    let outputs = [
-        drain(run.stdout.take().unwrap()),
-        drain(run.stderr.take().unwrap()),
-    ];
     within(BOUND, "the run serves", || {
         autopack
             .data()
@@ -136,9 +132,7 @@ fn a_branch_that_somebody_moves_meanwhile_is_left_alone() {
     let moved = repo.git(&["commit-tree", &tree, "-p", &tip, "-m", "Somebody else's"]);
     repo.git(&["update-ref", "refs/heads/autonomous/demo", &moved]);
     std::fs::write(&flag, "").unwrap();
-    let ended = within(BOUND, "the run ends", || run.try_wait().unwrap());
-    let printed = outputs.map(|output| output.join().unwrap());
-    assert_eq!(ended.code(), Some(3), "{printed:?}");
+    run.wait(BOUND).expect_code(3);
     let status = autopack.status("demo");
     assert_eq!(
         (&status["state"], &status["cause"]),
