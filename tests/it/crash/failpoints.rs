@@ -16,7 +16,10 @@ fn names() -> Vec<String> {
     let word = regex::Regex::new(r#""((?:registry|worker)\.[a-z_]+)""#).unwrap();
     let mut names = BTreeSet::new();
     for service in ["run-registry", "builder-worker"] {
-        let file = root.join("services").join(service).join("src/failpoints.rs");
+        let file = root
+            .join("services")
+            .join(service)
+            .join("src/failpoints.rs");
         let text = std::fs::read_to_string(&file).unwrap();
         names.extend(word.captures_iter(&text).map(|found| found[1].to_owned()));
     }
@@ -34,16 +37,20 @@ fn a_run_that_ends_at_a_failpoint_is_continued() {
         let later = 2 + Moments::of(seed, 2000 + n).below(7);
         trials.extend([(name.clone(), 1), (name, later)]);
     }
-    each(&trials, |_, (name, hit)| format!("AUTOPACK_FAILPOINT={name}={hit}"), |_, (name, hit)| {
-        let kept = Keep::new(Scene::new());
-        let status = kept.scene().crash_at(name, *hit);
-        assert_eq!(
-            status.signal(),
-            Some(ABORTED),
-            "{name} was not hit {hit} times: {status} (is the binary built with `--features autopack/failpoints`?)"
-        );
-        kept.scene().must_end_well(reference);
-    });
+    each(
+        &trials,
+        |_, (name, hit)| format!("AUTOPACK_FAILPOINT={name}={hit}"),
+        |_, (name, hit)| {
+            let kept = Keep::new(Scene::new());
+            let status = kept.scene().crash_at(name, *hit);
+            assert_eq!(
+                status.signal(),
+                Some(ABORTED),
+                "{name} was not hit {hit} times: {status} (is the binary built with `--features autopack/failpoints`?)"
+            );
+            kept.scene().must_end_well(reference);
+        },
+    );
 }
 
 #[test]
@@ -52,7 +59,12 @@ fn a_crash_at_every_failpoint_in_turn_does_not_stop_a_run() {
     // One run that dies at each worker failpoint of its second landing, one after the other: no phase may be
     // quarantined for it, because each crash hits another phase or hands over what was not begun.
     let kept = Keep::new(Scene::new());
-    for name in ["registry.after_commit", "worker.before_prepare", "worker.after_prepare", "worker.after_push"] {
+    for name in [
+        "registry.after_commit",
+        "worker.before_prepare",
+        "worker.after_prepare",
+        "worker.after_push",
+    ] {
         let status = kept.scene().crash_at(name, 2);
         assert_eq!(status.signal(), Some(ABORTED), "{name}: {status}");
     }

@@ -14,13 +14,24 @@ const HELD: Duration = Duration::from_secs(2);
 
 /// Every folder of a git directory in which a reference or a file of its own may be locked.
 fn places(git_dir: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = ["HEAD", "config", "index", "packed-refs", "shallow", "FETCH_HEAD"]
-        .iter()
-        .map(|name| git_dir.join(format!("{name}.lock")))
-        .collect();
+    let mut found: Vec<PathBuf> = [
+        "HEAD",
+        "config",
+        "index",
+        "packed-refs",
+        "shallow",
+        "FETCH_HEAD",
+    ]
+    .iter()
+    .map(|name| git_dir.join(format!("{name}.lock")))
+    .collect();
     let mut open = vec![git_dir.join("refs"), git_dir.join("autopack-indexes")];
     while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
+        for entry in fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok)
+        {
             let path = entry.path();
             if path.is_dir() {
                 open.push(path);
@@ -35,7 +46,9 @@ fn places(git_dir: &Path) -> Vec<PathBuf> {
 /// Killed after something has landed, so that the own clone and the branch are there.
 fn killed_in_the_middle() -> Keep {
     let kept = Keep::new(Scene::new());
-    let went = kept.scene().kill_when(|| kept.scene().repo.branch(RUN).is_some());
+    let went = kept
+        .scene()
+        .kill_when(|| kept.scene().repo.branch(RUN).is_some());
     assert_eq!(went, Went::Killed);
     kept
 }
@@ -58,7 +71,9 @@ fn locks_in_our_own_clone_do_not_stop_the_next_start() {
 
 /// The lock of our branch in the user's repository.
 fn lock_of(repo: &TempRepo) -> PathBuf {
-    repo.git_dir().join("refs/heads/autonomous").join(format!("{RUN}.lock"))
+    repo.git_dir()
+        .join("refs/heads/autonomous")
+        .join(format!("{RUN}.lock"))
 }
 
 /// What the process that held it would do at its end.
@@ -90,8 +105,14 @@ fn a_lock_that_stays_in_the_users_repository_is_named_and_costs_nothing_but_a_re
 
     let answer = autopack.run(&plan, repo.path());
     answer.done.expect_code(3);
-    assert_eq!(answer.json["state"], "DONE_FAILED_ENVIRONMENT", "{:#}", answer.json);
-    let detail = answer.json["phases"][0]["detail"].as_str().unwrap_or_default();
+    assert_eq!(
+        answer.json["state"], "DONE_FAILED_ENVIRONMENT",
+        "{:#}",
+        answer.json
+    );
+    let detail = answer.json["phases"][0]["detail"]
+        .as_str()
+        .unwrap_or_default();
     assert!(detail.contains(lock.to_str().unwrap()), "{detail}");
     assert!(repo.branch(RUN).is_none() && lock.exists());
 

@@ -15,7 +15,9 @@ static FREE: (Mutex<usize>, Condvar) = (Mutex::new(AT_ONCE), Condvar::new());
 /// The seed of the tests: from the environment, else from the system's randomness.
 pub(crate) fn seed() -> u64 {
     match std::env::var("AUTOPACK_CRASH_SEED") {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("AUTOPACK_CRASH_SEED={text} is no number")),
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("AUTOPACK_CRASH_SEED={text} is no number")),
         Err(_) => {
             use std::hash::{BuildHasher, Hasher};
             std::hash::RandomState::new().build_hasher().finish() % 1_000_000
@@ -72,7 +74,11 @@ impl Drop for Place {
 }
 
 /// Runs all trials, a few at a time; fails at the end with the names of those that failed.
-pub(crate) fn each<T: Sync>(trials: &[T], name: impl Fn(usize, &T) -> String + Sync, run: impl Fn(usize, &T) + Sync) {
+pub(crate) fn each<T: Sync>(
+    trials: &[T],
+    name: impl Fn(usize, &T) -> String + Sync,
+    run: impl Fn(usize, &T) + Sync,
+) {
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -87,14 +93,24 @@ pub(crate) fn each<T: Sync>(trials: &[T], name: impl Fn(usize, &T) -> String + S
                     drop(place);
                     if let Err(panic) = outcome {
                         let text = panic.downcast_ref::<String>().cloned();
-                        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+                        let text =
+                            text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
                         let line = format!("{}: {}", name(n, trial), text.unwrap_or_default());
-                        failed.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                        failed
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push(line);
                     }
                 }
             });
         }
     });
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    assert!(failed.is_empty(), "{} of {} trials failed:\n{}", failed.len(), trials.len(), failed.join("\n\n"));
+    assert!(
+        failed.is_empty(),
+        "{} of {} trials failed:\n{}",
+        failed.len(),
+        trials.len(),
+        failed.join("\n\n")
+    );
 }

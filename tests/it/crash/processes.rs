@@ -32,11 +32,18 @@ fn of(folders: &[&Path]) -> Vec<String> {
     let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     entries
         .map(|entry| entry.path())
-        .filter(|path| path.file_name().is_some_and(|name| name.as_bytes().iter().all(u8::is_ascii_digit)))
+        .filter(|path| {
+            path.file_name()
+                .is_some_and(|name| name.as_bytes().iter().all(u8::is_ascii_digit))
+        })
         .filter(|path| !is_zombie(path) && folders.iter().any(|folder| knows(path, folder)))
         .map(|path| {
             let line = fs::read(path.join("cmdline")).unwrap_or_default();
-            format!("{}: {}", path.display(), String::from_utf8_lossy(&line).replace('\0', " "))
+            format!(
+                "{}: {}",
+                path.display(),
+                String::from_utf8_lossy(&line).replace('\0', " ")
+            )
         })
         .collect()
 }
@@ -54,5 +61,7 @@ fn knows(process: &Path, folder: &Path) -> bool {
 /// Ended, and not yet asked for by its parent.
 fn is_zombie(process: &Path) -> bool {
     let status = fs::read_to_string(process.join("status")).unwrap_or_default();
-    status.lines().any(|line| line.starts_with("State:") && line.contains('Z'))
+    status
+        .lines()
+        .any(|line| line.starts_with("State:") && line.contains('Z'))
 }

@@ -31,7 +31,9 @@ fn killed(moments: &mut Moments, expected: Duration) -> Keep {
 }
 
 fn replay(seed: u64, trial: usize, test: &str) -> String {
-    format!("trial {trial} of seed {seed} (again: AUTOPACK_CRASH_SEED={seed} cargo test --test crash {test})")
+    format!(
+        "trial {trial} of seed {seed} (again: AUTOPACK_CRASH_SEED={seed} cargo test --test crash {test})"
+    )
 }
 
 #[test]
@@ -39,12 +41,19 @@ fn a_run_that_is_killed_at_a_random_moment_ends_as_if_nothing_had_happened() {
     let (seed, reference) = (seed(), reference());
     eprintln!("crash: {TRIALS} moments, AUTOPACK_CRASH_SEED={seed}");
     let trials: Vec<usize> = (0..TRIALS).collect();
-    each(&trials, |n, _| replay(seed, n, "random_moment"), |n, _| {
-        let mut moments = Moments::of(seed, n);
-        let kept = killed(&mut moments, reference.took);
-        kept.scene().must_end_well(reference);
-    });
-    eprintln!("crash: the longest run after a crash took {} ms", LONGEST.load(Ordering::Relaxed));
+    each(
+        &trials,
+        |n, _| replay(seed, n, "random_moment"),
+        |n, _| {
+            let mut moments = Moments::of(seed, n);
+            let kept = killed(&mut moments, reference.took);
+            kept.scene().must_end_well(reference);
+        },
+    );
+    eprintln!(
+        "crash: the longest run after a crash took {} ms",
+        LONGEST.load(Ordering::Relaxed)
+    );
 }
 
 #[test]
@@ -52,13 +61,18 @@ fn a_run_that_is_killed_again_while_it_recovers_ends_as_if_nothing_had_happened(
     let (seed, reference) = (seed(), reference());
     eprintln!("crash: {TWICE} times two moments, AUTOPACK_CRASH_SEED={seed}");
     let trials: Vec<usize> = (0..TWICE).collect();
-    each(&trials, |n, _| replay(seed, n, "recovers"), |n, _| {
-        let mut moments = Moments::of(seed, 1000 + n);
-        let kept = killed(&mut moments, reference.took);
-        // Recovery is at the start; the shorter ones hit it while it opens the database or takes leases over.
-        for part in [3, 2] {
-            kept.scene().kill_after(moments.within(reference.took / part));
-        }
-        kept.scene().must_end_well(reference);
-    });
+    each(
+        &trials,
+        |n, _| replay(seed, n, "recovers"),
+        |n, _| {
+            let mut moments = Moments::of(seed, 1000 + n);
+            let kept = killed(&mut moments, reference.took);
+            // Recovery is at the start; the shorter ones hit it while it opens the database or takes leases over.
+            for part in [3, 2] {
+                kept.scene()
+                    .kill_after(moments.within(reference.took / part));
+            }
+            kept.scene().must_end_well(reference);
+        },
+    );
 }

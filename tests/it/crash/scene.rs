@@ -35,7 +35,12 @@ const fn expect(
     tokens: u64,
     outcome: &'static str,
 ) -> Expected {
-    Expected { phase, after, tokens, outcome }
+    Expected {
+        phase,
+        after,
+        tokens,
+        outcome,
+    }
 }
 
 /// What becomes of each phase, however often the process dies.
@@ -73,7 +78,8 @@ sleep 0.2
 sed -n 5p shared.txt > e-two.txt
 echo '{\"total_tokens\": 50}' > \"$AUTOPACK_USAGE_FILE\"";
 /// Reports, and changes nothing.
-const E4: &str = "sleep 0.05; echo '[{\"total_tokens\": 4}, {\"total_tokens\": 5}]' > \"$AUTOPACK_USAGE_FILE\"";
+const E4: &str =
+    "sleep 0.05; echo '[{\"total_tokens\": 4}, {\"total_tokens\": 5}]' > \"$AUTOPACK_USAGE_FILE\"";
 /// The gate of every phase.
 const GATE: &str = "/bin/sh -c 'test $(grep -c . shared.txt) -eq 60 && sleep 0.02'";
 
@@ -83,7 +89,9 @@ fn line(number: usize) -> String {
 
 /// A patch that replaces one line of the shared file.
 fn replacing(number: usize, text: &str) -> String {
-    let context = |from: usize, to: usize| -> String { (from..=to).map(|n| format!(" {}\n", line(n))).collect() };
+    let context = |from: usize, to: usize| -> String {
+        (from..=to).map(|n| format!(" {}\n", line(n))).collect()
+    };
     format!(
         "diff --git a/shared.txt b/shared.txt\n--- a/shared.txt\n+++ b/shared.txt\n@@ -{0},5 +{0},5 @@\n{1}-{2}\n+{text}\n{3}",
         number - 2,
@@ -103,7 +111,13 @@ fn builder(id: &str) -> Phase {
         "C1" => Phase::noop(id),
         "C2" => Phase::command(id, C2).set("allow_noop", true),
         "D1" => Phase::patch(id, replacing(50, "changed by D1")),
-        "E1" => Phase::patches(id, [series::adding("e/one.txt", "1\n"), series::adding("e/two.txt", "2\n")]),
+        "E1" => Phase::patches(
+            id,
+            [
+                series::adding("e/one.txt", "1\n"),
+                series::adding("e/two.txt", "2\n"),
+            ],
+        ),
         "E2" => Phase::command(id, E2),
         "E3" => Phase::patch(id, replacing(35, "changed by E3")),
         "E4" => Phase::command(id, E4).set("allow_noop", true),
@@ -128,7 +142,9 @@ impl Scene {
         repo.write("untracked.txt", "untracked\n");
         repo.write("debug.log", "ignored\n");
         let autopack = Autopack::new();
-        let mut plan = Plan::new(RUN).run("base", "main").run("budgets", serde_json::json!({ "tokens": 5_000_000 }));
+        let mut plan = Plan::new(RUN)
+            .run("base", "main")
+            .run("budgets", serde_json::json!({ "tokens": 5_000_000 }));
         for (tier, letters) in [("T1", "ABCD"), ("T2", "E")] {
             plan = plan.tier(tier);
             for expected in PHASES.iter().filter(|e| letters.contains(&e.phase[..1])) {
@@ -137,13 +153,24 @@ impl Scene {
         }
         let plan = plan.write(&autopack.folder("plan"));
         let before = repo.fingerprint();
-        Self { repo, autopack, plan, base, before }
+        Self {
+            repo,
+            autopack,
+            plan,
+            base,
+            before,
+        }
     }
 
     /// Arguments of the command that is repeated until the run has ended.
     pub(crate) fn command(&self) -> Vec<String> {
         let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
-        let mut args = vec!["run".to_owned(), text(&self.plan), "--repo".to_owned(), text(self.repo.path())];
+        let mut args = vec![
+            "run".to_owned(),
+            text(&self.plan),
+            "--repo".to_owned(),
+            text(self.repo.path()),
+        ];
         args.extend(["--workers", "3", "--json"].map(str::to_owned));
         args
     }

@@ -38,11 +38,24 @@ pub(crate) fn read(data: &Path) -> Stored {
     let found: Value = serde_json::from_str(&done.expect_code(0).stdout).unwrap();
     assert_eq!(found["check"], "ok", "the database's own check");
     let numbers = |name: &str| -> Vec<u64> {
-        found[name].as_array().unwrap().iter().map(|number| number.as_u64().unwrap()).collect()
+        found[name]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|number| number.as_u64().unwrap())
+            .collect()
     };
     let (events, global) = (numbers("events"), numbers("global"));
-    assert_eq!(events[1..], [events[0], 1, events[0]], "the numbers of the run's events have no gap");
+    assert_eq!(
+        events[1..],
+        [events[0], 1, events[0]],
+        "the numbers of the run's events have no gap"
+    );
     assert_eq!(global[1..], [1, global[0]], "the event log has no gap");
     let usage = found["usage"].as_object().unwrap().iter();
-    Stored { usage: usage.map(|(uid, total)| (uid.clone(), total.as_u64().unwrap())).collect() }
+    Stored {
+        usage: usage
+            .map(|(uid, total)| (uid.clone(), total.as_u64().unwrap()))
+            .collect(),
+    }
 }

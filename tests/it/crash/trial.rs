@@ -61,10 +61,19 @@ impl Scene {
         let args = self.command();
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let folder = self.autopack.folder("outputs");
-        let file = |name: &str| File::options().create(true).append(true).open(folder.join(name)).unwrap();
+        let file = |name: &str| {
+            File::options()
+                .create(true)
+                .append(true)
+                .open(folder.join(name))
+                .unwrap()
+        };
         let mut command = self.autopack.command(&args);
         command.envs(env.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
+        command
+            .stdin(Stdio::null())
+            .stdout(file("stdout"))
+            .stderr(file("stderr"));
         command.spawn().unwrap()
     }
 
@@ -86,7 +95,11 @@ impl Scene {
         }
         child.kill().unwrap();
         let status = child.wait().unwrap();
-        if status.signal() == Some(9) { Went::Killed } else { Went::Ended(status) }
+        if status.signal() == Some(9) {
+            Went::Killed
+        } else {
+            Went::Ended(status)
+        }
     }
 
     /// Starts the run with a failpoint switched on, and waits for its end.
@@ -100,7 +113,10 @@ impl Scene {
             if since.elapsed() > BOUND {
                 child.kill().unwrap();
                 child.wait().unwrap();
-                panic!("with {failpoint}={hit} the run did not end within {BOUND:?}\n{}", self.printed());
+                panic!(
+                    "with {failpoint}={hit} the run did not end within {BOUND:?}\n{}",
+                    self.printed()
+                );
             }
             std::thread::sleep(TICK);
         }
@@ -133,7 +149,9 @@ impl Scene {
     /// What the processes that died had printed.
     fn printed(&self) -> String {
         let folder = self.autopack.folder("outputs");
-        ["stdout", "stderr"].map(|name| std::fs::read_to_string(folder.join(name)).unwrap_or_default()).concat()
+        ["stdout", "stderr"]
+            .map(|name| std::fs::read_to_string(folder.join(name)).unwrap_or_default())
+            .concat()
     }
 }
 
@@ -156,7 +174,11 @@ impl Drop for Keep {
             && std::thread::panicking()
             && std::env::var_os("AUTOPACK_CRASH_KEEP").is_some()
         {
-            eprintln!("crash: kept {} and {}", scene.autopack.data().display(), scene.repo.path().display());
+            eprintln!(
+                "crash: kept {} and {}",
+                scene.autopack.data().display(),
+                scene.repo.path().display()
+            );
             std::mem::forget(scene);
         }
     }

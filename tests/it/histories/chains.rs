@@ -50,12 +50,19 @@ impl Chains {
         let tree = git::tree_of(repo.path(), "HEAD");
         // The user's own branch stays at the first releases.
         repo.git(&["reset", "-q", "--hard", &base]);
-        Self { repo, base, tree, phases }
+        Self {
+            repo,
+            base,
+            tree,
+            phases,
+        }
     }
 
     /// The plan of a run.
     pub(crate) fn plan(&self, run: &str) -> Plan {
-        let plan = Plan::new(run).run("base", "main").run("budgets", json!({ "phases": self.phases.len() }));
+        let plan = Plan::new(run)
+            .run("base", "main")
+            .run("budgets", json!({ "phases": self.phases.len() }));
         let phases = self.phases.iter().map(|(_, phase)| phase.clone());
         phases.fold(plan.tier("releases"), Plan::phase)
     }
@@ -69,7 +76,12 @@ pub(crate) fn id(package: &Package, release: &str) -> String {
 fn phase(package: &Package, n: usize, patch: String) -> (String, Phase) {
     let release = package.releases[n];
     let mut scope = vec![format!("{}/**", package.folder())];
-    scope.extend(package.literal.iter().map(|file| format!("{}/{file}", package.folder())));
+    scope.extend(
+        package
+            .literal
+            .iter()
+            .map(|file| format!("{}/{file}", package.folder())),
+    );
     let scope: Vec<&str> = scope.iter().map(String::as_str).collect();
     let earlier = (n > 1).then(|| id(package, package.releases[n - 1]));
     let after: Vec<&str> = earlier.iter().map(String::as_str).collect();
@@ -98,9 +110,24 @@ fn add(repo: &TempRepo) {
 
 fn difference(repo: &TempRepo) -> String {
     add(repo);
-    let args = ["diff", "--cached", "--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "-M"];
-    let patch = git::try_git(repo.path(), &args).expect_code(0).stdout.clone();
-    assert!(!patch.contains('\u{fffd}'), "a release has text that is not UTF-8");
+    let args = [
+        "diff",
+        "--cached",
+        "--binary",
+        "--full-index",
+        "--no-color",
+        "--no-ext-diff",
+        "--no-textconv",
+        "-M",
+    ];
+    let patch = git::try_git(repo.path(), &args)
+        .expect_code(0)
+        .stdout
+        .clone();
+    assert!(
+        !patch.contains('\u{fffd}'),
+        "a release has text that is not UTF-8"
+    );
     patch
 }
 
@@ -114,9 +141,17 @@ fn copy(from: &Path, to: &Path) {
         if kind.is_dir() {
             copy(&path, &to.join(name));
         } else {
-            assert!(kind.is_file(), "{} is neither file nor folder", path.display());
+            assert!(
+                kind.is_file(),
+                "{} is neither file nor folder",
+                path.display()
+            );
             fs::copy(&path, to.join(name)).unwrap();
-            let mode = if kind.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
+            let mode = if kind.permissions().mode() & 0o100 == 0 {
+                0o644
+            } else {
+                0o755
+            };
             fs::set_permissions(to.join(name), fs::Permissions::from_mode(mode)).unwrap();
         }
     }

@@ -18,10 +18,17 @@ const BOUND: Duration = Duration::from_secs(120);
 pub(crate) fn releases(package: &Package) -> Vec<PathBuf> {
     let cache = cache().join(package.name);
     fs::create_dir_all(&cache).unwrap();
-    let missing: Vec<&str> =
-        package.releases.iter().copied().filter(|release| !cache.join(release).is_dir()).collect();
+    let missing: Vec<&str> = package
+        .releases
+        .iter()
+        .copied()
+        .filter(|release| !cache.join(release).is_dir())
+        .collect();
     if !missing.is_empty() {
-        let scratch = tempfile::Builder::new().prefix(".download-").tempdir_in(&cache).unwrap();
+        let scratch = tempfile::Builder::new()
+            .prefix(".download-")
+            .tempdir_in(&cache)
+            .unwrap();
         match package.source {
             Source::Crates => by_cargo(package, &missing, scratch.path()),
             Source::PyPi => by_pip(package, &missing, scratch.path()),
@@ -31,17 +38,28 @@ pub(crate) fn releases(package: &Package) -> Vec<PathBuf> {
             let made = scratch.path().join("made").join(release);
             let place = cache.join(release);
             if fs::rename(&made, &place).is_err() {
-                assert!(place.is_dir(), "{} cannot be moved to {}", made.display(), place.display());
+                assert!(
+                    place.is_dir(),
+                    "{} cannot be moved to {}",
+                    made.display(),
+                    place.display()
+                );
             }
         }
     }
-    package.releases.iter().map(|release| cache.join(release)).collect()
+    package
+        .releases
+        .iter()
+        .map(|release| cache.join(release))
+        .collect()
 }
 
 /// `target/histories`, wherever this test was built.
 fn cache() -> PathBuf {
     let exe = std::env::current_exe().unwrap();
-    let target = exe.ancestors().find(|folder| folder.ends_with("debug") || folder.ends_with("release"));
+    let target = exe
+        .ancestors()
+        .find(|folder| folder.ends_with("debug") || folder.ends_with("release"));
     target.and_then(Path::parent).unwrap().join("histories")
 }
 
@@ -77,7 +95,9 @@ fn by_cargo(package: &Package, releases: &[&str], scratch: &Path) {
         );
         fs::write(folder.join("Cargo.toml"), manifest).unwrap();
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.args(["vendor", "--quiet", "vendor"]).current_dir(&folder);
+        command
+            .args(["vendor", "--quiet", "vendor"])
+            .current_dir(&folder);
         client(&mut command, package, release);
         let vendored = folder.join("vendor");
         let count = fs::read_dir(&vendored).unwrap().count();
@@ -93,14 +113,25 @@ fn by_pip(package: &Package, releases: &[&str], scratch: &Path) {
     for release in releases {
         let folder = scratch.join(format!("scratch-{release}"));
         let mut command = Command::new("python3");
-        command.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check"]);
-        command.args(["--no-deps", "--only-binary", ":all:", "--dest"]).arg(&folder);
+        command.args([
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]);
+        command
+            .args(["--no-deps", "--only-binary", ":all:", "--dest"])
+            .arg(&folder);
         command.arg(format!("{}=={release}", package.name));
         client(&mut command, package, release);
         let unpacked = folder.join("unpacked");
         let wheel = only_entry(&folder);
         let mut unpack = Command::new("python3");
-        unpack.args(["-m", "zipfile", "-e"]).arg(wheel).arg(&unpacked);
+        unpack
+            .args(["-m", "zipfile", "-e"])
+            .arg(wheel)
+            .arg(&unpacked);
         program::run(&mut unpack, BOUND).expect_code(0);
         keep(&unpacked, scratch, release);
     }
@@ -111,23 +142,47 @@ fn by_npm(package: &Package, releases: &[&str], scratch: &Path) {
     let packed = scratch.join("packed");
     fs::create_dir(&packed).unwrap();
     let mut command = Command::new("npm");
-    command.args(["pack", "--silent", "--ignore-scripts", "--no-update-notifier", "--pack-destination"]).arg(&packed);
-    command.args(releases.iter().map(|release| format!("{}@{release}", package.name)));
+    command
+        .args([
+            "pack",
+            "--silent",
+            "--ignore-scripts",
+            "--no-update-notifier",
+            "--pack-destination",
+        ])
+        .arg(&packed);
+    command.args(
+        releases
+            .iter()
+            .map(|release| format!("{}@{release}", package.name)),
+    );
     client(&mut command, package, &releases.join(", "));
     for release in releases {
         let folder = scratch.join(format!("scratch-{release}"));
         fs::create_dir(&folder).unwrap();
         let mut unpack = Command::new("tar");
-        unpack.arg("-xzf").arg(packed.join(format!("{}-{release}.tgz", package.name))).arg("-C").arg(&folder);
+        unpack
+            .arg("-xzf")
+            .arg(packed.join(format!("{}-{release}.tgz", package.name)))
+            .arg("-C")
+            .arg(&folder);
         program::run(&mut unpack, BOUND).expect_code(0);
         keep(&only_entry(&folder), scratch, release);
     }
 }
 
 fn only_entry(folder: &Path) -> PathBuf {
-    let mut entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let first = entries.next().unwrap_or_else(|| panic!("{} is empty", folder.display()));
-    assert!(entries.next().is_none(), "{} holds more than one entry", folder.display());
+    let mut entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let first = entries
+        .next()
+        .unwrap_or_else(|| panic!("{} is empty", folder.display()));
+    assert!(
+        entries.next().is_none(),
+        "{} holds more than one entry",
+        folder.display()
+    );
     first
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Package {
     pub(crate) source: Source,
     pub(crate) name: &'static str,
     pub(crate) releases: &'static [&'static str],
-    /// Files that decide a gate or that its step runs: they may change only where the scope names them.
+    /// Files that decide a gate or that its step runs, and binary ones: they change only where the scope names them.
     pub(crate) literal: &'static [&'static str],
     gate: fn(&str) -> Value,
 }
@@ -46,7 +46,8 @@ pub(crate) const ALL: &[Package] = &[
         source: Source::Crates,
         name: "version_check",
         releases: &[
-            "0.1.0", "0.1.1", "0.1.2", "0.1.3", "0.1.4", "0.1.5", "0.9.0", "0.9.1", "0.9.2", "0.9.3", "0.9.4", "0.9.5",
+            "0.1.0", "0.1.1", "0.1.2", "0.1.3", "0.1.4", "0.1.5", "0.9.0", "0.9.1", "0.9.2",
+            "0.9.3", "0.9.4", "0.9.5",
         ],
         literal: &["Cargo.toml", ".travis.yml", ".github/workflows/ci.yml"],
         gate: cargo,
@@ -54,7 +55,9 @@ pub(crate) const ALL: &[Package] = &[
     Package {
         source: Source::PyPi,
         name: "idna",
-        releases: &["3.0", "3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11"],
+        releases: &[
+            "3.0", "3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11",
+        ],
         literal: &[],
         gate: python,
     },
@@ -62,17 +65,21 @@ pub(crate) const ALL: &[Package] = &[
         source: Source::Npm,
         name: "semver",
         releases: &[
-            "5.3.0", "5.4.0", "5.4.1", "5.5.0", "5.5.1", "5.6.0", "5.7.0", "5.7.1", "6.0.0", "6.1.0", "6.1.1", "6.1.2",
-            "6.1.3", "6.2.0", "6.3.0",
+            "5.3.0", "5.4.0", "5.4.1", "5.5.0", "5.5.1", "5.6.0", "5.7.0", "5.7.1", "6.0.0",
+            "6.1.0", "6.1.1", "6.1.2", "6.1.3", "6.2.0", "6.3.0",
         ],
-        literal: &["package.json", "semver.js"],
+        literal: &["package.json", "semver.js", "bin/.semver.js.swp"],
         gate: node,
     },
 ];
 
 /// The crate's own tests. The later releases have unit tests enough; their documentation's take seconds each.
 fn cargo(release: &str) -> Value {
-    let run = if release.starts_with("0.9") { "cargo test --offline --lib" } else { "cargo test --offline" };
+    let run = if release.starts_with("0.9") {
+        "cargo test --offline --lib"
+    } else {
+        "cargo test --offline"
+    };
     json!({ "run": run, "kind": "test" })
 }
 
