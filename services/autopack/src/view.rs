@@ -36,7 +36,12 @@ impl View {
     /// Takes an event over.
     pub(crate) fn absorb(&mut self, event: &types::Event) {
         if let Some(run) = &event.run {
+            // Most events leave the facts out; they change only with events that carry them all.
+            let facts = std::mem::take(&mut self.run.facts);
             self.run = run.clone();
+            if self.run.facts.len() < facts.len() {
+                self.run.facts = facts;
+            }
         }
         if let Some(tier) = &event.tier {
             put(&mut self.tiers, tier.index, tier);

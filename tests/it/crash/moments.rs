@@ -2,6 +2,7 @@
 //!
 //! Invariant: the same seed gives the same moments.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -14,15 +15,12 @@ static FREE: (Mutex<usize>, Condvar) = (Mutex::new(AT_ONCE), Condvar::new());
 
 /// The seed of the tests: from the environment, else from the system's randomness.
 pub(crate) fn seed() -> u64 {
-    match std::env::var("AUTOPACK_CRASH_SEED") {
-        Ok(text) => text
+    if let Ok(text) = std::env::var("AUTOPACK_CRASH_SEED") {
+        return text
             .parse()
-            .unwrap_or_else(|_| panic!("AUTOPACK_CRASH_SEED={text} is no number")),
-        Err(_) => {
-            use std::hash::{BuildHasher, Hasher};
-            std::hash::RandomState::new().build_hasher().finish() % 1_000_000
-        }
+            .unwrap_or_else(|_| panic!("AUTOPACK_CRASH_SEED={text} is no number"));
     }
+    RandomState::new().build_hasher().finish() % 1_000_000
 }
 
 /// SplitMix64.

@@ -84,20 +84,19 @@ const E4: &str =
 const GATE: &str = "/bin/sh -c 'test $(grep -c . shared.txt) -eq 60 && sleep 0.02'";
 
 fn line(number: usize) -> String {
-    format!("line {number} of the shared file")
+    format!("line {number} of the shared file\n")
 }
 
 /// A patch that replaces one line of the shared file.
 fn replacing(number: usize, text: &str) -> String {
-    let context = |from: usize, to: usize| -> String {
-        (from..=to).map(|n| format!(" {}\n", line(n))).collect()
-    };
+    let context =
+        |numbers: [usize; 2]| -> String { numbers.map(|n| [" ", &line(n)].concat()).concat() };
     format!(
-        "diff --git a/shared.txt b/shared.txt\n--- a/shared.txt\n+++ b/shared.txt\n@@ -{0},5 +{0},5 @@\n{1}-{2}\n+{text}\n{3}",
+        "diff --git a/shared.txt b/shared.txt\n--- a/shared.txt\n+++ b/shared.txt\n@@ -{0},5 +{0},5 @@\n{1}-{2}+{text}\n{3}",
         number - 2,
-        context(number - 2, number - 1),
+        context([number - 2, number - 1]),
         line(number),
-        context(number + 1, number + 2),
+        context([number + 1, number + 2]),
     )
 }
 
@@ -130,7 +129,7 @@ impl Scene {
     /// Makes everything; nothing has run yet.
     pub(crate) fn new() -> Self {
         let repo = TempRepo::empty();
-        let shared: String = (1..=LINES).map(|n| format!("{}\n", line(n))).collect();
+        let shared: String = (1..=LINES).map(line).collect();
         repo.write("shared.txt", shared);
         repo.write("README.md", "# Scene\n");
         repo.write(".gitignore", "*.log\n");
@@ -175,9 +174,13 @@ impl Scene {
         args
     }
 
-    /// Fails if the user's checkout is not as it was.
+    /// Fails if the user's checkout is not as it was, or a lock was left in the repository.
     #[track_caller]
     pub(crate) fn checkout_is_untouched(&self) {
+        let locks = self.repo.git_dir().join("refs/heads/autonomous");
+        let mut locks = std::fs::read_dir(locks).into_iter().flatten().flatten();
+        let lock = locks.find(|entry| entry.path().extension().is_some_and(|end| end == "lock"));
+        assert!(lock.is_none(), "{lock:?} was left behind");
         self.before.expect_same(&self.repo.fingerprint());
     }
 }

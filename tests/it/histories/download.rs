@@ -12,7 +12,7 @@ use autopack_testkit::program;
 use crate::packages::{Package, Source};
 
 /// How long one client may take; a cold cache on a slow line.
-const BOUND: Duration = Duration::from_secs(120);
+const BOUND: Duration = Duration::from_mins(2);
 
 /// The folders of all releases of a package, in order.
 pub(crate) fn releases(package: &Package) -> Vec<PathBuf> {

@@ -170,7 +170,7 @@ impl RunAggregate {
         self.run.base_sha = frozen.base_sha;
         self.run.tip = frozen.tip;
         self.run.frozen = true;
-        self.run.facts.extend(frozen.facts);
+        Arc::make_mut(&mut self.run.facts).extend(frozen.facts);
         self.plan = frozen.plan;
         self.strategy = frozen.strategy;
         changes.document = true;

@@ -93,7 +93,7 @@ impl RunAggregate {
             open_intents: 0,
             cause: None,
             detail: String::new(),
-            facts: new.facts,
+            facts: Arc::new(new.facts),
             created_at: now,
             started_at: None,
             completed_at: None,

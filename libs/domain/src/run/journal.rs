@@ -2,7 +2,9 @@
 //!
 //! Invariant: a copy that takes in every event of a run, in order, equals the run (invariant I5 of the tests).
 
-use super::{Changes, RunAggregate};
+use std::sync::Arc;
+
+use super::{Changes, Run, RunAggregate};
 use crate::{EventKind, attempt::Attempt, event::Event};
 
 impl RunAggregate {
@@ -47,7 +49,7 @@ impl RunAggregate {
         changes.run = true;
         let mut event = Event {
             kind,
-            run: self.run.clone(),
+            run: self.told(kind),
             tier: None,
             phase: None,
             attempt: None,
@@ -56,6 +58,22 @@ impl RunAggregate {
         };
         fill(&mut event);
         changes.events.push(event);
+    }
+
+    /// The run as an event shows it. Its facts change twice at most, so only the events after those changes and the
+    /// last one carry them all; the others carry what consumers of a single event need.
+    pub(super) fn told(&self, kind: EventKind) -> Run {
+        let mut run = self.run.clone();
+        if !carries_facts(kind) {
+            let trace = run.facts.get_key_value(TRACE);
+            run.facts = Arc::new(
+                trace
+                    .into_iter()
+                    .map(|(k, v)| (k.clone(), v.clone()))
+                    .collect(),
+            );
+        }
+        run
     }
 
     /// Takes over the views of an event that was committed elsewhere. False: the event concerns something that
@@ -75,7 +93,11 @@ impl RunAggregate {
         if !fits {
             return false;
         }
+        let facts = Arc::clone(&self.run.facts);
         self.run = event.run.clone();
+        if !carries_facts(event.kind) {
+            self.run.facts = facts;
+        }
         if let Some((i, tier)) = &event.tier {
             self.tiers[*i] = tier.clone();
         }
@@ -95,4 +117,14 @@ impl RunAggregate {
         }
         true
     }
+}
+
+/// The fact that a message of its own needs: the W3C trace context of the run.
+const TRACE: &str = "traceparent";
+
+fn carries_facts(kind: EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::RunCreated | EventKind::RunFrozen | EventKind::RunFinished
+    )
 }

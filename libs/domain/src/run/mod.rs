@@ -106,7 +106,7 @@ pub struct Run {
     /// The detail for people.
     pub detail: String,
     /// Facts for later comparison: operator, model-mapping hash, environment hash, switches, labels, trace.
-    pub facts: BTreeMap<String, String>,
+    pub facts: Arc<BTreeMap<String, String>>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was started.
@@ -308,7 +308,7 @@ impl RunAggregate {
             event.run.version = self.run.version;
         }
         if let Some(last) = changes.events.last_mut() {
-            last.run = self.run.clone();
+            last.run = self.told(last.kind);
         }
     }
 

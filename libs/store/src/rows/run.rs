@@ -31,7 +31,9 @@ pub fn read(row: run::Model) -> Result<Run, CorruptRow> {
             .as_deref()
             .map(|c| parse("run", &row.uid, "cause", c, Cause::parse))
             .transpose()?,
-        facts: serde_json::from_str(&row.facts).map_err(|_| at("facts", &row.facts))?,
+        facts: serde_json::from_str::<Facts>(&row.facts)
+            .map(Arc::new)
+            .map_err(|_| at("facts", &row.facts))?,
         project: row.project,
         version: unsigned(row.version),
         last_event: unsigned(row.last_event),
@@ -118,7 +120,7 @@ pub fn write(run: &Run) -> run::ActiveModel {
         open_intents: Set(run.open_intents.into()),
         cause: Set(run.cause.map(|c| c.code().to_owned())),
         detail: Set(run.detail.clone()),
-        facts: Set(json(&run.facts)),
+        facts: Set(json(&*run.facts)),
         created_at: Set(run.created_at.0),
         started_at: Set(run.started_at.map(|t| t.0)),
         completed_at: Set(run.completed_at.map(|t| t.0)),

@@ -43,7 +43,11 @@ impl From<&Run> for types::Run {
             open_intents: run.open_intents,
             cause: run.cause.map_or_else(String::new, |c| c.code().to_owned()),
             detail: run.detail.clone(),
-            facts: run.facts.clone().into_iter().collect(),
+            facts: run
+                .facts
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
             create_time: Some(time_to_proto(run.created_at)),
             start_time: run.started_at.map(time_to_proto),
             complete_time: run.completed_at.map(time_to_proto),
@@ -102,7 +106,7 @@ impl Decode<types::Run> for Run {
             open_intents: message.open_intents,
             cause: cause?,
             detail: message.detail,
-            facts: message.facts.into_iter().collect(),
+            facts: std::sync::Arc::new(message.facts.into_iter().collect()),
             created_at: created_at?,
             started_at: started_at?,
             completed_at: completed_at?,

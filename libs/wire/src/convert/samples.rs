@@ -84,7 +84,7 @@ pub(crate) fn run() -> Run {
         open_intents: 1,
         cause: Some(Cause::GateFailed),
         detail: "detail".into(),
-        facts: map("operator"),
+        facts: std::sync::Arc::new(map("operator")),
         created_at: Timestamp(1),
         started_at: Some(Timestamp(2)),
         completed_at: Some(Timestamp(3)),

@@ -139,7 +139,7 @@ pub(crate) fn run(repo: &Path, base: &str) -> Run {
         open_intents: 0,
         cause: None,
         detail: String::new(),
-        facts: BTreeMap::default(),
+        facts: std::sync::Arc::default(),
         created_at: Timestamp(0),
         started_at: None,
         completed_at: None,
