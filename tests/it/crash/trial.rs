@@ -132,6 +132,7 @@ impl Scene {
     /// The same command again must end well, and with it all that must hold.
     #[track_caller]
     pub(crate) fn must_end_well(&self, reference: &Reference) {
+        let landed = self.repo.branch(RUN);
         let done = self.run_on();
         LONGEST.fetch_max(done.took.as_millis() as u64, Ordering::Relaxed);
         assert_eq!(
@@ -142,6 +143,18 @@ impl Scene {
             done.stderr,
             self.printed()
         );
+        if let Some(landed) = landed {
+            let name = autopack_testkit::repo::branch(RUN);
+            let kept = git::try_git(
+                self.repo.path(),
+                &["merge-base", "--is-ancestor", &landed, &name],
+            );
+            assert_eq!(
+                kept.code,
+                Some(0),
+                "{landed} had landed, and was taken back"
+            );
+        }
         verdict::check(self, reference);
         processes::none_left(&[self.autopack.data().parent().unwrap(), self.repo.outside()]);
     }

@@ -84,7 +84,7 @@ impl RunAggregate {
         why.clone_into(&mut self.run.detail);
         self.tell(EventKind::RunCancelRequested, why, changes);
         self.withdraw_offers(now, changes);
-        let stopped = self.stop_leased(Cause::Cancelled, now, changes);
+        let stopped = self.stop_leased((Cause::Cancelled, why), now, changes);
         self.jobs.retain(|j| j.kind == super::JobKind::Cleanup);
         self.abandon(Cause::Cancelled, why, now, changes);
         self.close(now, changes);
@@ -128,7 +128,7 @@ impl RunAggregate {
     /// Ends leased attempts that have no open intent and fails or skips their phases for `cause`.
     pub(crate) fn stop_leased(
         &mut self,
-        cause: Cause,
+        (cause, detail): (Cause, &str),
         now: Timestamp,
         changes: &mut Changes,
     ) -> Vec<AttemptUid> {
@@ -146,12 +146,14 @@ impl RunAggregate {
                 continue;
             };
             next.cause = Some(cause);
+            detail.clone_into(&mut next.detail);
             let phase = next.phase;
             let used = next.lost_usage();
             self.release_tokens(&next, used, changes);
             next.tokens_used = used;
             self.phases[phase].current = None;
             self.phases[phase].cause = Some(cause);
+            detail.clone_into(&mut self.phases[phase].detail);
             let command = if cause == Cause::Cancelled {
                 PhaseCommand::Skip
             } else {

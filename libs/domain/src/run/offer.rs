@@ -194,7 +194,7 @@ impl RunAggregate {
     ) -> Vec<AttemptUid> {
         self.tell(EventKind::BudgetExhausted, detail, changes);
         self.withdraw_offers(now, changes);
-        let stopped = self.stop_leased(Cause::BudgetMinutes, now, changes);
+        let stopped = self.stop_leased((Cause::BudgetMinutes, detail), now, changes);
         for phase in 0..self.phases.len() {
             if self.phases[phase].state == PhaseState::Queued {
                 let _ = self.exhaust(phase, Cause::BudgetMinutes, detail, now, changes);

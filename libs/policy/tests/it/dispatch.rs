@@ -251,6 +251,38 @@ fn a_token_budget_waits_for_what_is_in_flight_and_is_exhausted_with_none() {
 }
 
 #[test]
+fn a_tier_and_a_phase_have_accounts_of_their_own() {
+    for (level, cap) in [
+        ("tier", "the tier's account"),
+        ("phase", "the phase's account"),
+    ] {
+        let mut run = started(plan(
+            "",
+            &[
+                r#""id": "A", "max_attempts": 3"#,
+                r#""id": "B", "depends_on": []"#,
+            ],
+        ));
+        let a = lease(&mut run, 0, 10, NOW);
+        match level {
+            "tier" => run.tiers[0].tokens.cap = Some(20_000),
+            _ => run.phases[0].tokens.cap = Some(20_000),
+        }
+        settle(&mut run, a, Some(Cause::GateFailed), 15_000, NOW);
+        let late = NOW.plus(std::time::Duration::from_secs(20));
+        let hold = holds(&run, 0, late)
+            .into_iter()
+            .find(|h| h.rule == "BUDGET_TOKENS");
+        assert!(hold.unwrap().facts.contains(cap), "{level}");
+        assert_eq!(
+            offered(&run, late).contains(&1),
+            level == "phase",
+            "{level}"
+        );
+    }
+}
+
+#[test]
 fn phases_and_minutes_are_budgets_too() {
     let mut run = started(plan(
         r#", "budgets": {"phases": 1, "minutes": 1}"#,

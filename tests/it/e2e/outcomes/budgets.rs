@@ -1,4 +1,4 @@
-//! Budgets of tokens and phases.
+//! Budgets of tokens, phases and minutes.
 
 use autopack_testkit::series::adding;
 use autopack_testkit::{Phase, Plan, TempRepo};
@@ -39,7 +39,7 @@ fn tokens_of_the_run_are_settled_and_the_next_phase_does_not_start() {
 }
 
 #[test]
-fn tokens_of_a_tier_and_of_a_phase_are_accounts_of_their_own() {
+fn tokens_of_a_phase_are_an_account_of_their_own() {
     let plan = Plan::new("demo").phase(
         reporting("P1", 900)
             .set("budgets", json!({ "tokens": 500 }))
@@ -56,6 +56,18 @@ fn tokens_of_a_tier_and_of_a_phase_are_accounts_of_their_own() {
         "the second attempt has nothing to spend"
     );
     assert_eq!(played.phase("P1")["tokens"]["settled"], 900);
+}
+
+/// The smallest budget is a whole minute, so this takes one: the builder is ended, not waited for.
+#[test]
+fn minutes_end_what_is_running() {
+    let plan = Plan::new("demo")
+        .run("budgets", json!({ "minutes": 1 }))
+        .phase(Phase::command("P1", "echo a > a.txt; exec sleep 600").set("depends_on", json!([])))
+        .phase(Phase::noop("P2").after(&["P1"]));
+    let played = play("demo", TempRepo::small(), &plan);
+    played.fails(BUDGET, "BUDGET_MINUTES", "P1").has_no_branch();
+    assert_eq!(played.status["budgets"]["minutes"]["cap"], 1);
 }
 
 #[test]
