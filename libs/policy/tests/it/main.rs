@@ -14,6 +14,7 @@ mod preflight;
 mod properties;
 mod scope;
 mod signature;
+mod strategy;
 mod toolchain;
 mod toolchain_python;
 mod toolchain_traps;
