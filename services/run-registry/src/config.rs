@@ -13,8 +13,6 @@ pub struct RegistryConfig {
     pub heartbeat: Duration,
     /// This process is the only one on its data directory: leases of an earlier process are void.
     pub embedded: bool,
-    /// How long an offer may wait before the bus is asked whether it still has the job.
-    pub offer_patience: Duration,
     /// How often an idle watch sends a sign of life.
     pub watch_heartbeat: Duration,
     /// For `GetInfo`: the database's address without credentials.
@@ -35,7 +33,6 @@ impl RegistryConfig {
             lease: Duration::from_secs(10),
             heartbeat: Duration::from_secs(3),
             embedded: true,
-            offer_patience: Duration::from_secs(5),
             watch_heartbeat: Duration::from_secs(15),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }

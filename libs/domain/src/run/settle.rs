@@ -6,7 +6,7 @@
 use super::{Changes, RunAggregate, lease::note_usage};
 use crate::{
     Cause, EventKind, Refusal,
-    attempt::{ArtifactRef, Attempt, AttemptCommand},
+    attempt::{ArtifactRef, AttemptCommand},
     catalogue::Charge,
     event::FailureFact,
     ids::{AttemptUid, Fence},
@@ -199,11 +199,6 @@ impl RunAggregate {
         self.shift_phase(phase, PhaseCommand::Requeue, now, changes)?;
         self.tell_phase(EventKind::PhaseRequeued, phase, None, "", changes);
         Ok(())
-    }
-
-    /// The attempt as it stands, for reports that repeat an earlier one.
-    pub fn is_settled(&self, attempt: &Attempt) -> bool {
-        attempt.state.is_terminal()
     }
 }
 
