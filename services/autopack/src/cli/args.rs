@@ -263,6 +263,9 @@ pub(crate) struct BenchArgs {
     /// A tenth of the work
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Measure these scenarios only
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = crate::bench::SCENARIOS)]
+    pub(crate) only: Vec<String>,
     /// Folder on the disk to measure; a scratch folder in it is removed at the end [default: the system's]
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,

@@ -28,7 +28,7 @@ pub(super) async fn run(ui: Ui, args: &BenchArgs) -> Outcome {
             stdout(&format!("{line}\n"));
         }
     };
-    let measured = bench::run(&folder, sizes, print).await;
+    let measured = bench::run(&folder, sizes, &args.only, print).await;
     let _ = std::fs::remove_dir_all(&folder);
     let report = measured.map_err(|error| CliError::new(format!("a scenario failed: {error}")))?;
     if ui.json {
