@@ -57,7 +57,7 @@ impl Database {
         self.write
             .execute_unprepared("UPDATE registry_epoch SET epoch = epoch + 1 WHERE id = 1")
             .await?;
-        epoch(&self.write).await
+        read_epoch(&self.write, EPOCH).await
     }
 }
 
@@ -93,12 +93,15 @@ pub async fn measure_commit(
     Ok(spans)
 }
 
-/// The epoch in force.
-pub(crate) async fn epoch(db: &DatabaseConnection) -> Result<u64, DbErr> {
-    let statement = Statement::from_string(
-        db.get_database_backend(),
-        "SELECT epoch FROM registry_epoch WHERE id = 1",
-    );
+/// Begins a transaction that writes; tells the epoch in force in it.
+pub(crate) async fn begin(db: &DatabaseConnection) -> Result<u64, DbErr> {
+    read_epoch(db, &format!("BEGIN IMMEDIATE; {EPOCH}")).await
+}
+
+const EPOCH: &str = "SELECT epoch FROM registry_epoch WHERE id = 1";
+
+async fn read_epoch(db: &DatabaseConnection, sql: &str) -> Result<u64, DbErr> {
+    let statement = Statement::from_string(db.get_database_backend(), sql);
     let row = db
         .query_one_raw(statement)
         .await?
@@ -115,6 +118,8 @@ async fn open(file: &Path, connections: u32, mode: &str) -> Result<DatabaseConne
         .sqlx_logging(false)
         .idle_timeout(None)
         .max_lifetime(None)
+        // A file does not go away between two statements, and a test costs as much as the statement.
+        .test_before_acquire(false)
         .acquire_timeout(std::time::Duration::from_secs(30));
     sea_orm::Database::connect(options).await
 }

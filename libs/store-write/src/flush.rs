@@ -8,22 +8,16 @@ use autopack_store::{
     entity::{attempt, event, failure, job, phase, request, run, run_document, tier, usage_event},
     rows::{self, event::StoredEvent},
 };
-use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, Iterable,
-    PrimaryKeyToColumn, Statement, sea_query::OnConflict,
-};
+use sea_orm::DbErr;
 
-use crate::session::Session;
+use crate::{batch::Batch, session::Session};
 
-/// SQLite takes at most 32,766 values a statement; this is well below for the widest table.
-const ROWS: usize = 400;
-
+/// Writes what the session collected; tells in how many statements.
 pub(crate) async fn flush(
     session: &mut Session,
     events: &[StoredEvent],
     now: Timestamp,
 ) -> Result<u64, DbErr> {
-    let mut written = 0;
     let pending = &session.pending;
     let db = &session.db;
     let mut projects = Vec::new();
@@ -76,33 +70,17 @@ pub(crate) async fn flush(
         }
         failures.extend(changes.failures.iter().map(|f| failure_row(*uid, f, now)));
     }
-    for name in projects {
-        db.execute_raw(Statement::from_sql_and_values(
-            db.get_database_backend(),
-            "INSERT INTO project (name, created_at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
-            [name.into(), now.0.into()],
-        ))
-        .await?;
-    }
-    for (name, ruleset) in &pending.rulesets {
-        db.execute_raw(Statement::from_sql_and_values(
-            db.get_database_backend(),
-            "INSERT INTO project (name, ruleset, created_at) VALUES (?, ?, ?)
-             ON CONFLICT (name) DO UPDATE SET ruleset = excluded.ruleset",
-            [name.clone().into(), ruleset.clone().into(), now.0.into()],
-        ))
-        .await?;
-    }
-    written += upsert::<run::Entity, _>(db, runs).await?;
-    written += upsert::<run_document::Entity, _>(db, documents).await?;
-    written += upsert::<tier::Entity, _>(db, tiers).await?;
-    written += upsert::<phase::Entity, _>(db, phases).await?;
-    written += upsert::<attempt::Entity, _>(db, attempts).await?;
-    written += upsert::<job::Entity, _>(db, jobs).await?;
-    written += insert::<usage_event::Entity, _>(db, usage).await?;
-    written += upsert::<failure::Entity, _>(db, failures).await?;
-    written +=
-        insert::<event::Entity, _>(db, events.iter().map(rows::event::write).collect()).await?;
+    let mut batch = Batch::new(db.get_database_backend());
+    batch.projects(projects, &pending.rulesets, now);
+    batch.upsert::<run::Entity, _>(runs);
+    batch.upsert::<run_document::Entity, _>(documents);
+    batch.upsert::<tier::Entity, _>(tiers);
+    batch.upsert::<phase::Entity, _>(phases);
+    batch.upsert::<attempt::Entity, _>(attempts);
+    batch.upsert::<job::Entity, _>(jobs);
+    batch.insert::<usage_event::Entity, _>(usage);
+    batch.upsert::<failure::Entity, _>(failures);
+    batch.insert::<event::Entity, _>(events.iter().map(rows::event::write).collect());
     let requests = pending
         .requests
         .iter()
@@ -113,57 +91,11 @@ pub(crate) async fn flush(
             run_uid: sea_orm::Set(uid.to_string()),
             at: sea_orm::Set(now.0),
         });
-    written += insert::<request::Entity, _>(db, requests.collect()).await?;
+    batch.insert::<request::Entity, _>(requests.collect());
     if let Some(cursor) = pending.cursor {
-        db.execute_raw(Statement::from_sql_and_values(
-            db.get_database_backend(),
-            "UPDATE relay_cursor SET sequence = ? WHERE id = 1",
-            [i64::try_from(cursor).unwrap_or(i64::MAX).into()],
-        ))
-        .await?;
-        written += 1;
+        batch.cursor(cursor);
     }
-    Ok(written)
-}
-
-/// Returns how many statements it took.
-async fn insert<E, A>(db: &DatabaseConnection, rows: Vec<A>) -> Result<u64, DbErr>
-where
-    E: EntityTrait,
-    A: ActiveModelTrait<Entity = E> + Send,
-{
-    let mut rows = rows.into_iter().peekable();
-    let mut statements = 0;
-    while rows.peek().is_some() {
-        statements += 1;
-        E::insert_many(rows.by_ref().take(ROWS))
-            .exec_without_returning(db)
-            .await?;
-    }
-    Ok(statements)
-}
-
-async fn upsert<E, A>(db: &DatabaseConnection, rows: Vec<A>) -> Result<u64, DbErr>
-where
-    E: EntityTrait,
-    A: ActiveModelTrait<Entity = E> + Send,
-{
-    let mut rows = rows.into_iter().peekable();
-    let mut statements = 0;
-    while rows.peek().is_some() {
-        statements += 1;
-        let keys: Vec<E::Column> = E::PrimaryKey::iter()
-            .map(PrimaryKeyToColumn::into_column)
-            .collect();
-        let names: Vec<String> = keys.iter().map(|k| format!("{k:?}")).collect();
-        let others = E::Column::iter().filter(|c| !names.contains(&format!("{c:?}")));
-        let conflict = OnConflict::columns(keys).update_columns(others).to_owned();
-        E::insert_many(rows.by_ref().take(ROWS))
-            .on_conflict(conflict)
-            .exec_without_returning(db)
-            .await?;
-    }
-    Ok(statements)
+    batch.send(db).await
 }
 
 fn usage_row(

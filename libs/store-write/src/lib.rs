@@ -8,6 +8,7 @@
 //! Invariant: state, events and idempotency record of a command commit together or not at all; commands
 //! that arrive together share a commit; a failed batch is replayed one by one.
 
+mod batch;
 pub mod connect;
 mod flush;
 mod handle;

@@ -17,7 +17,7 @@ use sea_orm::ConnectionTrait;
 use tokio::sync::{broadcast, mpsc};
 
 use crate::{
-    connect::{Database, epoch},
+    connect::{Database, begin},
     flush::flush,
     handle::{Command, Committed, Counters, Reply, Work, WriteError, WriterHandle},
     session::{Encoder, LoadError, Pending, RequestKey, Session},
@@ -149,11 +149,7 @@ impl Writer {
         &mut self,
         batch: &mut [Command],
     ) -> Result<(Vec<Reply>, Vec<StoredEvent>), WriteError> {
-        self.session
-            .db
-            .execute_unprepared("BEGIN IMMEDIATE")
-            .await?;
-        if epoch(&self.session.db).await? != self.epoch {
+        if begin(&self.session.db).await? != self.epoch {
             return Err(Refusal::new(
                 Reason::RegistryUnavailable,
                 "another registry has taken over this database",

@@ -10,6 +10,7 @@ pub mod failure;
 pub mod job;
 pub mod phase;
 pub mod project;
+pub mod relay_cursor;
 pub mod request;
 pub mod run;
 pub mod run_document;

@@ -1,0 +1,134 @@
+//! The statements of one batch, collected and sent together.
+//!
+//! Invariant: statements reach the database in the order in which they were added. SQLite takes all of them in
+//! one call: each call is two thread switches, which cost more than the rows.
+
+use autopack_domain::Timestamp;
+use autopack_store::entity::{project, relay_cursor};
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, Iterable,
+    PrimaryKeyToColumn, QueryTrait, Set, Statement, sea_query::OnConflict,
+};
+
+/// SQLite takes at most 32,766 values a statement; this is well below for the widest table.
+const ROWS: usize = 400;
+
+/// Statements to be sent.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    backend: DbBackend,
+    statements: Vec<Statement>,
+}
+
+impl Batch {
+    pub(crate) fn new(backend: DbBackend) -> Self {
+        Self {
+            backend,
+            statements: Vec::new(),
+        }
+    }
+
+    /// Rows that are new.
+    pub(crate) fn insert<E, A>(&mut self, rows: Vec<A>)
+    where
+        E: EntityTrait,
+        A: ActiveModelTrait<Entity = E> + Send,
+    {
+        self.rows::<E, A>(rows, None);
+    }
+
+    /// Rows that replace those with the same key.
+    pub(crate) fn upsert<E, A>(&mut self, rows: Vec<A>)
+    where
+        E: EntityTrait,
+        A: ActiveModelTrait<Entity = E> + Send,
+    {
+        let keys: Vec<E::Column> = E::PrimaryKey::iter()
+            .map(PrimaryKeyToColumn::into_column)
+            .collect();
+        let names: Vec<String> = keys.iter().map(|k| format!("{k:?}")).collect();
+        let others = E::Column::iter().filter(|c| !names.contains(&format!("{c:?}")));
+        let conflict = OnConflict::columns(keys).update_columns(others).to_owned();
+        self.rows::<E, A>(rows, Some(&conflict));
+    }
+
+    /// Projects that are new, and rulesets that replace what a project had.
+    pub(crate) fn projects(
+        &mut self,
+        names: Vec<String>,
+        rulesets: &[(String, String)],
+        now: Timestamp,
+    ) {
+        let row = |name: String, ruleset: String| project::ActiveModel {
+            name: Set(name),
+            ruleset: Set(ruleset),
+            created_at: Set(now.0),
+            ..Default::default()
+        };
+        for name in names {
+            let known = OnConflict::column(project::Column::Name)
+                .do_nothing()
+                .to_owned();
+            self.rows::<project::Entity, _>(vec![row(name, String::new())], Some(&known));
+        }
+        for (name, ruleset) in rulesets {
+            let newer = OnConflict::column(project::Column::Name)
+                .update_column(project::Column::Ruleset)
+                .to_owned();
+            let row = row(name.clone(), ruleset.clone());
+            self.rows::<project::Entity, _>(vec![row], Some(&newer));
+        }
+    }
+
+    /// Where the relay stands.
+    pub(crate) fn cursor(&mut self, sequence: u64) {
+        self.upsert::<relay_cursor::Entity, _>(vec![relay_cursor::ActiveModel {
+            id: Set(1),
+            sequence: Set(i64::try_from(sequence).unwrap_or(i64::MAX)),
+        }]);
+    }
+
+    fn rows<E, A>(&mut self, rows: Vec<A>, conflict: Option<&OnConflict>)
+    where
+        E: EntityTrait,
+        A: ActiveModelTrait<Entity = E> + Send,
+    {
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            let mut insert = E::insert_many(rows.by_ref().take(ROWS));
+            if let Some(conflict) = conflict {
+                insert = insert.on_conflict(conflict.clone());
+            }
+            self.statements.push(insert.build(self.backend));
+        }
+    }
+
+    /// Sends them; tells how many there were.
+    pub(crate) async fn send(self, db: &DatabaseConnection) -> Result<u64, DbErr> {
+        let count = self.statements.len() as u64;
+        if self.backend == DbBackend::Sqlite {
+            if let Some(joined) = join(self.backend, self.statements) {
+                db.execute_raw(joined).await?;
+            }
+        } else {
+            for statement in self.statements {
+                db.execute_raw(statement).await?;
+            }
+        }
+        Ok(count)
+    }
+}
+
+/// One text with the values of all, in order: placeholders are `?`, each takes the next value.
+fn join(backend: DbBackend, statements: Vec<Statement>) -> Option<Statement> {
+    let mut text = String::new();
+    let mut values = Vec::new();
+    for statement in statements {
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        text.push_str(&statement.sql);
+        values.extend(statement.values.into_iter().flat_map(|v| v.0));
+    }
+    (!text.is_empty()).then(|| Statement::from_sql_and_values(backend, text, values))
+}
