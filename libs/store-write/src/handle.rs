@@ -75,6 +75,16 @@ pub(crate) struct Command {
     pub(crate) reply: oneshot::Sender<Reply>,
 }
 
+impl Command {
+    /// The run that it works on, if that exists already.
+    pub(crate) fn run(&self) -> Option<RunUid> {
+        match &self.work {
+            Work::OnRun(uid, _) => Some(*uid),
+            Work::Create(_) | Work::Ruleset(..) | Work::Cursor(_) => None,
+        }
+    }
+}
+
 /// What the writer has done since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WriterStats {

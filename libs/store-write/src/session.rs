@@ -14,6 +14,7 @@ use autopack_domain::{
     run::{Changes, RunAggregate},
 };
 use autopack_store::{StoreError, read, rows::event::StoredEvent};
+use futures::{StreamExt as _, stream};
 use sea_orm::DatabaseConnection;
 
 /// Turns an event into the bytes that are stored, relayed and watched.
@@ -43,6 +44,8 @@ pub struct RequestKey {
 
 /// Runs kept in memory between batches.
 const CACHE: usize = 512;
+/// Runs that are loaded at a time; as many as there are readers.
+const LOADS: usize = 4;
 
 /// What one batch changes.
 #[derive(Debug, Default)]
@@ -67,6 +70,7 @@ impl Pending {
 /// The working set; lives as long as the writer.
 pub(crate) struct Session {
     pub(crate) db: DatabaseConnection,
+    pub(crate) read: DatabaseConnection,
     pub(crate) cache: HashMap<RunUid, RunAggregate>,
     pub(crate) touched: HashSet<RunUid>,
     pub(crate) pending: Pending,
@@ -99,6 +103,25 @@ impl Session {
         self.cache
             .get_mut(&uid)
             .ok_or_else(|| Refusal::new(Reason::InternalFault, "the cache lost a run").into())
+    }
+
+    /// Loads runs that the next batch needs, side by side and before its transaction begins. Only the writer
+    /// changes a run, so what is committed now is what the transaction would read. A run that cannot be
+    /// loaded is left to [`Self::load`], which says why.
+    pub(crate) async fn prefetch(&mut self, mut wanted: HashSet<RunUid>) {
+        wanted.retain(|uid| !self.cache.contains_key(uid));
+        let read = &self.read;
+        let loaded: Vec<_> = stream::iter(wanted)
+            .map(|uid| async move { (uid, read::aggregate(read, uid).await) })
+            .buffer_unordered(LOADS)
+            .collect()
+            .await;
+        for (uid, found) in loaded {
+            if let Ok(Some(aggregate)) = found {
+                self.cache.insert(uid, aggregate);
+                self.recent.push(uid);
+            }
+        }
     }
 
     /// Takes over what a command changed.

@@ -66,6 +66,7 @@ impl Writer {
         let (events, _) = broadcast::channel(LAG);
         let session = Session {
             db: database.write.clone(),
+            read: database.read.clone(),
             cache: std::collections::HashMap::new(),
             touched: std::collections::HashSet::new(),
             pending: Pending::default(),
@@ -107,6 +108,8 @@ impl Writer {
                 () = &mut ending, if !ended => { ended = true; continue; }
                 () = tokio::time::sleep(QUIET), if ended => return Ok(()),
             }
+            let runs = batch.iter().filter_map(Command::run).collect();
+            self.session.prefetch(runs).await;
             if let Err(error) = self.attempt(&mut batch).await {
                 tracing::warn!(%error, commands = batch.len(), "a batch failed; replaying its commands one by one");
                 for command in batch.drain(..) {
