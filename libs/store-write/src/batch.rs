@@ -21,10 +21,23 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn new(backend: DbBackend) -> Self {
+    /// Begins the transaction, and fails it unless `epoch` is in force. It writes the row of the epoch, so a
+    /// registry that takes over waits for this commit, or this transaction for it.
+    pub(crate) fn begin(backend: DbBackend, epoch: u64) -> Self {
+        let (begin, guard) = match backend {
+            DbBackend::Sqlite => ("BEGIN IMMEDIATE", "?"),
+            _ => ("BEGIN", "$1"),
+        };
+        let guard = format!(
+            "UPDATE registry_epoch SET epoch = CASE WHEN epoch = {guard} THEN epoch END WHERE id = 1"
+        );
+        let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
         Self {
             backend,
-            statements: Vec::new(),
+            statements: vec![
+                Statement::from_string(backend, begin),
+                Statement::from_sql_and_values(backend, guard, [epoch.into()]),
+            ],
         }
     }
 

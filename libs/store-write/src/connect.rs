@@ -57,7 +57,7 @@ impl Database {
         self.write
             .execute_unprepared("UPDATE registry_epoch SET epoch = epoch + 1 WHERE id = 1")
             .await?;
-        read_epoch(&self.write, EPOCH).await
+        epoch(&self.write).await
     }
 }
 
@@ -93,15 +93,12 @@ pub async fn measure_commit(
     Ok(spans)
 }
 
-/// Begins a transaction that writes; tells the epoch in force in it.
-pub(crate) async fn begin(db: &DatabaseConnection) -> Result<u64, DbErr> {
-    read_epoch(db, &format!("BEGIN IMMEDIATE; {EPOCH}")).await
-}
-
-const EPOCH: &str = "SELECT epoch FROM registry_epoch WHERE id = 1";
-
-async fn read_epoch(db: &DatabaseConnection, sql: &str) -> Result<u64, DbErr> {
-    let statement = Statement::from_string(db.get_database_backend(), sql);
+/// The epoch in force.
+pub(crate) async fn epoch(db: &DatabaseConnection) -> Result<u64, DbErr> {
+    let statement = Statement::from_string(
+        db.get_database_backend(),
+        "SELECT epoch FROM registry_epoch WHERE id = 1",
+    );
     let row = db
         .query_one_raw(statement)
         .await?

@@ -12,9 +12,10 @@ use sea_orm::DbErr;
 
 use crate::{batch::Batch, session::Session};
 
-/// Writes what the session collected; tells in how many statements.
+/// Begins a transaction and writes what the session collected; tells in how many statements.
 pub(crate) async fn flush(
     session: &mut Session,
+    epoch: u64,
     events: &[StoredEvent],
     now: Timestamp,
 ) -> Result<u64, DbErr> {
@@ -70,7 +71,7 @@ pub(crate) async fn flush(
         }
         failures.extend(changes.failures.iter().map(|f| failure_row(*uid, f, now)));
     }
-    let mut batch = Batch::new(db.get_database_backend());
+    let mut batch = Batch::begin(db.get_database_backend(), epoch);
     batch.projects(projects, &pending.rulesets, now);
     batch.upsert::<run::Entity, _>(runs);
     batch.upsert::<run_document::Entity, _>(documents);

@@ -17,7 +17,7 @@ use sea_orm::ConnectionTrait;
 use tokio::sync::{broadcast, mpsc};
 
 use crate::{
-    connect::{Database, begin},
+    connect::{Database, epoch},
     flush::flush,
     handle::{Command, Committed, Counters, Reply, Work, WriteError, WriterHandle},
     session::{Encoder, LoadError, Pending, RequestKey, Session},
@@ -124,7 +124,7 @@ impl Writer {
         }
     }
 
-    /// One transaction. On success every command has its reply and `batch` is empty.
+    /// Commands in memory, then one transaction. On success every command has its reply and `batch` is empty.
     async fn attempt(&mut self, batch: &mut Vec<Command>) -> Result<(), WriteError> {
         let before = self.session.sequence;
         let outcome = self.transaction(batch).await;
@@ -143,22 +143,24 @@ impl Writer {
             Err(error) => {
                 let _ = self.session.db.execute_unprepared("ROLLBACK").await;
                 self.session.forget(before);
-                Err(error)
+                Err(self.taken_over().await.unwrap_or(error))
             }
         }
+    }
+
+    /// Whether the batch failed because another registry raised the epoch.
+    async fn taken_over(&self) -> Option<WriteError> {
+        let now = epoch(&self.session.db).await.ok()?;
+        (now != self.epoch).then(|| {
+            let text = "another registry has taken over this database";
+            Refusal::new(Reason::RegistryUnavailable, text).into()
+        })
     }
 
     async fn transaction(
         &mut self,
         batch: &mut [Command],
     ) -> Result<(Vec<Reply>, Vec<StoredEvent>), WriteError> {
-        if begin(&self.session.db).await? != self.epoch {
-            return Err(Refusal::new(
-                Reason::RegistryUnavailable,
-                "another registry has taken over this database",
-            )
-            .into());
-        }
         let alone = batch.len() == 1;
         self.counters
             .commands
@@ -168,18 +170,17 @@ impl Writer {
             replies.push(self.carry_out(command, alone).await?);
         }
         if self.session.pending.is_empty() {
-            self.session.db.execute_unprepared("ROLLBACK").await?;
             return Ok((replies, Vec::new()));
         }
         let now = (self.clock)();
         let ids = Arc::clone(&self.ids);
         let events = self.session.encode_events(now, &*ids);
-        let written = flush(&mut self.session, &events, now).await?;
+        let written = flush(&mut self.session, self.epoch, &events, now).await?;
         self.counters.commits.fetch_add(1, Ordering::Relaxed);
-        // Begin, epoch and commit besides.
+        // And the commit.
         self.counters
             .statements
-            .fetch_add(written + 3, Ordering::Relaxed);
+            .fetch_add(written + 1, Ordering::Relaxed);
         self.counters
             .events
             .fetch_add(events.len() as u64, Ordering::Relaxed);
