@@ -7,6 +7,7 @@
 //! - [`fingerprint`]: what of a user's checkout must stay as it is
 //! - [`plan`]: plans and their patch files; [`series`]: patches from edits, and the tree that plain git makes of them
 //! - [`program`]: a child process with a bound; [`autopack`]: the command line; [`up`]: a serving process
+//! - [`proxy`]: cuts, delays and swallows what passes between two processes
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -19,6 +20,7 @@ pub mod fingerprint;
 pub mod git;
 pub mod plan;
 pub mod program;
+pub mod proxy;
 pub mod repo;
 pub mod series;
 pub mod shape;
@@ -28,5 +30,6 @@ pub mod up;
 pub use autopack::{Answer, Autopack};
 pub use plan::{Phase, Plan};
 pub use program::{Done, within};
+pub use proxy::Proxy;
 pub use repo::TempRepo;
 pub use series::Series;
