@@ -14,8 +14,8 @@ use autopack_policy::govern::{
 use autopack_policy::scope::CompiledScope;
 use futures::{StreamExt, TryStreamExt};
 
-use super::Job;
 use super::build::Candidate;
+use super::{Job, land};
 use crate::error::{Failure, Stop};
 use crate::repo::{Opened, Repo};
 use crate::text;
@@ -27,22 +27,43 @@ const LINK: usize = 4096;
 /// Blobs that are read at a time.
 const AT_ONCE: usize = 4;
 
+/// What is known of a candidate that was found good, for its landing.
+pub(crate) struct Judged {
+    /// The trees and blobs that the candidate has and its base has not.
+    pub(crate) objects: Vec<Oid>,
+    /// Its commit on the base, made meanwhile and held by the attempt's private reference.
+    pub(crate) draft: Option<Oid>,
+}
+
+/// What is to be judged.
+struct Look {
+    changes: ChangeSet,
+    facts: TreeFacts,
+    objects: Vec<Oid>,
+}
+
 /// Judges the candidate; a violation or a missing deliverable is a failure.
 pub(crate) async fn govern(
     job: &mut Job<'_>,
     opened: &Opened,
     base: &Oid,
     candidate: &Candidate,
-) -> Result<(), Stop> {
+) -> Result<Judged, Stop> {
     job.evidence.candidate = Some(candidate.tree.clone());
     let lease = job.lease;
-    // The report tells the stage; nothing of the look depends on its answer.
+    // The report tells the stage; nothing of the look depends on its answer, and neither does a commit that no branch
+    // names.
     let (reported, looked) = futures::join!(
         job.report(AttemptState::Governing),
-        lease.guard(look(&opened.repo, base, candidate))
+        lease.guard(async {
+            let looked = look(&opened.repo, base, candidate);
+            let (looked, draft) = futures::join!(looked, land::draft(job, opened, candidate));
+            Ok::<_, GitError>((looked?, draft))
+        })
     );
     reported?;
-    let (changes, facts) = looked?;
+    let (look, draft) = looked?;
+    let (changes, facts) = (look.changes, look.facts);
     job.fact("changed_files", changes.entries.len());
     let bytes = changes.entries.iter().map(|change| change.size);
     job.fact("changed_bytes", bytes.fold(0, u64::saturating_add));
@@ -64,7 +85,11 @@ pub(crate) async fn govern(
     if let Some(failure) = refused(&violations) {
         return Err(failure.into());
     }
-    deliverables(job, &facts.paths, candidate)
+    deliverables(job, &facts.paths, candidate)?;
+    Ok(Judged {
+        objects: look.objects,
+        draft,
+    })
 }
 
 /// The failure that these violations are.
@@ -112,17 +137,10 @@ fn deliverables(job: &Job<'_>, paths: &[String], candidate: &Candidate) -> Resul
 }
 
 /// The change set and what has to be known about the candidate's tree.
-async fn look(
-    repo: &Repo,
-    base: &Oid,
-    candidate: &Candidate,
-) -> Result<(ChangeSet, TreeFacts), GitError> {
+async fn look(repo: &Repo, base: &Oid, candidate: &Candidate) -> Result<Look, GitError> {
     let own = &repo.own;
-    let (changes, binary): (Vec<Change>, Vec<bool>) = own
-        .list_changes_with_binaries(base, &candidate.tree)
-        .await?
-        .into_iter()
-        .unzip();
+    let diff = own.compare_trees(base, &candidate.tree).await?;
+    let (changes, binary): (Vec<Change>, Vec<bool>) = diff.changes.into_iter().unzip();
     let oids: Vec<Oid> = changes
         .iter()
         .filter(|change| !change.new_mode.is_gitlink())
@@ -155,7 +173,11 @@ async fn look(
         }
         facts.paths.push(path);
     }
-    Ok((ChangeSet { entries }, facts))
+    Ok(Look {
+        changes: ChangeSet { entries },
+        facts,
+        objects: diff.objects,
+    })
 }
 
 async fn describe(

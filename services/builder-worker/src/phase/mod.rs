@@ -167,7 +167,7 @@ impl Job<'_> {
             ));
         }
         self.enter("govern");
-        govern::govern(self, &opened, &tree, &candidate).await?;
+        let judged = govern::govern(self, &opened, &tree, &candidate).await?;
         let proof = self.prove(&opened, &candidate.tree, &tree).await?;
         self.cx.failpoint(failpoints::AFTER_GATE);
         if !changed {
@@ -175,7 +175,7 @@ impl Job<'_> {
         }
         self.lease.check()?;
         self.enter("land");
-        land::land(self, &opened, &candidate, proof).await
+        land::land(self, &opened, &candidate, &judged, proof).await
     }
 
     /// The gate on one tree, with its stage; a verdict that does not land is a failure.
