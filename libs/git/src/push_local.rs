@@ -258,3 +258,22 @@ fn share_like(folder: &Path, store: &Path) {
 fn unique() -> u64 {
     COUNTER.fetch_add(1, Ordering::Relaxed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offer_is_believed_for_its_repository_and_not_for_long() {
+        let commit = Oid::parse(&"1".repeat(40)).unwrap();
+        let since = |age: Duration| Instant::now().checked_sub(age).unwrap();
+        let placed = |age| Offer {
+            placed: Some((PathBuf::from("/a"), since(age))),
+            ..Offer::none(&commit, None)
+        };
+        assert!(placed(Duration::ZERO).is_in(Path::new("/a")));
+        assert!(!placed(Duration::ZERO).is_in(Path::new("/b")));
+        assert!(!placed(FRESH).is_in(Path::new("/a")));
+        assert!(!Offer::none(&commit, None).is_in(Path::new("/a")));
+    }
+}
