@@ -56,32 +56,21 @@ pub(crate) async fn govern(
     let (reported, looked) = futures::join!(
         job.report(AttemptState::Governing),
         lease.guard(async {
-            let looked = look(&opened.repo, base, candidate);
+            let looked = async {
+                let look = look(&opened.repo, base, candidate).await?;
+                let violations = judge(job, &look)?;
+                Ok::<_, Stop>((look, violations))
+            };
             let (looked, draft) = futures::join!(looked, land::draft(job, opened, candidate));
-            Ok::<_, GitError>((looked?, draft))
+            looked.map(|(look, violations)| (look, violations, draft))
         })
     );
     reported?;
-    let (look, draft) = looked?;
+    let (look, violations, draft) = looked?;
     let (changes, facts) = (look.changes, look.facts);
     job.fact("changed_files", changes.entries.len());
     let bytes = changes.entries.iter().map(|change| change.size);
     job.fact("changed_bytes", bytes.fold(0, u64::saturating_add));
-    let scope = CompiledScope::compile(&job.spec.scope).map_err(|faults| {
-        let lines = text::lines(faults.iter().map(ToString::to_string), LINES);
-        Stop::failed(Cause::PreflightFailed, lines)
-    })?;
-    // A script that the change deletes decided the gate, too.
-    let mut paths = facts.paths.clone();
-    paths.extend(
-        changes
-            .entries
-            .iter()
-            .filter(|change| change.kind == govern::ChangeKind::Deleted)
-            .filter_map(|change| String::from_utf8(change.path.clone()).ok()),
-    );
-    let rules = Rules::for_builder(job.builder, GateFiles::for_steps(job.steps(), &paths));
-    let violations = govern::judge(&changes, &scope, &job.spec.limits, &facts, &rules);
     if let Some(failure) = refused(&violations) {
         return Err(failure.into());
     }
@@ -90,6 +79,29 @@ pub(crate) async fn govern(
         objects: look.objects,
         draft,
     })
+}
+
+/// All that is wrong with the candidate.
+fn judge(job: &Job<'_>, look: &Look) -> Result<Vec<Violation>, Stop> {
+    let scope = CompiledScope::compile(&job.spec.scope).map_err(|faults| {
+        let lines = text::lines(faults.iter().map(ToString::to_string), LINES);
+        Stop::failed(Cause::PreflightFailed, lines)
+    })?;
+    let (changes, facts) = (&look.changes, &look.facts);
+    // A script that the change deletes decided the gate, too.
+    let deleted = changes
+        .entries
+        .iter()
+        .filter(|change| change.kind == govern::ChangeKind::Deleted)
+        .filter_map(|change| String::from_utf8(change.path.clone()).ok());
+    let paths: Vec<String> = if job.steps().is_empty() {
+        Vec::new()
+    } else {
+        facts.paths.iter().cloned().chain(deleted).collect()
+    };
+    let rules = Rules::for_builder(job.builder, GateFiles::for_steps(job.steps(), &paths));
+    let limits = &job.spec.limits;
+    Ok(govern::judge(changes, &scope, limits, facts, &rules))
 }
 
 /// The failure that these violations are.
