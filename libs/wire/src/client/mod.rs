@@ -5,6 +5,7 @@
 
 mod call;
 mod connect;
+mod health;
 mod replay;
 pub(crate) mod timeout;
 mod transport;
@@ -15,7 +16,8 @@ use tonic::{Status, service::Routes};
 use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
 
 pub use call::ClientService;
-pub use connect::{BadAddress, channel_http, channel_uds};
+pub use connect::{BadAddress, ClientTls, channel, channel_http, channel_uds};
+pub use health::check_health;
 
 use crate::{
     registry::{
