@@ -10,6 +10,7 @@
 //! | [`config`] | defaults, file, environment, flags |
 //! | [`data_dir`] | the data directory, its lock and its files |
 //! | [`env_alias`] | variables of the deployment guide |
+//! | [`failpoint`] | crashes for tests |
 //! | [`ids`] | fresh ids and jitter |
 //! | [`metrics`] | every metric, by name |
 //! | [`paths`] | default places, masked addresses |
@@ -24,6 +25,7 @@ pub mod clock;
 pub mod config;
 pub mod data_dir;
 pub mod env_alias;
+pub mod failpoint;
 pub mod ids;
 pub mod metrics;
 pub mod paths;

@@ -15,6 +15,7 @@ use super::{ready::Readiness, settings::RegistryAddress};
 use crate::{
     clock::Clock,
     ids::{IdSource, Jitter},
+    metrics,
     supervise::{Kind, Supervisor},
     switches::Switches,
     telemetry::propagation::inject,
@@ -24,6 +25,8 @@ use crate::{
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// How often the registry is asked whether it is there.
 const ASK: Duration = Duration::from_secs(1);
+/// How often the bus's connection is looked at.
+const LOOK: Duration = Duration::from_millis(250);
 /// How long such a question may take.
 const ANSWER: Duration = Duration::from_secs(2);
 
@@ -143,6 +146,22 @@ impl Process {
                     }
                 }
             });
+    }
+
+    /// Keeps looking at the bus: the condition `bus`, and its metrics.
+    pub fn follow_bus(
+        &self,
+        connected: impl Fn() -> bool + Clone + Send + Sync + 'static,
+        reconnects: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        let look = connected.clone();
+        metrics::observe(metrics::BUS_CONNECTED, move || u64::from(look()));
+        metrics::observe(metrics::BUS_RECONNECTS, reconnects);
+        let following = self
+            .ready
+            .clone()
+            .follow("bus", LOOK, connected, self.tasks.token());
+        self.tasks.spawn("bus.watch", Kind::BestEffort, following);
     }
 
     /// Tries until it works, an error is final, or the process is asked to end. Pauses double up to 2 s.
