@@ -103,6 +103,24 @@ pub fn observe(metric: Metric, read: impl Fn() -> u64 + Send + Sync + 'static) {
     }
 }
 
+/// Reads one number for each set of labels whenever metrics are collected; values in the order of the metric's labels.
+pub fn observe_each(
+    metric: Metric,
+    read: impl Fn() -> Vec<(Vec<String>, u64)> + Send + Sync + 'static,
+) {
+    let callback = move |at: &dyn AsyncInstrument<u64>| {
+        for (values, number) in read() {
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            at.observe(number, &labels(metric, &values));
+        }
+    };
+    meter()
+        .u64_observable_counter(metric.name)
+        .with_description(metric.text)
+        .with_callback(callback)
+        .build();
+}
+
 /// Counts what happens.
 pub fn counter(metric: Metric) -> Counter<u64> {
     meter()

@@ -25,8 +25,30 @@ pub struct Told<S> {
     pub switches: Switches,
 }
 
-/// Reads defaults, file, variables and flags, in this order.
+/// Reads defaults, file, variables and flags, in this order, and checks all values.
 pub fn load<S: Settings>(
+    args: &ServiceArgs,
+    variables: &BTreeMap<String, String>,
+) -> Result<Told<S>, Vec<Fault>> {
+    let told = load_unchecked::<S>(args, variables);
+    let mut faults = Faults::default();
+    let (told, mut found) = match told {
+        Ok(told) => (Some(told), Vec::new()),
+        Err(found) => (None, found),
+    };
+    if let Some(told) = &told {
+        check(told.loaded.value.common(), &mut faults);
+        found.extend(faults.into_vec());
+        found.extend(told.loaded.value.faults());
+    }
+    match told {
+        Some(told) if found.is_empty() => Ok(told),
+        _ => Err(found),
+    }
+}
+
+/// The same, for a program that only asks a service: values that the service itself needs may be missing.
+pub(super) fn load_unchecked<S: Settings>(
     args: &ServiceArgs,
     variables: &BTreeMap<String, String>,
 ) -> Result<Told<S>, Vec<Fault>> {
@@ -82,11 +104,6 @@ pub fn load<S: Settings>(
             None
         }
     };
-    if let Some(loaded) = &loaded {
-        check(loaded.value.common(), &mut faults);
-        let own = loaded.value.faults();
-        own.into_iter().for_each(|fault| faults.push(fault));
-    }
     let faults = faults.into_vec();
     match loaded {
         Some(loaded) if faults.is_empty() => Ok(Told { loaded, switches }),

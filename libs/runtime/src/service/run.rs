@@ -21,7 +21,7 @@ use super::{
     args::{HealthcheckArgs, ServiceArgs},
     http::{self, Pages},
     keys::Keys,
-    load::{Told, load, secret},
+    load::{Told, load, load_unchecked, secret},
     process::{Process, Service, StartError},
     ready::Readiness,
     settings::{Common, Settings},
@@ -101,7 +101,7 @@ pub fn healthcheck<S: Settings + Clone>(
     args: &ServiceArgs,
     check: &HealthcheckArgs,
 ) -> ExitCode {
-    let told = match load::<S>(args, &environment_all()) {
+    let told = match load_unchecked::<S>(args, &environment_all()) {
         Ok(told) => told,
         Err(faults) => return refuse(program, &faults),
     };

@@ -152,6 +152,12 @@ impl Cluster {
         &mut self.telemetry
     }
 
+    /// Sets a variable of every service that is added from now on.
+    pub fn set_all(&mut self, name: &str, value: &str) {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
     fn client(&self, program: &'static str, name: &str) -> Node {
         let mut node = Node::new(program, self.temp.path().join(name), self.env.clone());
         node.set("AUTOPACK_REGISTRY", &self.registry.address());

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::autopack::bin_dir;
-use crate::program::within;
+use crate::program::{self, Done, within};
 
 /// How long a service may take to listen, to become ready, or to end.
 const BOUND: Duration = Duration::from_secs(30);
@@ -53,6 +53,29 @@ impl Node {
     /// Adds arguments, from the next start on.
     pub fn argue(&mut self, args: &[&str]) {
         self.args.extend(args.iter().map(ToString::to_string));
+    }
+
+    /// Listens on this port of the loopback interface, from the next start on.
+    pub fn listen_on(&mut self, port: u16) {
+        self.listen_at(&format!("127.0.0.1:{port}"));
+    }
+
+    /// Listens on this address, from the next start on.
+    pub fn listen_at(&mut self, address: &str) {
+        address.clone_into(&mut self.listen);
+        address.clone_into(&mut self.grpc);
+    }
+
+    /// Runs its `healthcheck` against itself.
+    #[track_caller]
+    pub fn healthcheck(&self, more: &[&str]) -> Done {
+        let mut command = Command::new(bin_dir().join(self.program));
+        command
+            .env_clear()
+            .args(["healthcheck", "--address", &self.grpc])
+            .args(more)
+            .stdin(Stdio::null());
+        program::run(&mut command, BOUND)
     }
 
     /// The command that starts it.
@@ -114,7 +137,12 @@ impl Node {
     #[track_caller]
     pub fn ready(&mut self) {
         within(BOUND, &format!("{} is ready", self.program), || {
-            assert!(self.is_running(), "{} ended:\n{}", self.program, self.log_text());
+            assert!(
+                self.is_running(),
+                "{} ended:\n{}",
+                self.program,
+                self.log_text()
+            );
             let (code, _) = super::http::get(&self.metrics, "/readyz")?;
             (code == 200).then_some(())
         });
@@ -192,9 +220,11 @@ impl Node {
     pub fn wait(&mut self) -> Option<i32> {
         let mut child = self.child.take().unwrap();
         let log = self.log();
-        let ended = within(BOUND, &format!("{} ends, see {}", self.program, log.display()), || {
-            child.try_wait().unwrap()
-        });
+        let ended = within(
+            BOUND,
+            &format!("{} ends, see {}", self.program, log.display()),
+            || child.try_wait().unwrap(),
+        );
         ended.code()
     }
 

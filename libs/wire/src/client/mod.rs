@@ -3,6 +3,7 @@
 //! Invariant: both forms go through the same client layers, and the in-process form through the server's own
 //! layers too, so that there is one code path; only the socket is missing.
 
+mod breaker;
 mod call;
 mod connect;
 mod health;
