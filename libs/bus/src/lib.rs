@@ -9,6 +9,7 @@
 //! | [`message`] | envelopes and options |
 //! | [`subject`] | subjects and stream names |
 //! | [`config`] | where the bus is and how to reach it |
+//! | [`settings`] | the same as plain values of a configuration file |
 //! | [`error`] | what can go wrong, and whether to try again |
 //! | [`memory`] | the in-process bus |
 //! | [`jetstream`] | the bus over NATS JetStream |
@@ -22,6 +23,7 @@ pub mod jetstream;
 pub mod memory;
 pub mod message;
 pub mod port;
+pub mod settings;
 pub mod subject;
 
 pub use config::{BusConfig, Secret, TlsFiles};
@@ -30,6 +32,7 @@ pub use jetstream::JetStreamBus;
 pub use memory::{InProcessBus, Limits};
 pub use message::{EventEnvelope, EventItem, EventOptions, JobEnvelope, JobOptions};
 pub use port::{Bus, EventSource, JobDelivery, JobSource};
+pub use settings::BusSettings;
 
 pub use autopack_wire::r#gen::{bus::v1::JobMessage, types::v1::Event};
 

@@ -38,6 +38,11 @@ pub trait Bus: Send + Sync {
     /// Whether the bus can be reached at this moment, for readiness.
     fn is_connected(&self) -> bool;
 
+    /// How often a lost connection came back.
+    fn reconnects(&self) -> u64 {
+        0
+    }
+
     /// Ends the bus: sources end, and what was taken but never handed out goes back. Waits at most
     /// for the deadline.
     async fn close(&self, deadline: Duration);

@@ -6,7 +6,8 @@
 //! - [`repo`]: a git repository made by code; [`shape`]: its awkward kinds; [`traps`]: programs that must never run
 //! - [`fingerprint`]: what of a user's checkout must stay as it is
 //! - [`plan`]: plans and their patch files; [`series`]: patches from edits, and the tree that plain git makes of them
-//! - [`program`]: a child process with a bound; [`autopack`]: the command line; [`up`]: a serving process
+//! - [`program`]: a child process with a bound; [`autopack`]: the command line; [`up`]: a serving process;
+//!   [`cluster`]: the services apart
 //! - [`proxy`]: cuts, delays and swallows what passes between two processes
 #![allow(
     clippy::disallowed_methods,
@@ -16,6 +17,7 @@
 )]
 
 pub mod autopack;
+pub mod cluster;
 pub mod fingerprint;
 pub mod git;
 pub mod plan;
@@ -28,6 +30,7 @@ pub mod traps;
 pub mod up;
 
 pub use autopack::{Answer, Autopack};
+pub use cluster::Cluster;
 pub use plan::{Phase, Plan};
 pub use program::{Done, within};
 pub use proxy::Proxy;

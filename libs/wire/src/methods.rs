@@ -44,6 +44,8 @@ pub const READS: &[&str] = &[
     "/autopack.registry.v1.WorkService/AwaitLandingTurn",
     "/autopack.registry.v1.ArtifactService/GetArtifact",
     "/autopack.registry.v1.ArtifactService/StatArtifact",
+    "/autopack.telemetry.v1.TelemetryService/GetRunUsage",
+    "/autopack.telemetry.v1.TelemetryService/StreamMetrics",
 ];
 
 static METHODS: LazyLock<BTreeMap<String, Method>> = LazyLock::new(|| {

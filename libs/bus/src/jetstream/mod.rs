@@ -133,6 +133,10 @@ impl Bus for JetStreamBus {
         self.open()?.streams.epoch().await
     }
 
+    fn reconnects(&self) -> u64 {
+        self.shared.link.borrow().connects.saturating_sub(1)
+    }
+
     fn is_connected(&self) -> bool {
         !self.shared.closed.is_cancelled()
             && self.shared.client.connection_state() == State::Connected

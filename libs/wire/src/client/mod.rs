@@ -3,8 +3,10 @@
 //! Invariant: both forms go through the same client layers, and the in-process form through the server's own
 //! layers too, so that there is one code path; only the socket is missing.
 
+mod breaker;
 mod call;
 mod connect;
+mod health;
 mod replay;
 pub(crate) mod timeout;
 mod transport;
@@ -15,7 +17,8 @@ use tonic::{Status, service::Routes};
 use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
 
 pub use call::ClientService;
-pub use connect::{BadAddress, channel_http, channel_uds};
+pub use connect::{BadAddress, ClientTls, channel, channel_http, channel_uds};
+pub use health::check_health;
 
 use crate::{
     registry::{

@@ -3,7 +3,9 @@
 //! Invariant: every RPC of the descriptor stands here once; a test fails for one that does not. A method that is
 //! not here is not served.
 
-use super::principal::Principal::{self, Auditor, Builder, Scheduler, Telemetry, User, Worker};
+use super::principal::Principal::{
+    self, Auditor, Builder, Reader, Scheduler, Telemetry, User, Worker,
+};
 
 /// Principals by `/package.Service/Method`.
 pub const ALLOWED: &[(&str, &[Principal])] = &[
@@ -20,23 +22,23 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
     ),
     (
         "/autopack.registry.v1.RegistryService/GetRun",
-        &[User, Worker, Scheduler, Telemetry, Builder, Auditor],
+        &[User, Worker, Scheduler, Telemetry, Builder, Auditor, Reader],
     ),
     (
         "/autopack.registry.v1.RegistryService/ListRuns",
-        &[User, Scheduler, Telemetry, Auditor],
+        &[User, Scheduler, Telemetry, Auditor, Reader],
     ),
     (
         "/autopack.registry.v1.RegistryService/WatchRun",
-        &[User, Scheduler, Telemetry, Auditor],
+        &[User, Scheduler, Telemetry, Auditor, Reader],
     ),
     (
         "/autopack.registry.v1.RegistryService/ExplainRun",
-        &[User, Telemetry, Auditor],
+        &[User, Telemetry, Auditor, Reader],
     ),
     (
         "/autopack.registry.v1.RegistryService/ListAttempts",
-        &[User, Telemetry, Auditor],
+        &[User, Telemetry, Auditor, Reader],
     ),
     (
         "/autopack.registry.v1.RegistryService/ListFacts",
@@ -44,11 +46,11 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
     ),
     (
         "/autopack.registry.v1.RegistryService/GetProject",
-        &[User, Telemetry, Auditor],
+        &[User, Telemetry, Auditor, Reader],
     ),
     (
         "/autopack.registry.v1.RegistryService/GetInfo",
-        &[User, Worker, Scheduler, Telemetry, Builder, Auditor],
+        &[User, Worker, Scheduler, Telemetry, Builder, Auditor, Reader],
     ),
     (
         "/autopack.registry.v1.DispatchService/ListActiveRuns",
@@ -109,5 +111,13 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
     (
         "/autopack.registry.v1.ArtifactService/StatArtifact",
         &[User, Worker, Telemetry, Builder, Auditor],
+    ),
+    (
+        "/autopack.telemetry.v1.TelemetryService/GetRunUsage",
+        &[User, Auditor, Reader],
+    ),
+    (
+        "/autopack.telemetry.v1.TelemetryService/StreamMetrics",
+        &[User, Auditor, Reader],
     ),
 ];

@@ -41,9 +41,26 @@ pub(crate) struct Global {
     /// Data directory [default: $AUTONOMOUS_RUNS_DIR, else $XDG_STATE_HOME/autopack]
     #[arg(long, global = true, value_name = "DIR", env = "AUTOPACK_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Registry to talk to: unix:PATH or http://HOST:PORT [default: the local one]
+    /// Registry to talk to: unix:PATH, http://HOST:PORT or https://HOST:PORT [default: the local one]
     #[arg(long, global = true, value_name = "ADDR", env = "AUTOPACK_REGISTRY")]
     pub(crate) registry: Option<String>,
+    /// File with the key for the registry [default: AUTOPACK_API_KEY, AUTOPACK_API_KEY_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) api_key_file: Option<PathBuf>,
+    /// Authority that signed the registry's certificate, PEM
+    #[arg(long, global = true, value_name = "FILE", env = "AUTOPACK_CA_FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Our certificate, PEM, for a registry that asks for one
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "AUTOPACK_CERTIFICATE_FILE"
+    )]
+    pub(crate) certificate_file: Option<PathBuf>,
+    /// Private key of our certificate, PEM
+    #[arg(long, global = true, value_name = "FILE", env = "AUTOPACK_KEY_FILE")]
+    pub(crate) key_file: Option<PathBuf>,
     /// Print data as JSON on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,

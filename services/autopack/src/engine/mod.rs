@@ -4,9 +4,7 @@
 //! ended; at the end workers hand their leases back while the registry still answers.
 //!
 //! - `parts`: scheduler, worker and sockets around a registry
-//! - `failpoint`: crashes for tests
 
-mod failpoint;
 mod parts;
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
@@ -14,7 +12,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use autopack_artifacts::Artifacts;
 use autopack_bus::{Bus, BusConfig};
 use autopack_domain::Reason;
-use autopack_runtime::{Clock, DataDir, RegistryFile, Supervisor, SystemClock, V7Ids};
+use autopack_runtime::{Clock, DataDir, RegistryFile, Supervisor, SystemClock, V7Ids, failpoint};
 use autopack_wire::{
     client::Clients,
     serve::with_probes,

@@ -8,6 +8,7 @@ use autopack_bus::Bus;
 use autopack_runtime::{
     Clock, DataDir, Kind, RegistryFile, Supervisor,
     config::environment,
+    failpoint,
     telemetry::propagation::{extract, inject, set_parent_context},
 };
 use autopack_wire::{
@@ -19,7 +20,7 @@ use builder_worker::{WorkerConfig, registry_client::WireRegistry};
 use phase_scheduler::SchedulerConfig;
 use tonic::service::Routes;
 
-use super::{GRACE, failpoint};
+use super::GRACE;
 use crate::{error::CliError, runfiles::RunFiles};
 
 /// Variables that git needs to reach a remote repository.

@@ -67,6 +67,11 @@ impl Leases {
         );
     }
 
+    /// Leases in force.
+    pub(crate) fn count(&self) -> u64 {
+        self.live.len() as u64
+    }
+
     /// The lease is over.
     pub(crate) fn end(&mut self, uid: Uuid) {
         self.live.remove(&uid);

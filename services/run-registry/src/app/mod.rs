@@ -6,6 +6,7 @@
 pub mod add_phase;
 pub mod create_run;
 pub mod dispatch;
+pub mod figures;
 pub mod jobs;
 pub mod leases;
 pub mod project;
@@ -36,6 +37,7 @@ pub struct Core {
     pub(crate) turns: turns::Turns,
     pub(crate) workers: Mutex<workers::Workers>,
     pub(crate) set_aside: Mutex<Vec<(String, CorruptRow)>>,
+    pub(crate) counts: figures::Counts,
     pub(crate) epoch: u64,
 }
 
@@ -73,6 +75,7 @@ impl Core {
             ports,
             database,
             writer,
+            counts: figures::Counts::default(),
             epoch,
         })
     }

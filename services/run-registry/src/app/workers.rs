@@ -34,6 +34,11 @@ impl Workers {
         self.known.get_mut(&uid).map(|w| w.seen = now).is_some()
     }
 
+    /// Workers that are known.
+    pub(crate) fn count(&self) -> u64 {
+        self.known.len() as u64
+    }
+
     /// Slots of workers that gave a sign of life within `patience`; forgets the others.
     pub(crate) fn slots(&mut self, now: Duration, patience: Duration) -> u32 {
         self.known
