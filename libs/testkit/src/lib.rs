@@ -6,6 +6,7 @@
 //! - [`repo`]: a git repository made by code; [`shape`]: its awkward kinds; [`traps`]: programs that must never run
 //! - [`fingerprint`]: what of a user's checkout must stay as it is
 //! - [`plan`]: plans and their patch files; [`series`]: patches from edits, and the tree that plain git makes of them
+//! - [`postgres`]: a PostgreSQL server beside the test; [`postgres_database`]: one database of it
 //! - [`program`]: a child process with a bound; [`autopack`]: the command line; [`up`]: a serving process
 #![allow(
     clippy::disallowed_methods,
@@ -18,6 +19,8 @@ pub mod autopack;
 pub mod fingerprint;
 pub mod git;
 pub mod plan;
+pub mod postgres;
+pub mod postgres_database;
 pub mod program;
 pub mod repo;
 pub mod series;
@@ -27,6 +30,8 @@ pub mod up;
 
 pub use autopack::{Answer, Autopack};
 pub use plan::{Phase, Plan};
+pub use postgres::Postgres;
+pub use postgres_database::TestDatabase;
 pub use program::{Done, within};
 pub use repo::TempRepo;
 pub use series::Series;
