@@ -103,7 +103,7 @@ impl Writer {
         }
     }
 
-    async fn repeated(&self, key: &RequestKey) -> Result<Option<WriteError>, WriteError> {
+    async fn repeated(&mut self, key: &RequestKey) -> Result<Option<WriteError>, WriteError> {
         let in_batch = self
             .session
             .pending

@@ -20,7 +20,7 @@ use crate::{
 const NEVER: Duration = Duration::from_secs(24 * 3600);
 
 /// What the row of the epoch says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// The epoch in force.
     pub epoch: u64,
@@ -95,9 +95,13 @@ impl Line {
 
     /// Raises the epoch: every earlier registry on this database is fenced from now on. `address` is what a
     /// standby tells its callers.
-    pub async fn next_epoch(&mut self, instance: &str, address: &str) -> Result<u64, DbErr> {
+    pub async fn next_epoch(&mut self, address: &str) -> Result<u64, DbErr> {
+        let name = match &self.inner {
+            Inner::Sqlite(_) => "",
+            Inner::Postgres(line) => &line.place.name,
+        };
         let mut sql = String::from("UPDATE registry_epoch SET epoch = epoch + 1, instance = ");
-        literal::quoted(&mut sql, instance);
+        literal::quoted(&mut sql, name);
         sql.push_str(", address = ");
         literal::quoted(&mut sql, address);
         sql.push_str(" WHERE id = 1");

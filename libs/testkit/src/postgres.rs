@@ -130,34 +130,30 @@ impl Postgres {
     pub fn resume(&self) {
         let since = std::time::Instant::now();
         while !self.try_start() {
-            let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            let log = self.log();
             assert!(since.elapsed() < BOUND, "PostgreSQL does not start:\n{log}");
         }
     }
 
     /// One try: a server that was killed may still hold its memory for a moment.
     fn try_start(&self) -> bool {
-        let pid_file = self.folder.join("data/postmaster.pid");
-        let _ = fs::remove_file(&pid_file);
+        let before = self.log().len();
         {
             let mut keeper = self.keeper();
             let pipe = keeper.stdin.as_mut().unwrap();
             pipe.write_all(b"start\n").unwrap();
         }
-        let mut seen = false;
         within(BOUND, "PostgreSQL answers or ends", || {
             let ready = self.psql_at("postgres", "SELECT 1").is_ok();
-            let alive = self.pid().is_some_and(|pid| Path::new(&format!("/proc/{pid}")).exists());
-            seen |= alive;
-            let failed = (seen && !alive) || self.log_tail().contains("database system is shut down");
+            let fresh = self.log().split_off(before);
+            let failed = fresh.contains("FATAL:  ") && !fresh.contains("starting PostgreSQL");
+            let failed = failed || fresh.contains("database system is shut down");
             (ready || failed).then_some(ready)
         })
     }
 
-    fn log_tail(&self) -> String {
-        let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-        let last = log.lines().last().unwrap_or_default();
-        last.to_owned()
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
     /// SIGKILL of the whole server, as when the machine's memory ran out.
