@@ -9,6 +9,7 @@
 //! - [`program`]: a child process with a bound; [`autopack`]: the command line; [`up`]: a serving process;
 //!   [`cluster`]: the services apart
 //! - [`proxy`]: cuts, delays and swallows what passes between two processes
+//! - [`postgres`]: a PostgreSQL server beside the test; [`postgres_database`]: one database of it
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -21,6 +22,8 @@ pub mod cluster;
 pub mod fingerprint;
 pub mod git;
 pub mod plan;
+pub mod postgres;
+pub mod postgres_database;
 pub mod program;
 pub mod proxy;
 pub mod repo;
@@ -32,6 +35,8 @@ pub mod up;
 pub use autopack::{Answer, Autopack};
 pub use cluster::Cluster;
 pub use plan::{Phase, Plan};
+pub use postgres::Postgres;
+pub use postgres_database::TestDatabase;
 pub use program::{Done, within};
 pub use proxy::Proxy;
 pub use repo::TempRepo;

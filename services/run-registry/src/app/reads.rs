@@ -76,16 +76,13 @@ impl Core {
         .await
         .map_err(store_refusal)?;
         let more = rows.len() as u64 > size;
-        // A row that does not parse was reported at the start; it does not fail the list.
-        let runs: Vec<Run> = rows
-            .into_iter()
-            .take(size as usize)
-            .filter_map(Result::ok)
-            .collect();
-        let next = match runs.last() {
-            Some(last) if more => format!("{}~{}", last.created_at.0, last.uid),
+        let page = &rows[..rows.len().min(size as usize)];
+        let next = match page.last() {
+            Some(last) if more => format!("{}~{}", last.position.0, last.position.1),
             _ => String::new(),
         };
+        // A row that does not parse was reported at the start; it does not fail the list.
+        let runs = page.iter().filter_map(|row| row.run.clone().ok()).collect();
         Ok((runs, next))
     }
 

@@ -35,7 +35,7 @@ pub async fn run(core: Arc<Core>, shutdown: CancellationToken) -> Result<(), Str
 
 /// Whether everything that was on offer was offered again.
 async fn pass(core: &Core) -> bool {
-    let Ok(runs) = read::open_runs(&core.database.read).await else {
+    let Ok(runs) = core.sound(read::open_runs(&core.database.read).await) else {
         return false;
     };
     for run in runs {

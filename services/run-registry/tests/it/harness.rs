@@ -1,13 +1,16 @@
-//! A registry in a temporary folder, and shorthand for what scheduler and worker ask of it.
+//! A registry on a database of its own, and shorthand for what scheduler and worker ask of it.
 
 use std::{path::Path, sync::Arc, time::Duration};
+
 
 use autopack_artifacts::Artifacts;
 use autopack_bus::BusConfig;
 use autopack_domain::Timestamp;
 use autopack_runtime::{clock::FakeClock, ids::V7Ids, supervise::Supervisor};
 use autopack_wire::{client::Clients, registry as pb, server::Principal};
-use run_registry::{Ports, Registry, RegistryConfig};
+use autopack_testkit::{Postgres, TestDatabase};
+use run_registry::{Ports, Registry, RegistryConfig, Serving};
+use sea_orm::ConnectionTrait as _;
 
 pub(crate) const PLAN: &str = r"
 schema: autopack/plan/v1
@@ -20,49 +23,137 @@ tiers:
       - { id: B, name: b, goal: b, builder: { kind: noop }, gate: { steps: [] } }
 ";
 
+/// Where a test's registries keep their truth; it goes with the value.
+pub(crate) struct Place {
+    folder: tempfile::TempDir,
+    pub(crate) base: Option<TestDatabase<'static>>,
+}
+
+impl Place {
+    pub(crate) fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let base = None;
+        Self { folder, base }
+    }
+
+    pub(crate) fn postgres() -> Self {
+        Self {
+            base: Some(Postgres::shared().database()),
+            ..Self::sqlite()
+        }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// SQL beneath the product, with constraints off; the registry has stopped.
+    pub(crate) async fn damage(&self, table: &str, sql: &str) {
+        let url = match &self.base {
+            Some(base) => base.url(),
+            None => format!("sqlite://{}", self.file().display()),
+        };
+        let db = sea_orm::Database::connect(url).await.unwrap();
+        let unchecked = match &self.base {
+            Some(_) => format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {table}_state_check"),
+            None => "PRAGMA ignore_check_constraints = ON".to_owned(),
+        };
+        db.execute_unprepared(&format!("{unchecked}; {sql}")).await.unwrap();
+        db.close().await.unwrap();
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.folder().join("db").join("registry.db")
+    }
+
+    /// The distributed form at this address, or the embedded one.
+    pub(crate) fn config(&self, address: &str) -> RegistryConfig {
+        match &self.base {
+            Some(base) => RegistryConfig::distributed(Some(&base.url()), address).unwrap(),
+            None => RegistryConfig::embedded(self.file()),
+        }
+    }
+
+    async fn ports(&self, clock: &Arc<FakeClock>) -> Ports {
+        Ports {
+            clock: Arc::clone(clock) as _,
+            ids: Arc::new(V7Ids),
+            bus: autopack_bus::connect(BusConfig::default()).await.unwrap(),
+            artifacts: Arc::new(Artifacts::open_local(&self.folder().join("artifacts")).unwrap()),
+            failpoint: |_| {},
+        }
+    }
+}
+
+/// Runs each of these tests on both databases.
+macro_rules! both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test] async fn $name() { super::$name(crate::harness::Place::sqlite()).await; })*
+        }
+        mod postgres {
+            $(#[tokio::test] async fn $name() { super::$name(crate::harness::Place::postgres()).await; })*
+        }
+    };
+}
+pub(crate) use both;
+
 /// A serving registry.
 pub(crate) struct Harness {
     pub(crate) clients: Clients,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) supervisor: Supervisor,
     pub(crate) worker: String,
+    /// The distributed form.
+    pub(crate) serving: Option<Serving>,
 }
 
 impl Harness {
-    pub(crate) async fn start(folder: &Path) -> Self {
+    /// Starts it and waits until it is active.
+    pub(crate) async fn start(place: &Place) -> Self {
+        let mut h = Self::stand_by(place, place.config("http://one:1")).await;
+        if let Some(serving) = &h.serving {
+            assert!(serving.until_active().await, "{:?}", h.supervisor.running());
+        }
+        h.worker = h.register().await;
+        h
+    }
+
+    /// Starts it; of the distributed form it may be a standby.
+    pub(crate) async fn stand_by(place: &Place, config: RegistryConfig) -> Self {
         let clock = Arc::new(FakeClock::at(Timestamp(1_700_000_000_000_000)));
         let supervisor = Supervisor::new();
-        let ports = Ports {
-            clock: Arc::clone(&clock) as _,
-            ids: Arc::new(V7Ids),
-            bus: autopack_bus::connect(BusConfig::default()).await.unwrap(),
-            artifacts: Arc::new(Artifacts::open_local(&folder.join("artifacts")).unwrap()),
-            failpoint: |_| {},
+        let ports = place.ports(&clock).await;
+        let token = supervisor.token();
+        let (routes, serving) = if config.embedded {
+            let registry = Registry::start(config, ports, &supervisor).await.unwrap();
+            (registry.routes(token), None)
+        } else {
+            let serving = Serving::start(config, ports, &supervisor, token).await.unwrap();
+            (serving.routes(), Some(serving))
         };
-        let config = RegistryConfig::embedded(folder.join("db").join("registry.db"));
-        let registry = Registry::start(config, ports, &supervisor).await.unwrap();
-        let routes = registry.routes(supervisor.token());
         let clients = Clients::in_process(routes.clone(), Principal::User);
         let mut all = clients.clone();
         all.dispatch = Clients::in_process(routes.clone(), Principal::Scheduler).dispatch;
         all.work = Clients::in_process(routes, Principal::Worker).work;
-        let worker = all
-            .work
-            .register_worker(pb::RegisterWorkerRequest {
-                name: "w".into(),
-                slots: 4,
-                capabilities: vec![],
-            })
-            .await
-            .unwrap()
-            .into_inner()
-            .worker_uid;
         Self {
             clients: all,
             clock,
             supervisor,
-            worker,
+            worker: String::new(),
+            serving,
         }
+    }
+
+    /// Announces a worker; returns its uid.
+    pub(crate) async fn register(&self) -> String {
+        let request = pb::RegisterWorkerRequest {
+            name: "w".into(),
+            slots: 4,
+            capabilities: vec![],
+        };
+        let answer = self.clients.work.clone().register_worker(request).await;
+        answer.unwrap().into_inner().worker_uid
     }
 
     pub(crate) async fn stop(self) {

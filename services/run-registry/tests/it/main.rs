@@ -8,5 +8,8 @@
 
 mod commands;
 mod harness;
+mod loss;
 mod recovery;
+mod set_aside;
+mod standby;
 mod watching;
