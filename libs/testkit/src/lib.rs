@@ -7,6 +7,7 @@
 //! - [`fingerprint`]: what of a user's checkout must stay as it is
 //! - [`plan`]: plans and their patch files; [`series`]: patches from edits, and the tree that plain git makes of them
 //! - [`program`]: a child process with a bound; [`autopack`]: the command line; [`up`]: a serving process
+//! - [`nats`]: a nats-server of either supported version, and how to hurt it
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -17,6 +18,7 @@
 pub mod autopack;
 pub mod fingerprint;
 pub mod git;
+pub mod nats;
 pub mod plan;
 pub mod program;
 pub mod repo;
@@ -26,6 +28,7 @@ pub mod traps;
 pub mod up;
 
 pub use autopack::{Answer, Autopack};
+pub use nats::{Nats, NatsVersion};
 pub use plan::{Phase, Plan};
 pub use program::{Done, within};
 pub use repo::TempRepo;
