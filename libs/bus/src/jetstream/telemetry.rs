@@ -38,6 +38,8 @@ const RETRY: Duration = Duration::from_millis(250);
 /// How long the server waits for messages, and how often it says that it still does.
 const EXPIRES: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// What a reader took and did not confirm comes again after this long; numbers tell that it did.
+const ACK_WAIT: Duration = Duration::from_secs(5);
 /// A reader that is gone is forgotten by the server after this long.
 const FORGOTTEN: Duration = Duration::from_mins(5);
 
@@ -122,6 +124,7 @@ async fn open(shared: &Shared, options: &TelemetryOptions) -> Result<pull::Strea
     };
     let common = pull::Config {
         ack_policy: AckPolicy::Explicit,
+        ack_wait: ACK_WAIT,
         filter_subject: filter,
         ..pull::Config::default()
     };
