@@ -6,7 +6,8 @@
 //! - [`config`]: what it is told
 //! - [`app`]: one use case a file
 //! - [`api`]: the gRPC services: decode, call `app`, encode
-//! - [`tasks`]: relay of the event log, expiry of leases, offering again what the bus lost
+//! - [`tasks`]: relay of the event log, expiry of leases, offering again what the bus lost,
+//!   collecting what it gave up on
 //! - [`failpoints`]: the crash windows, by name
 
 pub mod api;
@@ -127,7 +128,12 @@ impl Registry {
         supervisor.spawn(
             "registry.offers",
             Kind::Critical,
-            tasks::reoffer::run(Arc::clone(&core), token),
+            tasks::reoffer::run(Arc::clone(&core), token.clone()),
+        );
+        supervisor.spawn(
+            "registry.dead_letters",
+            Kind::Critical,
+            tasks::dead_letters::run(Arc::clone(&core), token),
         );
         Ok(Self { core })
     }

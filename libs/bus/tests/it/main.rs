@@ -15,6 +15,7 @@ mod events;
 mod identity;
 mod jetstream;
 mod memory;
+mod page;
 mod rig;
 mod telemetry;
 mod tls;

@@ -5,6 +5,7 @@
 
 pub mod add_phase;
 pub mod create_run;
+pub mod dead_letters;
 pub mod dispatch;
 pub mod jobs;
 pub mod leases;
@@ -37,6 +38,8 @@ pub struct Core {
     pub(crate) workers: Mutex<workers::Workers>,
     pub(crate) set_aside: Mutex<Vec<(String, CorruptRow)>>,
     pub(crate) epoch: u64,
+    /// The last event that the relay has published.
+    pub(crate) published: tokio::sync::watch::Sender<u64>,
 }
 
 impl std::fmt::Debug for Core {
@@ -74,6 +77,7 @@ impl Core {
             database,
             writer,
             epoch,
+            published: tokio::sync::watch::Sender::new(0),
         })
     }
 
@@ -245,6 +249,12 @@ pub(crate) fn store_refusal(error: StoreError) -> Refusal {
             )
         }
     }
+}
+
+/// A failure of the bus as a refusal.
+pub(crate) fn bus_refusal(error: autopack_bus::BusError) -> Refusal {
+    tracing::warn!(%error, "the bus failed");
+    Refusal::new(Reason::BusUnavailable, error.to_string())
 }
 
 /// A write failure as a refusal.

@@ -29,6 +29,7 @@ pub async fn run(core: Arc<Core>, shutdown: CancellationToken) -> Result<(), Str
         core,
     };
     relay.stored = relay.cursor;
+    relay.core.published.send_replace(relay.cursor);
     relay.catch_up(&shutdown).await;
     loop {
         tokio::select! {
@@ -94,6 +95,7 @@ impl Relay {
         }
         (self.core.ports.failpoint)("registry.after_publish");
         self.cursor = last;
+        self.core.published.send_replace(last);
         if self
             .core
             .ports

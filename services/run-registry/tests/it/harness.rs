@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use autopack_artifacts::Artifacts;
-use autopack_bus::BusConfig;
+use autopack_bus::{Bus, BusConfig};
 use autopack_domain::Timestamp;
 use autopack_runtime::{clock::FakeClock, ids::V7Ids, supervise::Supervisor};
 use autopack_wire::{client::Clients, registry as pb, server::Principal};
@@ -30,12 +30,17 @@ pub(crate) struct Harness {
 
 impl Harness {
     pub(crate) async fn start(folder: &Path) -> Self {
+        let bus = autopack_bus::connect(BusConfig::default()).await.unwrap();
+        Self::with_bus(folder, bus).await
+    }
+
+    pub(crate) async fn with_bus(folder: &Path, bus: Arc<dyn Bus>) -> Self {
         let clock = Arc::new(FakeClock::at(Timestamp(1_700_000_000_000_000)));
         let supervisor = Supervisor::new();
         let ports = Ports {
             clock: Arc::clone(&clock) as _,
             ids: Arc::new(V7Ids),
-            bus: autopack_bus::connect(BusConfig::default()).await.unwrap(),
+            bus,
             artifacts: Arc::new(Artifacts::open_local(&folder.join("artifacts")).unwrap()),
             failpoint: |_| {},
         };
@@ -155,13 +160,13 @@ impl Harness {
             .unwrap();
     }
 
-    /// Offers and leases one phase; the answer has the fence and the attempt.
-    pub(crate) async fn lease(&self, run: &autopack_wire::types::Run, phase: u32) -> (String, u64) {
+    /// Offers phases, as a scheduler would.
+    pub(crate) async fn offer(&self, run: &autopack_wire::types::Run, phases: &[u32]) {
         let version = self.run(&run.id).await.run.unwrap().version;
         let offer = pb::OfferPhasesRequest {
             run_uid: run.uid.clone(),
             expected_version: version,
-            phases: vec![phase],
+            phases: phases.to_vec(),
         };
         self.clients
             .dispatch
@@ -169,6 +174,11 @@ impl Harness {
             .offer_phases(offer)
             .await
             .unwrap();
+    }
+
+    /// Offers and leases one phase; the answer has the fence and the attempt.
+    pub(crate) async fn lease(&self, run: &autopack_wire::types::Run, phase: u32) -> (String, u64) {
+        self.offer(run, &[phase]).await;
         let snapshot = pb::GetSnapshotRequest {
             run_uid: run.uid.clone(),
         };
