@@ -24,7 +24,9 @@ pub enum BusError {
         floor: String,
     },
     /// The server does not accept who we say we are; trying again cannot help.
-    #[error("the bus refused the credentials: {0}; check the user, nkey or credentials file of the bus")]
+    #[error(
+        "the bus refused the credentials: {0}; check the user, nkey or credentials file of the bus"
+    )]
     Denied(String),
     /// The configuration cannot work; trying again cannot help.
     #[error("the bus is not configured rightly: {0}")]

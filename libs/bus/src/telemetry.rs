@@ -203,7 +203,10 @@ mod tests {
             readings.push(message(&n.to_string(), 1));
             readings.pop();
         }
-        assert_eq!((readings.last.len(), readings.order.len()), (MEMORY, MEMORY));
+        assert_eq!(
+            (readings.last.len(), readings.order.len()),
+            (MEMORY, MEMORY)
+        );
         let numbers = Numbers::new();
         let of = |kind: usize| {
             numbers.message(Measurement {

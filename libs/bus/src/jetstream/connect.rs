@@ -104,6 +104,9 @@ fn refusal(error: &ConnectError, config: &BusConfig) -> Result<BusError, BusErro
         ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
             Err(BusError::Denied(text))
         }
+        _ if text.contains("invalid peer certificate") => Ok(BusError::Config(format!(
+            "bus.tls: the server's certificate is not accepted: {text}; check bus.tls.ca and the host's name"
+        ))),
         ConnectErrorKind::Tls => Ok(BusError::Config(format!("bus.tls: {text}"))),
         // A server that wants a client's certificate, or TLS from the first byte, just hangs up.
         ConnectErrorKind::Io if config.tls.is_set() => Ok(BusError::Config(format!(

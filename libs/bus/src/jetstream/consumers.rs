@@ -62,17 +62,25 @@ impl Consumers {
 
     /// Names of the consumers of these lanes, most urgent band first.
     pub(super) fn names(&self, lanes: &[String]) -> Vec<String> {
-        self.layout(lanes).into_iter().map(|(name, _)| name).collect()
+        self.layout(lanes)
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect()
     }
 
     /// Makes the consumers of all lanes that are known.
-    pub(super) async fn ensure(&self, stream: &Stream, counters: &Counters) -> Result<(), BusError> {
+    pub(super) async fn ensure(
+        &self,
+        stream: &Stream,
+        counters: &Counters,
+    ) -> Result<(), BusError> {
         if !self.manage {
             return Ok(());
         }
         for (lane, ack_wait) in self.known() {
             for (name, filters) in self.layout(&[lane]) {
-                self.make(stream, &name, filters, ack_wait, counters).await?;
+                self.make(stream, &name, filters, ack_wait, counters)
+                    .await?;
             }
         }
         Ok(())
@@ -98,7 +106,8 @@ impl Consumers {
     ) -> Result<(), BusError> {
         for (name, filters) in self.layout(lanes) {
             if self.manage {
-                self.make(stream, &name, filters, ack_wait, counters).await?;
+                self.make(stream, &name, filters, ack_wait, counters)
+                    .await?;
             } else {
                 find(stream, &name, &filters, ack_wait).await?;
             }
@@ -159,13 +168,20 @@ impl Consumers {
             check("filters", filters_of(&found) == filters);
             check("ack_wait", found.ack_wait == ack_wait);
             check("max_deliver", found.max_deliver == self.max_deliver);
-            check("max_ack_pending", found.max_ack_pending == self.max_ack_pending);
+            check(
+                "max_ack_pending",
+                found.max_ack_pending == self.max_ack_pending,
+            );
             if drift.is_empty() {
                 return Ok(());
             }
             count(&counters.drifts);
             let drift = drift.join(", ");
-            tracing::info!(consumer = name, drift, "a consumer differs from the configuration; it is updated");
+            tracing::info!(
+                consumer = name,
+                drift,
+                "a consumer differs from the configuration; it is updated"
+            );
             // What the server does not let us change stays as it is.
             config.max_waiting = found.max_waiting;
         }
@@ -214,7 +230,9 @@ async fn find(
     ack_wait: Duration,
 ) -> Result<(), BusError> {
     let found = look(stream, name).await?.ok_or_else(|| {
-        BusError::Unavailable(format!("consumer {name} is not there; the registry makes it"))
+        BusError::Unavailable(format!(
+            "consumer {name} is not there; the registry makes it"
+        ))
     })?;
     if filters_of(&found) != filters {
         return Err(BusError::Config(format!(

@@ -87,7 +87,9 @@ pub(super) async fn store(
     headers.insert(SUBJECT, corpse.subject);
     headers.insert(DELIVERIES, corpse.deliveries.to_string().as_str());
     let letter = subject::dead_letter(&epoch(jobs), corpse.sequence);
-    let message = PublishMessage::build().headers(headers).payload(corpse.body);
+    let message = PublishMessage::build()
+        .headers(headers)
+        .payload(corpse.body);
     let send = async {
         let ack = shared.context.send_publish(letter, message).await?;
         ack.await
@@ -99,7 +101,12 @@ pub(super) async fn store(
     })?;
     sent.map_err(|error| fault::publish(&error, after))?;
     count(&shared.counters.dead_letters);
-    tracing::warn!(sequence = corpse.sequence, reason = reason.as_str(), detail, "a job became a dead letter");
+    tracing::warn!(
+        sequence = corpse.sequence,
+        reason = reason.as_str(),
+        detail,
+        "a job became a dead letter"
+    );
     Ok(())
 }
 
@@ -107,7 +114,10 @@ pub(super) async fn store(
 impl DeadLetters for JetStreamBus {
     async fn bury(&self, _now: i64) -> Result<u64, BusError> {
         let shared = self.open()?;
-        let stream = shared.streams.get(ADVISORIES_STREAM, &shared.counters).await?;
+        let stream = shared
+            .streams
+            .get(ADVISORIES_STREAM, &shared.counters)
+            .await?;
         let config = pull::Config {
             durable_name: Some(READER.to_owned()),
             ack_policy: AckPolicy::Explicit,
@@ -159,7 +169,9 @@ impl DeadLetters for JetStreamBus {
 
     async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, BusError> {
         let shared = self.open()?;
-        Ok(last(shared, id).await?.and_then(|(_, message)| read(message)))
+        Ok(last(shared, id)
+            .await?
+            .and_then(|(_, message)| read(message)))
     }
 
     async fn forget_dead_letter(&self, id: &str) -> Result<bool, BusError> {
@@ -201,7 +213,14 @@ async fn heed(shared: &Shared, message: &Message) -> Result<bool, BusError> {
             body: Bytes::new(),
             deliveries: advisory.deliveries,
         };
-        store(shared, &jobs, corpse, DeadReason::Terminated, &advisory.reason).await?;
+        store(
+            shared,
+            &jobs,
+            corpse,
+            DeadReason::Terminated,
+            &advisory.reason,
+        )
+        .await?;
         return Ok(true);
     }
     let found = match jobs.get_raw_message(sequence).await {
@@ -217,7 +236,10 @@ async fn heed(shared: &Shared, message: &Message) -> Result<bool, BusError> {
         body: found.payload.clone(),
         deliveries: advisory.deliveries,
     };
-    let detail = format!("delivered {} times, never acknowledged", advisory.deliveries);
+    let detail = format!(
+        "delivered {} times, never acknowledged",
+        advisory.deliveries
+    );
     store(shared, &jobs, corpse, DeadReason::MaxDeliveries, &detail).await?;
     match jobs.delete_message(sequence).await {
         Ok(_) => Ok(true),

@@ -31,10 +31,7 @@ pub(super) async fn options(config: &BusConfig) -> Result<ConnectOptions, BusErr
     secure(options, config)
 }
 
-async fn prove(
-    options: ConnectOptions,
-    config: &BusConfig,
-) -> Result<ConnectOptions, BusError> {
+async fn prove(options: ConnectOptions, config: &BusConfig) -> Result<ConnectOptions, BusError> {
     match (&config.user, &config.password) {
         (Some(_), None) => return Err(wrong("bus.user needs bus.password")),
         (None, Some(_)) => return Err(wrong("bus.password needs bus.user")),
@@ -55,17 +52,23 @@ async fn prove(
     }
     if let Some(file) = &config.nkey_seed_file {
         let seed = read("bus.nkey_seed_file", file).await?;
-        let seed = seed.lines().map(str::trim).find(|line| line.starts_with('S'));
+        let seed = seed
+            .lines()
+            .map(str::trim)
+            .find(|line| line.starts_with('S'));
         let seed = seed.ok_or_else(|| {
-            wrong(format!("bus.nkey_seed_file: {} holds no seed (`SU...`)", file.display()))
+            wrong(format!(
+                "bus.nkey_seed_file: {} holds no seed (`SU...`)",
+                file.display()
+            ))
         })?;
         return Ok(options.nkey(seed.to_owned()));
     }
     if let Some(file) = &config.credentials_file {
         let text = read("bus.credentials_file", file).await?;
-        return options.credentials(&text).map_err(|error| {
-            wrong(format!("bus.credentials_file: {}: {error}", file.display()))
-        });
+        return options
+            .credentials(&text)
+            .map_err(|error| wrong(format!("bus.credentials_file: {}: {error}", file.display())));
     }
     Ok(options)
 }
@@ -91,7 +94,11 @@ fn secure(mut options: ConnectOptions, config: &BusConfig) -> Result<ConnectOpti
             options = options.add_client_certificate(certificate.clone(), key.clone());
         }
         (None, None) => {}
-        _ => return Err(wrong("bus.tls.certificate and bus.tls.key: both or neither")),
+        _ => {
+            return Err(wrong(
+                "bus.tls.certificate and bus.tls.key: both or neither",
+            ));
+        }
     }
     if tls.is_set() {
         // Whoever names certificates does not want a connection in the clear.

@@ -7,10 +7,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{
-    StatusCode, Subscriber,
-    jetstream::Message,
-};
+use async_nats::{StatusCode, Subscriber, jetstream::Message};
 use futures::StreamExt as _;
 use tokio::{
     sync::{mpsc, watch},

@@ -7,9 +7,7 @@ use std::time::Duration;
 use async_nats::jetstream::{
     Context, ErrorCode,
     context::{CreateStreamErrorKind, GetStreamErrorKind},
-    stream::{
-        Config, DiscardPolicy, RawMessageErrorKind, RetentionPolicy, StorageType, Stream,
-    },
+    stream::{Config, DiscardPolicy, RawMessageErrorKind, RetentionPolicy, StorageType, Stream},
 };
 
 use super::fault;
@@ -165,28 +163,48 @@ fn wanted(config: &BusConfig) -> Vec<Config> {
         discard: DiscardPolicy::New,
         max_bytes: bytes(config.jobs_max_bytes),
         deny_purge: true,
-        ..of(JOBS_STREAM, "Jobs on offer; the registry holds the truth", &[JOBS_ALL])
+        ..of(
+            JOBS_STREAM,
+            "Jobs on offer; the registry holds the truth",
+            &[JOBS_ALL],
+        )
     };
     let events = Config {
         max_bytes: bytes(config.events_max_bytes),
         max_age: config.events_max_age.max(DEDUPE_WINDOW),
-        ..of(EVENTS_STREAM, "Committed events, for whoever comes late", &[EVENTS_ALL])
+        ..of(
+            EVENTS_STREAM,
+            "Committed events, for whoever comes late",
+            &[EVENTS_ALL],
+        )
     };
     let telemetry = Config {
         max_bytes: bytes(config.telemetry_max_bytes),
         max_age: config.telemetry_max_age.max(DEDUPE_WINDOW),
-        ..of(TELEMETRY_STREAM, "Measurements, with best effort", &[TELEMETRY_ALL])
+        ..of(
+            TELEMETRY_STREAM,
+            "Measurements, with best effort",
+            &[TELEMETRY_ALL],
+        )
     };
     let dead = Config {
         max_bytes: bytes(config.dead_max_bytes),
         max_age: config.dead_max_age.max(DEDUPE_WINDOW),
         max_messages_per_subject: 1,
-        ..of(DLQ_STREAM, "Jobs that were given up on, and why", &[DLQ_ALL])
+        ..of(
+            DLQ_STREAM,
+            "Jobs that were given up on, and why",
+            &[DLQ_ALL],
+        )
     };
     let advisories = Config {
         max_bytes: ADVISORIES_BYTES,
         max_age: ADVISORIES_AGE,
-        ..of(ADVISORIES_STREAM, "What the server says about jobs that it gives up on", &ADVISORIES)
+        ..of(
+            ADVISORIES_STREAM,
+            "What the server says about jobs that it gives up on",
+            &ADVISORIES,
+        )
     };
     vec![jobs, events, telemetry, dead, advisories]
 }
@@ -206,11 +224,17 @@ fn drift(found: &Config, wanted: &Config) -> Vec<&'static str> {
     check("max_bytes", found.max_bytes == wanted.max_bytes);
     check("max_age", found.max_age == wanted.max_age);
     check("num_replicas", found.num_replicas == wanted.num_replicas);
-    check("duplicate_window", found.duplicate_window == wanted.duplicate_window);
+    check(
+        "duplicate_window",
+        found.duplicate_window == wanted.duplicate_window,
+    );
     check("allow_direct", found.allow_direct == wanted.allow_direct);
     check("deny_purge", found.deny_purge == wanted.deny_purge);
     let per_subject = |config: &Config| config.max_messages_per_subject.max(0);
-    check("max_msgs_per_subject", per_subject(found) == per_subject(wanted));
+    check(
+        "max_msgs_per_subject",
+        per_subject(found) == per_subject(wanted),
+    );
     names
 }
 

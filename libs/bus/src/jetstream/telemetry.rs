@@ -100,7 +100,10 @@ async fn publish(shared: &Shared, window: &mut Vec<TelemetryMessage>) {
     for message in window.drain(..) {
         let publication = PublishMessage::build()
             .payload(message.encode_to_vec().into())
-            .message_id(format!("{}-{}-{}", message.sender, message.kind, message.number));
+            .message_id(format!(
+                "{}-{}-{}",
+                message.sender, message.kind, message.number
+            ));
         let subject = subject::telemetry(&message.kind);
         let sent = timeout(after, shared.context.send_publish(subject, publication)).await;
         acks.extend(sent.ok().and_then(Result::ok));
@@ -117,14 +120,15 @@ async fn publish(shared: &Shared, window: &mut Vec<TelemetryMessage>) {
 }
 
 async fn open(shared: &Shared, options: &TelemetryOptions) -> Result<pull::Stream, BusError> {
-    let stream = shared.streams.get(TELEMETRY_STREAM, &shared.counters).await?;
+    let stream = shared
+        .streams
+        .get(TELEMETRY_STREAM, &shared.counters)
+        .await?;
     let filter = match &options.kind {
         Some(kind) => subject::telemetry(kind),
         None => subject::TELEMETRY_ALL.to_owned(),
     };
     let common = pull::Config {
-        ack_policy: AckPolicy::Explicit,
-        ack_wait: ACK_WAIT,
         filter_subject: filter,
         ..pull::Config::default()
     };
@@ -134,6 +138,10 @@ async fn open(shared: &Shared, options: &TelemetryOptions) -> Result<pull::Strea
             let config = pull::Config {
                 durable_name: Some(name.clone()),
                 deliver_policy: DeliverPolicy::All,
+                ack_policy: AckPolicy::Explicit,
+                ack_wait: ACK_WAIT,
+                // One in hand at a time keeps the order over a change of readers.
+                max_ack_pending: 1,
                 ..common
             };
             stream.get_or_create_consumer(&name, config).await
@@ -142,6 +150,7 @@ async fn open(shared: &Shared, options: &TelemetryOptions) -> Result<pull::Strea
             stream
                 .create_consumer(pull::Config {
                     deliver_policy: DeliverPolicy::New,
+                    ack_policy: AckPolicy::None,
                     inactive_threshold: FORGOTTEN,
                     ..common
                 })
@@ -188,7 +197,7 @@ impl Source {
                     Ok(decoded) => self.readings.push(Arc::new(decoded)),
                     Err(error) => tracing::warn!(%error, "a measurement could not be read"),
                 }
-                self.held = Some(message);
+                self.held = self.options.durable.is_some().then_some(message);
             }
             Some(Err(error)) => {
                 tracing::debug!(%error, "the telemetry stream is bound again");

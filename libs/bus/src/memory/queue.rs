@@ -19,8 +19,8 @@ use crate::{dead_letter::DeadReason, error::BusError, message::JobEnvelope, subj
 
 /// How long a published id is remembered, as on the job stream.
 pub(crate) const DEDUPE_WINDOW: Duration = Duration::from_mins(2);
-/// Of so many jobs taken, one is the least urgent, so that none waits for ever.
-const TURN_OF_THE_LEAST: u64 = 8;
+/// Of so many jobs taken, one is of a less urgent priority, so that none waits for ever.
+const TURN_OF_THE_REST: u64 = 8;
 /// How many ids are remembered at most.
 const DEDUPE_IDS: usize = 65_536;
 
@@ -154,7 +154,7 @@ impl Queue {
         }
     }
 
-    /// The most urgent ready job of these lanes, and at times the least urgent.
+    /// The most urgent ready job of these lanes, and now and then a less urgent one.
     pub(crate) fn take(
         &mut self,
         lanes: &[String],
@@ -162,18 +162,16 @@ impl Queue {
         now: Instant,
     ) -> Option<Taken> {
         self.wake_due(now);
-        let ready = lanes
+        let ready: Vec<_> = lanes
             .iter()
-            .filter_map(|lane| Some((lane, self.ready.get(lane)?)));
-        let (lane, rank) = if self.served % TURN_OF_THE_LEAST == TURN_OF_THE_LEAST - 1 {
-            ready
-                .filter_map(|(lane, ranks)| Some((lane, least(ranks)?)))
-                .max_by_key(|(_, (priority, sequence))| (*priority, Reverse(*sequence)))?
-        } else {
-            ready
-                .filter_map(|(lane, ranks)| Some((lane, *ranks.first()?)))
-                .min_by_key(|(_, rank)| *rank)?
-        };
+            .filter_map(|lane| Some((lane, self.ready.get(lane)?)))
+            .collect();
+        let priority = self.turn(&ready)?;
+        let (lane, rank) = ready
+            .into_iter()
+            .filter_map(|(lane, ranks)| Some((lane, *ranks.range((priority, 0)..).next()?)))
+            .filter(|(_, rank)| rank.0 == priority)
+            .min_by_key(|(_, rank)| *rank)?;
         self.served += 1;
         self.unready(lane, rank);
         let until = now + ack_wait;
@@ -190,6 +188,31 @@ impl Queue {
             delivery: stored.deliveries,
             rearm,
         })
+    }
+
+    /// The most urgent priority that has a job; now and then another one, in turn.
+    fn turn(&self, ready: &[(&String, &BTreeSet<Rank>)]) -> Option<Reverse<u32>> {
+        let first = |from: Reverse<u32>| {
+            let ranks = ready
+                .iter()
+                .filter_map(|(_, ranks)| ranks.range((from, 0)..).next());
+            ranks.map(|rank| rank.0).min()
+        };
+        let top = first(Reverse(u32::MAX))?;
+        if self.served % TURN_OF_THE_REST != TURN_OF_THE_REST - 1 {
+            return Some(top);
+        }
+        let mut others = Vec::new();
+        let mut last = top;
+        while last.0 > 0
+            && let Some(next) = first(Reverse(last.0 - 1))
+        {
+            others.push(next);
+            last = next;
+        }
+        let turn = (self.served / TURN_OF_THE_REST) as usize;
+        let other = turn.checked_rem(others.len()).and_then(|n| others.get(n));
+        Some(other.copied().unwrap_or(top))
     }
 
     /// When something becomes ready by itself.
@@ -343,12 +366,6 @@ impl Queue {
             }
         }
     }
-}
-
-/// The first of the least urgent.
-fn least(ranks: &BTreeSet<Rank>) -> Option<Rank> {
-    let (priority, _) = ranks.last()?;
-    ranks.range((*priority, 0)..).next().copied()
 }
 
 fn rank(job: &JobMessage, sequence: u64) -> Rank {

@@ -28,14 +28,22 @@ async fn admin(server: &Nats) -> jetstream::Context {
 async fn a_worker_makes_nothing_and_waits_for_the_registry() {
     let server = Nats::start(NatsVersion::Newest);
     let bus = JetStreamBus::connect(worker(&server)).await.unwrap();
-    assert!(bus.publish_jobs(vec![job("x")]).await.unwrap_err().is_transient());
+    assert!(
+        bus.publish_jobs(vec![job("x")])
+            .await
+            .unwrap_err()
+            .is_transient()
+    );
     let mut source = bus.jobs(JobOptions::default()).await.unwrap();
     let waiting = tokio::spawn(async move {
         loop {
             match source.next().await {
                 Ok(delivery) => break delivery.unwrap().ack().await,
                 Err(error) => {
-                    assert!(error.to_string().contains("the registry makes it"), "{error}");
+                    assert!(
+                        error.to_string().contains("the registry makes it"),
+                        "{error}"
+                    );
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             }
@@ -44,7 +52,9 @@ async fn a_worker_makes_nothing_and_waits_for_the_registry() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     let context = admin(&server).await;
     assert!(context.get_stream("AUTOPACK_JOBS").await.is_err());
-    let registry = JetStreamBus::connect(BusConfig::at(server.url())).await.unwrap();
+    let registry = JetStreamBus::connect(BusConfig::at(server.url()))
+        .await
+        .unwrap();
     registry.publish_jobs(vec![job("a")]).await.unwrap();
     timeout(SOON, waiting).await.unwrap().unwrap().unwrap();
 }
@@ -63,13 +73,18 @@ async fn a_worker_refuses_a_consumer_that_takes_jobs_away_too_early() {
     };
     assert!(matches!(error, BusError::Config(_)), "{error}");
     let text = error.to_string();
-    assert!(text.contains("5000 ms") && text.contains("30000 ms"), "{text}");
+    assert!(
+        text.contains("5000 ms") && text.contains("30000 ms"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
 async fn limits_that_differ_are_told_and_mended() {
     let server = Nats::start(NatsVersion::Oldest);
-    let bus = JetStreamBus::connect(BusConfig::at(server.url())).await.unwrap();
+    let bus = JetStreamBus::connect(BusConfig::at(server.url()))
+        .await
+        .unwrap();
     assert_eq!(bus.stats().drifts, 0);
     let config = BusConfig {
         events_max_bytes: 1 << 20,
@@ -111,8 +126,13 @@ async fn what_the_server_does_not_let_us_change_is_named() {
 #[tokio::test]
 async fn a_lane_gets_its_consumers_with_its_first_job() {
     let server = Nats::start(NatsVersion::Newest);
-    let registry = JetStreamBus::connect(BusConfig::at(server.url())).await.unwrap();
-    registry.publish_jobs(vec![job_of("a", 5, "gpu")]).await.unwrap();
+    let registry = JetStreamBus::connect(BusConfig::at(server.url()))
+        .await
+        .unwrap();
+    registry
+        .publish_jobs(vec![job_of("a", 5, "gpu")])
+        .await
+        .unwrap();
     let bus = JetStreamBus::connect(worker(&server)).await.unwrap();
     let options = JobOptions {
         lanes: vec!["gpu".into()],
@@ -126,7 +146,11 @@ async fn a_lane_gets_its_consumers_with_its_first_job() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_purge_is_refused_and_a_deleted_consumer_comes_back() {
     let server = Nats::start(NatsVersion::Newest);
-    let registry = Arc::new(JetStreamBus::connect(BusConfig::at(server.url())).await.unwrap());
+    let registry = Arc::new(
+        JetStreamBus::connect(BusConfig::at(server.url()))
+            .await
+            .unwrap(),
+    );
     let context = admin(&server).await;
     let jobs = context.get_stream("AUTOPACK_JOBS").await.unwrap();
     let kept = registry.publish_jobs(vec![job("kept")]).await.unwrap()[0];

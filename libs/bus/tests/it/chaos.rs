@@ -38,7 +38,10 @@ async fn jobs_are_doubled_dropped_and_reordered_by_the_seed() {
         for uid in &got {
             *times.entry(uid).or_default() += 1;
         }
-        assert_eq!(times.values().filter(|n| **n == 2).count() as u64, done.doubled);
+        assert_eq!(
+            times.values().filter(|n| **n == 2).count() as u64,
+            done.doubled
+        );
         runs.push(got);
     }
     assert_eq!(runs[0], runs[1]);
@@ -60,7 +63,11 @@ async fn whoever_follows_events_learns_of_what_is_missing() {
         match item.unwrap().unwrap() {
             EventItem::Gap => gap = true,
             EventItem::Event(event) => {
-                assert!(event.sequence == last + 1 || gap, "{} after {last}", event.sequence);
+                assert!(
+                    event.sequence == last + 1 || gap,
+                    "{} after {last}",
+                    event.sequence
+                );
                 (last, gap) = (event.sequence, false);
             }
         }

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use autopack_bus::{Bus, BusConfig, DeadLetter, DeadLetters as _, DeadReason, JetStreamBus, JobOptions};
+use autopack_bus::{
+    Bus, BusConfig, DeadLetter, DeadLetters as _, DeadReason, JetStreamBus, JobOptions,
+};
 use autopack_testkit::{Nats, NatsVersion};
 
 use crate::rig::{Rig, SOON, assert_silent, job, take};
@@ -46,7 +48,10 @@ pub(crate) async fn a_job_delivered_too_often_is_buried(rig: Rig) {
     let letter = &letters[0];
     assert_eq!(letter.reason, DeadReason::MaxDeliveries);
     assert_eq!(letter.subject, "autopack.jobs.5.default");
-    assert_eq!((letter.sequence, letter.deliveries), (sequence, u64::from(most)));
+    assert_eq!(
+        (letter.sequence, letter.deliveries),
+        (sequence, u64::from(most))
+    );
     assert_eq!(letter.job().unwrap().job_uid, "poison");
     assert_eq!(letter.headers["traceparent"], "00-poison");
     assert_eq!(letter.headers["Nats-Msg-Id"], "poison");
@@ -54,7 +59,11 @@ pub(crate) async fn a_job_delivered_too_often_is_buried(rig: Rig) {
     assert!(letter.at > 0);
     assert!(!rig.bus.has_job(sequence).await.unwrap());
     assert!(rig.bus.stored_jobs().await.unwrap().is_empty());
-    assert_eq!(rig.bus.bury(NOW).await.unwrap(), 0, "nothing is buried twice");
+    assert_eq!(
+        rig.bus.bury(NOW).await.unwrap(),
+        0,
+        "nothing is buried twice"
+    );
     assert_eq!(rig.bus.stats().dead_letters, 1);
 }
 

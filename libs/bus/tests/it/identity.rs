@@ -24,7 +24,11 @@ async fn denied(config: BusConfig, secret: &str) {
     assert!(matches!(error, BusError::Denied(_)), "{error}");
     assert!(!error.is_transient());
     assert!(before.elapsed() < config.connect_deadline);
-    for shown in [error.to_string(), format!("{error:?}"), format!("{config:?}")] {
+    for shown in [
+        error.to_string(),
+        format!("{error:?}"),
+        format!("{config:?}"),
+    ] {
         assert!(!shown.contains(secret), "{shown}");
     }
 }

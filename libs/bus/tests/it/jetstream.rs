@@ -2,9 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use autopack_bus::{
-    Bus, BusConfig, BusError, EventItem, EventOptions, JetStreamBus, JobOptions,
-};
+use autopack_bus::{Bus, BusConfig, BusError, EventItem, EventOptions, JetStreamBus, JobOptions};
 use autopack_testkit::{Nats, NatsVersion};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

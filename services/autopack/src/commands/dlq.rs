@@ -39,7 +39,10 @@ async fn carry_out(
     match command {
         DlqCommand::List { limit } => {
             let letters = list(clients, if limit == 0 { usize::MAX } else { limit }).await?;
-            ui.data(|| letters.iter().map(as_json).collect(), || listed(&letters));
+            ui.data(
+                || letters.iter().map(as_json).collect(),
+                || listed(&letters),
+            );
             if letters.is_empty() {
                 ui.say("no dead letter: the bus gave up on no job");
             }
@@ -66,7 +69,10 @@ async fn carry_out(
         DlqCommand::Discard { id } => {
             let request = DiscardDeadLetterRequest { id: id.clone() };
             registry.discard_dead_letter(request).await?;
-            ui.data(|| json!({ "id": id }), || format!("dead letter {id}: forgotten\n"));
+            ui.data(
+                || json!({ "id": id }),
+                || format!("dead letter {id}: forgotten\n"),
+            );
         }
     }
     Ok(())

@@ -342,7 +342,9 @@ impl RegistryService for Api {
         request: Request<pb::ListDeadLettersRequest>,
     ) -> Reply<pb::ListDeadLettersResponse> {
         let r = request.into_inner();
-        let found = self.core.list_dead_letters(r.page_size, &r.page_token, &r.id);
+        let found = self
+            .core
+            .list_dead_letters(r.page_size, &r.page_token, &r.id);
         let (letters, next_page_token) = found.await.map_err(refuse)?;
         reply(pb::ListDeadLettersResponse {
             dead_letters: letters.into_iter().map(dead_letter).collect(),

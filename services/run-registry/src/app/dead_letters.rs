@@ -72,7 +72,9 @@ impl Core {
         for letter in page.letters {
             letters.push(self.look_up(letter).await);
         }
-        let next = page.before.map_or_else(String::new, |place| place.to_string());
+        let next = page
+            .before
+            .map_or_else(String::new, |place| place.to_string());
         Ok((letters, next))
     }
 

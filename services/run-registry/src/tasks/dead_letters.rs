@@ -39,7 +39,10 @@ pub async fn run(core: Arc<Core>, shutdown: CancellationToken) -> Result<(), Str
 }
 
 fn tell(core: &Core, buried: u64) {
-    tracing::warn!(buried, "jobs became dead letters; `autopack dlq list` shows them");
+    tracing::warn!(
+        buried,
+        "jobs became dead letters; `autopack dlq list` shows them"
+    );
     core.ports.bus.send_telemetry(Measurement {
         kind: "dead_letters".to_owned(),
         at: core.now().0,

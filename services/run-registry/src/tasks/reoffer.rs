@@ -80,7 +80,9 @@ async fn look(core: &Core, known: Option<&String>, due: bool) -> Result<Option<S
     if let Some(known) = known.filter(|_| new) {
         tracing::warn!(from = %known, to = %epoch, "the job stream is another one; what is on offer is offered again");
     }
-    let offered = core.offered(if new { Duration::ZERO } else { YOUNG }).await?;
+    let offered = core
+        .offered(if new { Duration::ZERO } else { YOUNG })
+        .await?;
     if offered.is_empty() {
         return Ok(Some(epoch));
     }
@@ -108,7 +110,10 @@ async fn look(core: &Core, known: Option<&String>, due: bool) -> Result<Option<S
 }
 
 fn offers(a: &RunAggregate) -> Vec<Offer> {
-    let attempts = a.attempts.values().filter(|x| x.state == AttemptState::Offered);
+    let attempts = a
+        .attempts
+        .values()
+        .filter(|x| x.state == AttemptState::Offered);
     let attempts = attempts.map(|x| Offer {
         job: x.job,
         since: Some(x.offered_at),
@@ -122,14 +127,19 @@ fn offers(a: &RunAggregate) -> Vec<Offer> {
 }
 
 impl Core {
-    /// What has been on offer for so long, by run.
-    async fn offered(&self, age: Duration) -> Result<HashMap<RunUid, Vec<Offer>>, Refusal> {
+    /// What is on offer, by run; of a stream that is the same, only what has been for a while, and of runs that
+    /// wait for nobody.
+    async fn offered(&self, new: bool) -> Result<HashMap<RunUid, Vec<Offer>>, Refusal> {
+        let age = if new { Duration::ZERO } else { YOUNG };
         let old = self.now().0.saturating_sub(age.as_micros() as i64);
+        let db = &self.database.read;
+        let runs = if new {
+            read::open_runs(db).await
+        } else {
+            read::moving_runs(db).await
+        };
         let mut offered = HashMap::new();
-        for run in read::open_runs(&self.database.read)
-            .await
-            .map_err(store_refusal)?
-        {
+        for run in runs.map_err(store_refusal)? {
             let Ok(mut found) = self.writer.read(run, |a| offers(a)).await else {
                 continue; // Set aside: reported at the start.
             };

@@ -70,14 +70,21 @@ async fn a_stream_that_is_deleted_or_emptied_is_filled_again() {
     let before = on_offer(&h, &run).await;
     h.clock.advance(Duration::from_secs(60));
     tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(on_offer(&h, &run).await, before, "what is stored is not doubled");
+    assert_eq!(
+        on_offer(&h, &run).await,
+        before,
+        "what is stored is not doubled"
+    );
 
     let client = async_nats::connect(server.url()).await.unwrap();
     let context = async_nats::jetstream::new(client);
     context.delete_stream("AUTOPACK_JOBS").await.unwrap();
     healed(&h, bus.as_ref(), &run).await;
     let second = on_offer(&h, &run).await;
-    assert!(second.iter().all(|job| !before.contains(job)), "new offers have new ids");
+    assert!(
+        second.iter().all(|job| !before.contains(job)),
+        "new offers have new ids"
+    );
 
     // Emptied message by message, because the stream refuses a purge.
     let mut stream = context.get_stream("AUTOPACK_JOBS").await.unwrap();
@@ -118,9 +125,13 @@ async fn what_was_published_and_not_marked_is_not_doubled() {
     let jobs = on_offer(&h, &run).await;
     h.stop().await;
     let file = folder.path().join("db").join("registry.db");
-    let db = sea_orm::Database::connect(format!("sqlite://{}", file.display())).await.unwrap();
+    let db = sea_orm::Database::connect(format!("sqlite://{}", file.display()))
+        .await
+        .unwrap();
     let reset = "UPDATE relay_cursor SET sequence = 0";
-    sea_orm::ConnectionTrait::execute_unprepared(&db, reset).await.unwrap();
+    sea_orm::ConnectionTrait::execute_unprepared(&db, reset)
+        .await
+        .unwrap();
     db.close().await.unwrap();
     let h = Harness::with_bus(folder.path(), Arc::clone(&bus)).await;
     healed(&h, bus.as_ref(), &run).await;
@@ -191,7 +202,11 @@ async fn a_job_given_up_on_is_listed_requeued_and_discarded() {
         healed(&h, bus.as_ref(), &run).await;
         let mut source = bus.jobs(JobOptions::default()).await.unwrap();
         let first = loop {
-            let next = timeout(SOON, source.next()).await.unwrap().unwrap().unwrap();
+            let next = timeout(SOON, source.next())
+                .await
+                .unwrap()
+                .unwrap()
+                .unwrap();
             if next.job().kind == "phase" {
                 break next;
             }
@@ -201,7 +216,10 @@ async fn a_job_given_up_on_is_listed_requeued_and_discarded() {
         first.give_up("no such builder").await.unwrap();
         until("a letter", async || !letters(&h).await.is_empty()).await;
         let letter = letters(&h).await.remove(0);
-        assert_eq!((letter.reason.as_str(), letter.detail.as_str()), ("REFUSED", "no such builder"));
+        assert_eq!(
+            (letter.reason.as_str(), letter.detail.as_str()),
+            ("REFUSED", "no such builder")
+        );
         assert_eq!((letter.run_id.as_str(), letter.wanted), ("demo", true));
         assert_eq!(letter.phase_id, if phase == 0 { "A" } else { "B" });
         // Given up for good: it does not come back by itself, however long nobody looks.
@@ -219,7 +237,11 @@ async fn a_job_given_up_on_is_listed_requeued_and_discarded() {
         assert!(error.is(Reason::DeadLetterNotFound), "{error:?}");
 
         // The next letter's run moves on, and says so.
-        let next = timeout(SOON, source.next()).await.unwrap().unwrap().unwrap();
+        let next = timeout(SOON, source.next())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
         next.give_up("again").await.unwrap();
         until("a letter", async || !letters(&h).await.is_empty()).await;
         let cancel = pb::CancelRunRequest {
@@ -265,7 +287,12 @@ async fn a_job_delivered_too_often_comes_back_after_a_rest() {
     assert_eq!(on_offer(&h, &run).await, before, "they rest");
     h.clock.advance(Duration::from_secs(40));
     healed(&h, bus.as_ref(), &run).await;
-    assert!(on_offer(&h, &run).await.iter().all(|job| !before.contains(job)));
+    assert!(
+        on_offer(&h, &run)
+            .await
+            .iter()
+            .all(|job| !before.contains(job))
+    );
     assert!(letters(&h).await.iter().all(|letter| !letter.wanted));
     h.stop().await;
 }

@@ -50,9 +50,18 @@ async fn poison(bench: &Bench) -> Vec<Row> {
     second.double_ack().await.unwrap();
     let removed = stored(&mut stream).await == 0;
     vec![
-        ("third delivery with `max_deliver` 2", yes(third.is_some()).into()),
-        ("a message delivered too often stays in the queue", yes(left).into()),
-        ("a late acknowledgement still removes it", yes(removed).into()),
+        (
+            "third delivery with `max_deliver` 2",
+            yes(third.is_some()).into(),
+        ),
+        (
+            "a message delivered too often stays in the queue",
+            yes(left).into(),
+        ),
+        (
+            "a late acknowledgement still removes it",
+            yes(removed).into(),
+        ),
         ("its advisory is captured by a stream", yes(told).into()),
     ]
 }
@@ -70,7 +79,10 @@ async fn stale(bench: &Bench) -> Vec<Row> {
             "an acknowledgement after redelivery, by the worker that lost the message",
             format!("{first}, message gone: {}", yes(gone)),
         ),
-        ("a second acknowledgement of a message that is gone", second.into()),
+        (
+            "a second acknowledgement of a message that is gone",
+            second.into(),
+        ),
     ]
 }
 
@@ -83,7 +95,10 @@ async fn progress(bench: &Bench) -> Row {
         held.ack_with(AckKind::Progress).await.unwrap();
         again |= one(&consumer, Duration::from_millis(300)).await.is_some();
     }
-    ("progress holds a message beyond `ack_wait`", yes(!again).into())
+    (
+        "progress holds a message beyond `ack_wait`",
+        yes(!again).into(),
+    )
 }
 
 async fn terminated(bench: &Bench) -> Row {
@@ -92,7 +107,10 @@ async fn terminated(bench: &Bench) -> Row {
     let message = must(&consumer).await;
     message.double_ack_with(AckKind::Term).await.unwrap();
     let gone = stored(&mut stream).await == 0;
-    ("a terminated message leaves the queue at once", yes(gone).into())
+    (
+        "a terminated message leaves the queue at once",
+        yes(gone).into(),
+    )
 }
 
 async fn swallowed(bench: &Bench) -> Row {
@@ -112,7 +130,14 @@ async fn prefetched(bench: &Bench) -> Row {
         bench.publish("PREFETCH", id).await;
     }
     let mut batch = consumer.fetch().max_messages(3).messages().await.unwrap();
-    batch.next().await.unwrap().unwrap().double_ack().await.unwrap();
+    batch
+        .next()
+        .await
+        .unwrap()
+        .unwrap()
+        .double_ack()
+        .await
+        .unwrap();
     drop(batch);
     let early = one(&consumer, SILENCE).await.is_some();
     let late = one(&consumer, SOON).await.is_some();
@@ -121,7 +146,10 @@ async fn prefetched(bench: &Bench) -> Row {
         (true, _) => "come back at once",
         (false, false) => "are lost",
     };
-    ("messages prefetched by a consumer that goes away", text.into())
+    (
+        "messages prefetched by a consumer that goes away",
+        text.into(),
+    )
 }
 
 async fn deleted(bench: &Bench) -> Row {
@@ -137,7 +165,11 @@ async fn deleted(bench: &Bench) -> Row {
         },
         _ => "silence",
     };
-    let sent = bench.context.publish("DELETED.a", "x".into()).await.unwrap();
+    let sent = bench
+        .context
+        .publish("DELETED.a", "x".into())
+        .await
+        .unwrap();
     let publish = match sent.await.map_err(|error| error.kind()) {
         Err(PublishErrorKind::StreamNotFound) => "StreamNotFound",
         Err(_) => "another error",
@@ -195,7 +227,11 @@ async fn purge(bench: &Bench) -> Row {
     let lifted = bench.context.update_stream(allowed).await.is_ok();
     (
         "a purge of a stream that denies it, and lifting the denial",
-        format!("{}, {}", if purged { "done" } else { "refused" }, if lifted { "done" } else { "refused" }),
+        format!(
+            "{}, {}",
+            if purged { "done" } else { "refused" },
+            if lifted { "done" } else { "refused" }
+        ),
     )
 }
 
@@ -215,7 +251,10 @@ async fn overlap(bench: &Bench) -> Row {
             _ => "refused".to_owned(),
         },
     };
-    ("a second consumer of a work queue with an overlapping filter", text)
+    (
+        "a second consumer of a work queue with an overlapping filter",
+        text,
+    )
 }
 
 async fn filters(bench: &Bench) -> Row {

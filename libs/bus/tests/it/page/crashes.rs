@@ -23,13 +23,28 @@ async fn ids(bench: &mut Bench) -> Vec<Row> {
     bench.context = context(&bench.server).await;
     let mut stream = bench.context.get_stream("IDS").await.unwrap();
     let kept = stored(&mut stream).await;
-    let say = |swallowed: bool| if swallowed { "swallowed" } else { "stored again" };
+    let say = |swallowed: bool| {
+        if swallowed {
+            "swallowed"
+        } else {
+            "stored again"
+        }
+    };
     let acked = say(bench.publish("IDS", "acked").await);
     let pending = say(bench.publish("IDS", "pending").await);
     vec![
-        ("messages of one pending, after SIGKILL and restart", kept.to_string()),
-        ("the id of an acknowledged message, after SIGKILL and restart", acked.into()),
-        ("the id of a pending message, after SIGKILL and restart", pending.into()),
+        (
+            "messages of one pending, after SIGKILL and restart",
+            kept.to_string(),
+        ),
+        (
+            "the id of an acknowledged message, after SIGKILL and restart",
+            acked.into(),
+        ),
+        (
+            "the id of a pending message, after SIGKILL and restart",
+            pending.into(),
+        ),
     ]
 }
 
@@ -65,5 +80,8 @@ async fn live_pull(bench: &mut Bench) -> Row {
     }
     let resumed = matches!(timeout(SOON, waiting).await, Ok(Ok(true)));
     let text = if resumed { "goes on by itself" } else { "ends" };
-    ("a live pull, after the server was away for a second", text.into())
+    (
+        "a live pull, after the server was away for a second",
+        text.into(),
+    )
 }

@@ -62,9 +62,7 @@ impl Bench {
 
     /// Publishes under an id; whether it was swallowed as a repetition.
     async fn publish(&self, queue: &str, id: &str) -> bool {
-        let message = PublishMessage::build()
-            .payload("x".into())
-            .message_id(id);
+        let message = PublishMessage::build().payload("x".into()).message_id(id);
         let ack = self.context.send_publish(format!("{queue}.a"), message);
         ack.await.unwrap().await.unwrap().duplicate
     }
