@@ -267,7 +267,12 @@ async fn last(shared: &Shared, id: &str) -> Result<Option<(Stream, StreamMessage
 }
 
 fn read(message: StreamMessage) -> Option<DeadLetter> {
-    let header = |name: &str| message.headers.get(name).map(|value| value.as_str());
+    let header = |name: &str| {
+        message
+            .headers
+            .get(name)
+            .map(async_nats::HeaderValue::as_str)
+    };
     let number = |name: &str| header(name).and_then(|n| n.parse().ok()).unwrap_or(0);
     let id = subject::dead_letter_id(&message.subject)?;
     let sequence = id.rsplit('-').next()?.parse().ok()?;

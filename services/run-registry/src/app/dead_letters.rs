@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use autopack_bus::DeadLetter;
 use autopack_domain::{
     Fault, JobUid, Reason, Refusal, RunUid,
-    run::RunAggregate,
-    states::{AttemptState, JobState},
+    run::{JobState, RunAggregate},
+    states::AttemptState,
 };
 
 use super::{Core, bus_refusal, write_refusal};

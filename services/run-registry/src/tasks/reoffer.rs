@@ -13,8 +13,8 @@ use std::{
 use autopack_bus::{BusError, DeadReason};
 use autopack_domain::{
     JobUid, Reason, Refusal, RunUid, Timestamp,
-    run::RunAggregate,
-    states::{AttemptState, JobState},
+    run::{JobState, RunAggregate},
+    states::AttemptState,
 };
 use autopack_store::{StoreError, read};
 use tokio_util::sync::CancellationToken;
@@ -80,9 +80,7 @@ async fn look(core: &Core, known: Option<&String>, due: bool) -> Result<Option<S
     if let Some(known) = known.filter(|_| new) {
         tracing::warn!(from = %known, to = %epoch, "the job stream is another one; what is on offer is offered again");
     }
-    let offered = core
-        .offered(if new { Duration::ZERO } else { YOUNG })
-        .await?;
+    let offered = core.offered(new).await?;
     if offered.is_empty() {
         return Ok(Some(epoch));
     }
