@@ -67,7 +67,7 @@ metrics! {
     REGISTRY_WORKERS Gauge "autopack_registry_workers" [] "Workers that give signs of life.";
     REGISTRY_SLOTS Gauge "autopack_registry_slots" [] "Slots of those workers.";
     BUS_CONNECTED Gauge "autopack_bus_connected" [] "Whether this process reaches the bus: 1 or 0.";
-    BUS_RECONNECTS Counter "autopack_bus_reconnects_total" [] "Times that the connection to the bus was lost and came back.";
+    BUS_HAPPENINGS Counter "autopack_bus_happenings_total" ["kind"] "What happened on this process's connection to the bus: connects, disconnects, redeliveries, publish_failures and so on.";
     TELEMETRY_EVENTS Counter "autopack_telemetry_events_total" [] "Events taken in, from the bus or read back.";
     TELEMETRY_GAPS Counter "autopack_telemetry_gaps_total" [] "Runs of which events were missed on the bus.";
     TELEMETRY_REFILLS Counter "autopack_telemetry_refills_total" [] "Gaps closed by reading the registry.";

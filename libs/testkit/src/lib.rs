@@ -10,6 +10,7 @@
 //!   [`cluster`]: the services apart
 //! - [`proxy`]: cuts, delays and swallows what passes between two processes
 //! - [`postgres`]: a PostgreSQL server beside the test; [`postgres_database`]: one database of it
+//! - [`nats`]: a nats-server of either supported version, and how to hurt it
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -21,6 +22,7 @@ pub mod autopack;
 pub mod cluster;
 pub mod fingerprint;
 pub mod git;
+pub mod nats;
 pub mod plan;
 pub mod postgres;
 pub mod postgres_database;
@@ -34,6 +36,7 @@ pub mod up;
 
 pub use autopack::{Answer, Autopack};
 pub use cluster::Cluster;
+pub use nats::{Nats, NatsVersion};
 pub use plan::{Phase, Plan};
 pub use postgres::Postgres;
 pub use postgres_database::TestDatabase;

@@ -36,6 +36,7 @@ pub const READS: &[&str] = &[
     "/autopack.registry.v1.RegistryService/ListAttempts",
     "/autopack.registry.v1.RegistryService/ListFacts",
     "/autopack.registry.v1.RegistryService/GetProject",
+    "/autopack.registry.v1.RegistryService/ListDeadLetters",
     "/autopack.registry.v1.RegistryService/GetInfo",
     "/autopack.registry.v1.DispatchService/ListActiveRuns",
     "/autopack.registry.v1.DispatchService/GetSnapshot",

@@ -92,7 +92,7 @@ pub(crate) async fn take_over(
 }
 
 /// The tasks beside the writer, by name.
-pub(crate) fn tasks(core: &Arc<Core>, token: &CancellationToken) -> [(&'static str, Task); 3] {
+pub(crate) fn tasks(core: &Arc<Core>, token: &CancellationToken) -> [(&'static str, Task); 4] {
     let (core, token) = (|| Arc::clone(core), || token.clone());
     [
         (
@@ -106,6 +106,10 @@ pub(crate) fn tasks(core: &Arc<Core>, token: &CancellationToken) -> [(&'static s
         (
             "registry.offers",
             Box::pin(tasks::reoffer::run(core(), token())),
+        ),
+        (
+            "registry.dead_letters",
+            Box::pin(tasks::dead_letters::run(core(), token())),
         ),
     ]
 }

@@ -7,7 +7,8 @@
 //! - [`serving`]: standby and active, for the distributed form; [`migrate`]: the schema, from the command line
 //! - [`app`]: one use case a file
 //! - [`api`]: the gRPC services: decode, call `app`, encode
-//! - [`tasks`]: relay of the event log, expiry of leases, offering again what the bus lost
+//! - [`tasks`]: relay of the event log, expiry of leases, offering again what the bus lost,
+//!   collecting what it gave up on
 //! - [`failpoints`]: the crash windows, by name
 
 mod activate;

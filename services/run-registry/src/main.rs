@@ -66,10 +66,10 @@ async fn start(settings: Settings, process: Process) -> Result<Service, StartErr
     let bus = process
         .persist("bus", BusError::is_transient, connect)
         .await?;
-    let (connected, reconnects) = (Arc::clone(&bus), Arc::clone(&bus));
+    let (connected, counted) = (Arc::clone(&bus), Arc::clone(&bus));
     process.follow_bus(
         move || connected.is_connected(),
-        move || reconnects.reconnects(),
+        move || counted.stats().labelled(),
     );
 
     let folder = settings.artifacts(&environment).map_err(StartError::from)?;

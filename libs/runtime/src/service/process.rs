@@ -152,11 +152,11 @@ impl Process {
     pub fn follow_bus(
         &self,
         connected: impl Fn() -> bool + Clone + Send + Sync + 'static,
-        reconnects: impl Fn() -> u64 + Send + Sync + 'static,
+        happenings: impl Fn() -> Vec<(Vec<String>, u64)> + Send + Sync + 'static,
     ) {
         let look = connected.clone();
         metrics::observe(metrics::BUS_CONNECTED, move || u64::from(look()));
-        metrics::observe(metrics::BUS_RECONNECTS, reconnects);
+        metrics::observe_each(metrics::BUS_HAPPENINGS, happenings);
         let following = self
             .ready
             .clone()

@@ -49,6 +49,18 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         &[User, Telemetry, Auditor, Reader],
     ),
     (
+        "/autopack.registry.v1.RegistryService/ListDeadLetters",
+        &[User, Telemetry, Auditor],
+    ),
+    (
+        "/autopack.registry.v1.RegistryService/RequeueDeadLetter",
+        &[User],
+    ),
+    (
+        "/autopack.registry.v1.RegistryService/DiscardDeadLetter",
+        &[User],
+    ),
+    (
         "/autopack.registry.v1.RegistryService/GetInfo",
         &[User, Worker, Scheduler, Telemetry, Builder, Auditor, Reader],
     ),

@@ -114,6 +114,9 @@ unimplemented_rpcs!(
     list_facts(ListFactsRequest) -> ListFactsResponse,
     import_ruleset(ImportRulesetRequest) -> ImportRulesetResponse,
     get_project(GetProjectRequest) -> GetProjectResponse,
+    list_dead_letters(ListDeadLettersRequest) -> ListDeadLettersResponse,
+    requeue_dead_letter(RequeueDeadLetterRequest) -> RequeueDeadLetterResponse,
+    discard_dead_letter(DiscardDeadLetterRequest) -> DiscardDeadLetterResponse,
     get_info(GetInfoRequest) -> GetInfoResponse,
 );
 

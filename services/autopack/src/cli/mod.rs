@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use args::{
-    AddPhaseArgs, ArtifactArgs, BenchArgs, CancelArgs, DoctorArgs, ExplainArgs, NewRun, PhaseRef,
-    PlanCommand, PlanExplainArgs, PlanValidateArgs, RulesetCommand, RunArgs, RunRef, RunsArgs,
-    SubmitArgs, UpArgs,
+    AddPhaseArgs, ArtifactArgs, BenchArgs, CancelArgs, DlqCommand, DoctorArgs, ExplainArgs, NewRun,
+    PhaseRef, PlanCommand, PlanExplainArgs, PlanValidateArgs, RulesetCommand, RunArgs, RunRef,
+    RunsArgs, SubmitArgs, UpArgs,
 };
 
 const START: &str = "\
@@ -120,6 +120,9 @@ pub(crate) enum Command {
     Attempts(PhaseRef),
     /// Write an artifact to standard output
     Artifact(ArtifactArgs),
+    /// Jobs that the bus gave up on: list, show, requeue, discard
+    #[command(subcommand)]
+    Dlq(DlqCommand),
     /// Import or show a project's ruleset
     #[command(subcommand)]
     Ruleset(RulesetCommand),

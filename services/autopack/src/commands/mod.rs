@@ -5,6 +5,7 @@
 mod artifact;
 mod bench;
 mod control;
+mod dlq;
 mod doctor;
 mod explain;
 mod info;
@@ -123,6 +124,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::Why(args) => reads::why(&context, args).await,
         Command::Attempts(args) => reads::attempts(&context, args).await,
         Command::Artifact(args) => artifact::run(&context, &args.digest).await,
+        Command::Dlq(command) => dlq::run(&context, command).await,
         Command::Ruleset(command) => ruleset::run(&context, command).await,
         Command::Plan(command) => plan::run(&context, command).await,
         Command::Info => info::run(&context).await,

@@ -7,8 +7,6 @@ use super::{Core, lock};
 /// Counters that nothing else keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    /// The last event that was published.
-    pub(crate) published: AtomicU64,
     /// The last event that was seen to be committed.
     pub(crate) committed: AtomicU64,
     /// Leases that ended without their worker's word.
@@ -43,7 +41,7 @@ impl Core {
         };
         Figures {
             epoch: self.epoch,
-            outbox_depth: get(&self.counts.committed).saturating_sub(get(&self.counts.published)),
+            outbox_depth: get(&self.counts.committed).saturating_sub(*self.published.borrow()),
             leases: lock(&self.leases).count(),
             leases_expired: get(&self.counts.expired),
             workers,

@@ -5,6 +5,7 @@
 
 pub mod add_phase;
 pub mod create_run;
+pub mod dead_letters;
 pub mod dispatch;
 pub mod figures;
 pub mod jobs;
@@ -39,6 +40,8 @@ pub struct Core {
     pub(crate) set_aside: Mutex<Vec<SetAside>>,
     pub(crate) counts: figures::Counts,
     pub(crate) epoch: u64,
+    /// The last event that the relay has published.
+    pub(crate) published: tokio::sync::watch::Sender<u64>,
 }
 
 impl std::fmt::Debug for Core {
@@ -77,6 +80,7 @@ impl Core {
             writer,
             counts: figures::Counts::default(),
             epoch,
+            published: tokio::sync::watch::Sender::new(0),
         })
     }
 
@@ -298,12 +302,15 @@ pub(crate) fn store_refusal(error: StoreError) -> Refusal {
             } else {
                 "the database failed; the log has the cause"
             };
-            Refusal::new(
-                Reason::RegistryUnavailable,
-                text,
-            )
+            Refusal::new(Reason::RegistryUnavailable, text)
         }
     }
+}
+
+/// A failure of the bus as a refusal.
+pub(crate) fn bus_refusal(error: autopack_bus::BusError) -> Refusal {
+    tracing::warn!(%error, "the bus failed");
+    Refusal::new(Reason::BusUnavailable, error.to_string())
 }
 
 /// A write failure as a refusal.

@@ -138,8 +138,7 @@ impl Relay {
     }
 
     fn note_published(&self) {
-        let published = &self.core.counts.published;
-        published.store(self.cursor, Ordering::Relaxed);
+        self.core.published.send_replace(self.cursor);
     }
 
     async fn store_cursor(&mut self) {

@@ -2,13 +2,12 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-
 use autopack_artifacts::Artifacts;
-use autopack_bus::BusConfig;
+use autopack_bus::{Bus, BusConfig};
 use autopack_domain::Timestamp;
 use autopack_runtime::{clock::FakeClock, ids::V7Ids, supervise::Supervisor};
-use autopack_wire::{client::Clients, registry as pb, server::Principal};
 use autopack_testkit::{Postgres, TestDatabase};
+use autopack_wire::{client::Clients, registry as pb, server::Principal};
 use run_registry::{Ports, Registry, RegistryConfig, Serving};
 use sea_orm::ConnectionTrait as _;
 
@@ -58,7 +57,9 @@ impl Place {
             Some(_) => format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {table}_state_check"),
             None => "PRAGMA ignore_check_constraints = ON".to_owned(),
         };
-        db.execute_unprepared(&format!("{unchecked}; {sql}")).await.unwrap();
+        db.execute_unprepared(&format!("{unchecked}; {sql}"))
+            .await
+            .unwrap();
         db.close().await.unwrap();
     }
 
@@ -73,15 +74,15 @@ impl Place {
             None => RegistryConfig::embedded(self.file()),
         }
     }
+}
 
-    async fn ports(&self, clock: &Arc<FakeClock>) -> Ports {
-        Ports {
-            clock: Arc::clone(clock) as _,
-            ids: Arc::new(V7Ids),
-            bus: autopack_bus::connect(BusConfig::default()).await.unwrap(),
-            artifacts: Arc::new(Artifacts::open_local(&self.folder().join("artifacts")).unwrap()),
-            failpoint: |_| {},
-        }
+fn ports(folder: &Path, clock: &Arc<FakeClock>, bus: Arc<dyn Bus>) -> Ports {
+    Ports {
+        clock: Arc::clone(clock) as _,
+        ids: Arc::new(V7Ids),
+        bus,
+        artifacts: Arc::new(Artifacts::open_local(&folder.join("artifacts")).unwrap()),
+        failpoint: |_| {},
     }
 }
 
@@ -119,17 +120,34 @@ impl Harness {
         h
     }
 
+    /// The embedded form below a folder, on a bus that the test holds.
+    pub(crate) async fn with_bus(folder: &Path, bus: Arc<dyn Bus>) -> Self {
+        let config = RegistryConfig::embedded(folder.join("db").join("registry.db"));
+        let clock = Arc::new(FakeClock::at(Timestamp(1_700_000_000_000_000)));
+        let ports = ports(folder, &clock, bus);
+        let mut h = Self::serving(config, ports, clock).await;
+        h.worker = h.register().await;
+        h
+    }
+
     /// Starts it; of the distributed form it may be a standby.
     pub(crate) async fn stand_by(place: &Place, config: RegistryConfig) -> Self {
         let clock = Arc::new(FakeClock::at(Timestamp(1_700_000_000_000_000)));
+        let bus = autopack_bus::connect(BusConfig::default()).await.unwrap();
+        let ports = ports(place.folder(), &clock, bus);
+        Self::serving(config, ports, clock).await
+    }
+
+    async fn serving(config: RegistryConfig, ports: Ports, clock: Arc<FakeClock>) -> Self {
         let supervisor = Supervisor::new();
-        let ports = place.ports(&clock).await;
         let token = supervisor.token();
         let (routes, serving) = if config.embedded {
             let registry = Registry::start(config, ports, &supervisor).await.unwrap();
             (registry.routes(token), None)
         } else {
-            let serving = Serving::start(config, ports, &supervisor, token).await.unwrap();
+            let serving = Serving::start(config, ports, &supervisor, token)
+                .await
+                .unwrap();
             (serving.routes(), Some(serving))
         };
         let clients = Clients::in_process(routes.clone(), Principal::User);
@@ -246,13 +264,13 @@ impl Harness {
             .unwrap();
     }
 
-    /// Offers and leases one phase; the answer has the fence and the attempt.
-    pub(crate) async fn lease(&self, run: &autopack_wire::types::Run, phase: u32) -> (String, u64) {
+    /// Offers phases, as a scheduler would.
+    pub(crate) async fn offer(&self, run: &autopack_wire::types::Run, phases: &[u32]) {
         let version = self.run(&run.id).await.run.unwrap().version;
         let offer = pb::OfferPhasesRequest {
             run_uid: run.uid.clone(),
             expected_version: version,
-            phases: vec![phase],
+            phases: phases.to_vec(),
         };
         self.clients
             .dispatch
@@ -260,6 +278,11 @@ impl Harness {
             .offer_phases(offer)
             .await
             .unwrap();
+    }
+
+    /// Offers and leases one phase; the answer has the fence and the attempt.
+    pub(crate) async fn lease(&self, run: &autopack_wire::types::Run, phase: u32) -> (String, u64) {
+        self.offer(run, &[phase]).await;
         let snapshot = pb::GetSnapshotRequest {
             run_uid: run.uid.clone(),
         };

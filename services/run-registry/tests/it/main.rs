@@ -6,6 +6,7 @@
     reason = "a test that cannot unwrap has failed"
 )]
 
+mod bus;
 mod commands;
 mod harness;
 mod loss;

@@ -25,7 +25,8 @@ async fn damaged(place: &Place, table: &str, sql: &str) -> Harness {
 }
 
 async fn info(h: &Harness) -> pb::GetInfoResponse {
-    let asked = h.clients.registry.clone().get_info(pb::GetInfoRequest {});
+    let mut registry = h.clients.registry.clone();
+    let asked = registry.get_info(pb::GetInfoRequest {});
     asked.await.unwrap().into_inner()
 }
 
@@ -43,7 +44,8 @@ async fn only_demo_is_set_aside(h: &Harness, words: &[&str]) {
         run_id: "demo".into(),
         brief: true,
     };
-    let refused = h.clients.registry.clone().get_run(asked).await.unwrap_err();
+    let mut registry = h.clients.registry.clone();
+    let refused = registry.get_run(asked).await.unwrap_err();
     let error = from_status(&refused);
     assert!(error.is(Reason::DataCorrupt), "{error:?}");
     for name in ["table", "row", "column", "value", "valid"] {
@@ -53,7 +55,11 @@ async fn only_demo_is_set_aside(h: &Harness, words: &[&str]) {
     let active = h.clients.dispatch.clone().list_active_runs(active).await;
     let active = active.unwrap().into_inner().run_uids;
     let other = h.run("other").await.run.unwrap();
-    assert_eq!(active, std::slice::from_ref(&other.uid), "only the sound run is scheduled");
+    assert_eq!(
+        active,
+        std::slice::from_ref(&other.uid),
+        "only the sound run is scheduled"
+    );
     h.bootstrap(&other).await;
     for phase in [0, 1] {
         let lease = h.lease(&other, phase).await;
@@ -61,7 +67,8 @@ async fn only_demo_is_set_aside(h: &Harness, words: &[&str]) {
     }
     assert_eq!(h.state("other").await, "STATE_DONE_SUCCESS");
     let list = pb::ListRunsRequest::default();
-    let list = h.clients.registry.clone().list_runs(list).await.unwrap();
+    let mut registry = h.clients.registry.clone();
+    let list = registry.list_runs(list).await.unwrap();
     let ids: Vec<String> = list.into_inner().runs.into_iter().map(|r| r.id).collect();
     assert!(ids.contains(&"other".to_owned()), "{ids:?}");
 }
