@@ -37,6 +37,7 @@ pub const READS: &[&str] = &[
     "/autopack.registry.v1.RegistryService/ListFacts",
     "/autopack.registry.v1.RegistryService/GetProject",
     "/autopack.registry.v1.RegistryService/GetInfo",
+    "/autopack.registry.v1.RegistryService/ListWorkers",
     "/autopack.registry.v1.DispatchService/ListActiveRuns",
     "/autopack.registry.v1.DispatchService/GetSnapshot",
     "/autopack.registry.v1.WorkService/Heartbeat",
@@ -44,6 +45,9 @@ pub const READS: &[&str] = &[
     "/autopack.registry.v1.WorkService/AwaitLandingTurn",
     "/autopack.registry.v1.ArtifactService/GetArtifact",
     "/autopack.registry.v1.ArtifactService/StatArtifact",
+    "/autopack.worker.v1.WorkerService/GetStatus",
+    "/autopack.worker.v1.WorkerService/ListSlots",
+    "/autopack.worker.v1.WorkerService/Drain",
 ];
 
 static METHODS: LazyLock<BTreeMap<String, Method>> = LazyLock::new(|| {

@@ -23,6 +23,7 @@ use crate::{
         dispatch_service_client::DispatchServiceClient,
         registry_service_client::RegistryServiceClient, work_service_client::WorkServiceClient,
     },
+    worker::worker_service_client::WorkerServiceClient,
     server::{Peer, Principal, ServerLayer},
 };
 
@@ -110,6 +111,8 @@ pub struct Clients {
     pub work: WorkServiceClient<GrpcService>,
     /// For everybody with files.
     pub artifacts: ArtifactServiceClient<GrpcService>,
+    /// For operators: a worker's own service, where the address is a worker's or the all-in-one's.
+    pub worker: WorkerServiceClient<GrpcService>,
 }
 
 impl Clients {
@@ -122,7 +125,9 @@ impl Clients {
             dispatch: DispatchServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
             work: WorkServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),
-            artifacts: ArtifactServiceClient::new(service).max_decoding_message_size(MAX_DECODE),
+            artifacts: ArtifactServiceClient::new(service.clone())
+                .max_decoding_message_size(MAX_DECODE),
+            worker: WorkerServiceClient::new(service),
         }
     }
 

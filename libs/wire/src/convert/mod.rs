@@ -24,6 +24,7 @@ mod strategy;
 mod tier;
 mod time;
 mod usage;
+mod worker;
 
 #[cfg(test)]
 pub(crate) mod samples;

@@ -51,6 +51,10 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         &[User, Worker, Scheduler, Telemetry, Builder, Auditor],
     ),
     (
+        "/autopack.registry.v1.RegistryService/ListWorkers",
+        &[User, Scheduler, Telemetry, Auditor],
+    ),
+    (
         "/autopack.registry.v1.DispatchService/ListActiveRuns",
         &[Scheduler],
     ),
@@ -110,4 +114,13 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         "/autopack.registry.v1.ArtifactService/StatArtifact",
         &[User, Worker, Telemetry, Builder, Auditor],
     ),
+    (
+        "/autopack.worker.v1.WorkerService/GetStatus",
+        &[User, Scheduler, Telemetry, Auditor],
+    ),
+    (
+        "/autopack.worker.v1.WorkerService/ListSlots",
+        &[User, Scheduler, Telemetry, Auditor],
+    ),
+    ("/autopack.worker.v1.WorkerService/Drain", &[User]),
 ];

@@ -114,6 +114,7 @@ unimplemented_rpcs!(
     list_facts(ListFactsRequest) -> ListFactsResponse,
     import_ruleset(ImportRulesetRequest) -> ImportRulesetResponse,
     get_project(GetProjectRequest) -> GetProjectResponse,
+    list_workers(ListWorkersRequest) -> ListWorkersResponse,
     get_info(GetInfoRequest) -> GetInfoResponse,
 );
 

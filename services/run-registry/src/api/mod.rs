@@ -8,6 +8,7 @@ mod dispatch_service;
 mod registry_service;
 mod watch;
 mod work_service;
+mod workers;
 
 use std::sync::Arc;
 

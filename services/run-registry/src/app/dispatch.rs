@@ -20,8 +20,7 @@ impl Core {
         let runs = read::moving_runs(&self.database.read)
             .await
             .map_err(store_refusal)?;
-        let slots = lock(&self.workers).slots(self.ports.clock.monotonic(), self.config.lease * 2);
-        Ok((runs, slots))
+        Ok((runs, self.live_slots()))
     }
 
     /// A run as the next command would find it.

@@ -100,12 +100,7 @@ impl Core {
                 if self.config.embedded {
                     self.lose(uid, lease.uid, true).await?;
                 } else {
-                    lock(&self.leases).grant(
-                        lease.uid,
-                        uid,
-                        lease.worker,
-                        self.ports.clock.monotonic(),
-                    );
+                    self.grant(lease.uid, uid, lease.worker);
                 }
             }
         }
