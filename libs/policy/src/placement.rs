@@ -37,18 +37,28 @@ impl Need {
 
 /// What a phase asks for; without one, what the run's other jobs ask for. A phase's label goes before the run's.
 pub fn need(run: &RunAggregate, phase: Option<usize>) -> Need {
-    let mut labels = selectors(&run.plan.run.labels);
-    let mut tools = BTreeSet::new();
-    if let Some(phase) = phase {
-        labels.extend(selectors(&run.spec(phase).labels));
-        let fact = run.run.facts.get(TOOLS_FACT).map_or("", String::as_str);
-        tools = tools_of(fact, phase);
+    let Some(phase) = phase else {
+        return need_of(&run.plan.run.labels, &BTreeMap::new());
+    };
+    let fact = run.run.facts.get(TOOLS_FACT).map_or("", String::as_str);
+    Need {
+        tools: tools_of(fact, phase),
+        ..need_of(&run.plan.run.labels, &run.spec(phase).labels)
     }
-    Need { labels, tools }
+}
+
+/// What the labels of a run and of its phase ask for.
+pub fn need_of(run: &BTreeMap<String, String>, phase: &BTreeMap<String, String>) -> Need {
+    let mut labels = selectors(run);
+    labels.extend(selectors(phase));
+    Need {
+        labels,
+        tools: BTreeSet::new(),
+    }
 }
 
 /// The labels that a map asks of workers.
-pub fn selectors(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+fn selectors(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let asked = labels
         .iter()
         .filter_map(|(name, value)| Some((name.strip_prefix(SELECTOR)?, value)));
@@ -77,10 +87,7 @@ pub fn lacks(
 }
 
 /// Why none of the workers may take the job; `None`: one may.
-pub fn hold<'a>(
-    need: &Need,
-    workers: impl IntoIterator<Item = &'a WorkerProfile>,
-) -> Option<Hold> {
+pub fn hold<'a>(need: &Need, workers: impl IntoIterator<Item = &'a WorkerProfile>) -> Option<Hold> {
     let mut short = Vec::new();
     let mut count = 0_usize;
     for worker in workers {

@@ -16,8 +16,6 @@ const TOOLS: &[&str] = &[
     "bun", "cargo", "deno", "go", "gradle", "java", "make", "mvn", "node", "npm", "pnpm", "poetry",
     "python3", "uv", "yarn",
 ];
-/// Tools that are asked for their version at a time.
-const AT_A_TIME: usize = 4;
 
 /// Names that a worker of this configuration announces where it finds them.
 pub(crate) fn announced(config: &WorkerConfig) -> BTreeSet<String> {
@@ -44,22 +42,17 @@ pub(crate) fn profile(config: &WorkerConfig) -> WorkerProfile {
     }
 }
 
-/// The versions that the announced tools print.
+/// The versions that the announced tools print, asked one after the other.
 pub(crate) async fn versions(host: &Host, profile: &WorkerProfile) -> BTreeMap<String, String> {
-    use futures::StreamExt as _;
-    let tools = profile
-        .capabilities
-        .iter()
-        .filter_map(|capability| capability.strip_prefix(TOOL).map(str::to_owned));
-    let asked = futures::stream::iter(tools)
-        .map(|tool| async move { Some((host.tool_version(&tool).await?, tool)) })
-        .buffer_unordered(AT_A_TIME);
-    let found: Vec<Option<(String, String)>> = asked.collect().await;
+    let mut found = BTreeMap::new();
+    for capability in &profile.capabilities {
+        if let Some(tool) = capability.strip_prefix(TOOL)
+            && let Some(version) = host.tool_version(tool).await
+        {
+            found.insert(tool.to_owned(), version);
+        }
+    }
     found
-        .into_iter()
-        .flatten()
-        .map(|(version, tool)| (tool, version))
-        .collect()
 }
 
 fn host_name() -> String {

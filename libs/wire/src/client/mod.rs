@@ -23,8 +23,8 @@ use crate::{
         dispatch_service_client::DispatchServiceClient,
         registry_service_client::RegistryServiceClient, work_service_client::WorkServiceClient,
     },
-    worker::worker_service_client::WorkerServiceClient,
     server::{Peer, Principal, ServerLayer},
+    worker::worker_service_client::WorkerServiceClient,
 };
 
 /// The transport that all generated clients here use. Its error is a status already, so calls can be spawned

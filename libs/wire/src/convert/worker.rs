@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use autopack_domain::Fault;
 use autopack_domain::worker::{WorkerProfile, WorkerState};
 
 use super::{
-    at::{At, Decode},
+    at::{At, Decode, read},
     try_from_proto,
 };
 use crate::registry as pb;
@@ -68,6 +69,13 @@ impl From<WorkerState> for pb::worker::State {
             WorkerState::Lost => Self::Lost,
         }
     }
+}
+
+/// Versions of tools, as a heartbeat tells them.
+pub fn tool_versions(
+    versions: HashMap<String, String>,
+) -> Result<BTreeMap<String, String>, Vec<Fault>> {
+    read(|at| map(versions, &at.field("tool_versions")))
 }
 
 fn text(text: String, at: &At<'_>) -> Option<String> {

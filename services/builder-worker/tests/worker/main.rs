@@ -9,9 +9,12 @@
 
 mod bootstrap;
 mod builders;
+mod drain;
 mod fake;
 mod gates;
 mod landing;
 mod life;
+mod mirrors;
+mod placement;
 mod samples;
 mod world;

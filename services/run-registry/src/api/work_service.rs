@@ -13,17 +13,17 @@ use autopack_domain::{
     worker::WorkerProfile,
 };
 use autopack_wire::{
-    convert::{duration_to_proto, time_to_proto},
+    convert::{duration_to_proto, time_to_proto, tool_versions},
     registry::{self as pb, work_service_server::WorkService},
     types,
 };
 use tonic::{Request, Response, Status};
 
+use super::workers::abilities;
 use super::{
     Api,
     decode::{faults, present, refuse, uid, word},
 };
-use super::workers::abilities;
 use crate::app::{jobs::Findings, workers::Presence};
 
 type Reply<T> = Result<Response<T>, Status>;
@@ -141,6 +141,7 @@ impl WorkService for Api {
         let presence = Presence {
             draining: r.draining,
             leaving: r.leaving,
+            tool_versions: tool_versions(r.tool_versions).map_err(faults)?,
         };
         let (stop, unknown_worker) = self.core.heartbeat(worker, &leases, presence);
         Ok(Response::new(pb::HeartbeatResponse {

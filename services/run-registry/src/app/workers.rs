@@ -44,12 +44,14 @@ impl WorkerEntry {
 }
 
 /// What a heartbeat says about its worker.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Presence {
     /// It takes no new jobs.
     pub draining: bool,
     /// It has ended.
     pub leaving: bool,
+    /// Versions of its tools; empty: nothing new.
+    pub tool_versions: BTreeMap<String, String>,
 }
 
 /// The table of workers, in the order of their uids, which is that of their registrations.
@@ -208,6 +210,10 @@ impl Core {
             let mut workers = lock(&self.workers);
             let known = workers.seen(worker, moment).map(|entry| {
                 entry.draining = presence.draining;
+                let versions = presence.tool_versions;
+                if !versions.is_empty() && entry.profile.tool_versions != versions {
+                    Arc::make_mut(&mut entry.profile).tool_versions = versions;
+                }
             });
             if presence.leaving {
                 workers.known.remove(&worker);
