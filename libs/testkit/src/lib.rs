@@ -7,6 +7,7 @@
 //! - [`fingerprint`]: what of a user's checkout must stay as it is
 //! - [`plan`]: plans and their patch files; [`series`]: patches from edits, and the tree that plain git makes of them
 //! - [`program`]: a child process with a bound; [`autopack`]: the command line; [`up`]: a serving process
+//! - [`ssh`], [`https`]: git servers on the loopback interface
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -17,11 +18,13 @@
 pub mod autopack;
 pub mod fingerprint;
 pub mod git;
+pub mod https;
 pub mod plan;
 pub mod program;
 pub mod repo;
 pub mod series;
 pub mod shape;
+pub mod ssh;
 pub mod traps;
 pub mod up;
 

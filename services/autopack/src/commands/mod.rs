@@ -16,6 +16,7 @@ mod runs;
 mod submit;
 mod up;
 mod watch;
+mod workers;
 
 use std::time::Duration;
 
@@ -114,6 +115,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::Watch(args) => watch::run(&context, &args.run).await,
         Command::Status(args) => reads::status(&context, &args.run).await,
         Command::Runs(args) => runs::run(&context, args).await,
+        Command::Workers => workers::run(&context).await,
         Command::Start(args) => control::start(&context, args.run).await,
         Command::Pause(args) => control::pause(&context, args.run).await,
         Command::Resume(args) => control::resume(&context, args.run).await,

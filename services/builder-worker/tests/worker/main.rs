@@ -16,5 +16,6 @@ mod landing;
 mod life;
 mod mirrors;
 mod placement;
+mod remotes;
 mod samples;
 mod world;

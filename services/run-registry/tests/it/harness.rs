@@ -51,7 +51,7 @@ impl Harness {
             .register_worker(pb::RegisterWorkerRequest {
                 name: "w".into(),
                 slots: 4,
-                capabilities: vec![],
+                ..Default::default()
             })
             .await
             .unwrap()

@@ -10,3 +10,4 @@ mod commands;
 mod harness;
 mod recovery;
 mod watching;
+mod workers;

@@ -21,6 +21,7 @@ async fn an_expired_lease_is_fenced_and_its_phase_waits_again() {
             uid: lease.0,
             fence: lease.1,
         }],
+        ..Default::default()
     };
     h.clock.advance(Duration::from_secs(6));
     let kept = h
