@@ -5,7 +5,6 @@
 use std::{
     collections::BTreeSet,
     sync::{Mutex, mpsc},
-    time::Duration,
 };
 
 use autopack_runtime::{Clock as _, SystemClock};
@@ -14,8 +13,6 @@ use autopack_wire::{types, worker};
 use builder_worker::failpoints;
 
 use super::several_rig::{Machine, Rig, alive, until};
-
-const TEN_MINUTES: Duration = Duration::from_mins(10);
 
 /// The branch holds one commit for each phase, and exactly these files beside the base's.
 fn expect_branch(rig: &Rig, phases: usize) {
@@ -42,10 +39,7 @@ fn expect_branch(rig: &Rig, phases: usize) {
 #[tokio::test]
 async fn phases_of_one_run_land_in_turn_whatever_the_workers_clocks_say() {
     let rig = Rig::start().await;
-    let machines = [
-        rig.worker("fast", TEN_MINUTES, true),
-        rig.worker("slow", TEN_MINUTES, false),
-    ];
+    let machines = [rig.worker("fast", 1, 10), rig.worker("slow", 1, -10)];
     // The first two wait for each other, so both workers have a part; the rest goes to whoever is free.
     let meet = |own: usize, other: usize| {
         let (own_file, other_file) = (rig.path(&own.to_string()), rig.path(&other.to_string()));
@@ -110,7 +104,7 @@ async fn standing(rig: &Rig) -> (String, u64) {
 #[tokio::test]
 async fn a_worker_that_stood_still_past_its_lease_kills_its_tree_and_changes_nothing() {
     let rig = Rig::start().await;
-    let late = rig.worker("late", Duration::ZERO, true);
+    let late = rig.worker("late", 1, 0);
     let (first, pid) = (rig.path("first"), rig.path("pid"));
     let script = format!(
         "echo 0 > f0.txt; if mkdir {} 2>/dev/null; then (trap '' TERM; sh -c 'echo $PPID' > {}; sleep 600) & sleep 600; fi",
@@ -120,7 +114,8 @@ async fn a_worker_that_stood_still_past_its_lease_kills_its_tree_and_changes_not
     rig.submit(&[script, "echo 1 > f1.txt".to_owned()]).await;
     until("the builder runs", async || alive(&pid)).await;
     let thaw = late.freeze();
-    let other = rig.worker("other", Duration::ZERO, true);
+    // A slot for the look at the branch, beside the one that waits for it.
+    let other = rig.worker("other", 2, 0);
     rig.succeeded().await;
     assert!(alive(&pid), "what the stopped worker started goes on");
     let before = standing(&rig).await;
@@ -154,7 +149,7 @@ async fn a_worker_that_stood_still_anywhere_before_its_push_is_fenced() {
         let rig = Rig::start().await;
         let scripts = [0, 1].map(|n| format!("echo {n} > f{n}.txt"));
         // The bootstrap is not to be the one that stops.
-        let helper = rig.worker("helper", Duration::ZERO, true);
+        let helper = rig.worker("helper", 1, 0);
         let run = rig.submit_held(&scripts).await;
         until("the run is frozen", async || {
             rig.run().await.run.unwrap().state().as_str_name() == "STATE_RUN_CREATED"
@@ -164,10 +159,11 @@ async fn a_worker_that_stood_still_anywhere_before_its_push_is_fenced() {
         let (tell, told) = mpsc::channel();
         let (thaw, wait) = mpsc::channel::<()>();
         *STOP.lock().unwrap() = Some((at, tell, wait));
-        let late = rig.worker_with("late", Duration::ZERO, true, stop_there);
+        let late = rig.worker_with("late", 1, 0, stop_there);
         rig.begin(&run).await;
         until("the worker stands still", async || told.try_recv().is_ok()).await;
-        let other = rig.worker("other", Duration::ZERO, true);
+        // A slot for the look at the branch, beside the one that waits for it.
+        let other = rig.worker("other", 2, 0);
         rig.succeeded().await;
         let before = standing(&rig).await;
         drop(thaw);

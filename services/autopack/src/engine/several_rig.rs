@@ -80,21 +80,21 @@ impl Rig {
         self.temp.path().join(name)
     }
 
-    /// A worker with one slot and this clock.
-    pub(super) fn worker(&self, name: &str, off: Duration, fast: bool) -> Machine {
-        self.worker_with(name, off, fast, |_| {})
+    /// A worker whose clock is off by so many minutes.
+    pub(super) fn worker(&self, name: &str, slots: usize, off: i64) -> Machine {
+        self.worker_with(name, slots, off, |_| {})
     }
 
     /// The same with something that happens at its failpoints.
     pub(super) fn worker_with(
         &self,
         name: &str,
-        off: Duration,
-        fast: bool,
+        slots: usize,
+        off: i64,
         failpoint: fn(&str),
     ) -> Machine {
         let clients = Clients::in_process(self.routes.clone(), Principal::Worker);
-        let off = i64::try_from(off.as_micros()).unwrap() * if fast { 1 } else { -1 };
+        let off = off * 60 * 1_000_000;
         let clock = SystemClock::new();
         let ports = builder_worker::Ports {
             registry: Arc::new(WireRegistry::new(clients.work, clients.artifacts)),
@@ -107,7 +107,7 @@ impl Rig {
             ack_wait: Duration::from_secs(2),
             retry_delay: Duration::from_millis(50),
             versions_after: None,
-            ..WorkerConfig::new(self.temp.path().join(name), 1)
+            ..WorkerConfig::new(self.temp.path().join(name), slots)
         };
         Machine::start(config, ports)
     }
@@ -178,13 +178,21 @@ impl Rig {
 
     /// Waits until the run has succeeded.
     pub(super) async fn succeeded(&self) {
-        until("the run has succeeded", async || {
-            let run = self.run().await.run.unwrap();
+        let began = Instant::now();
+        loop {
+            let found = self.run().await;
+            let run = found.run.unwrap();
             let state = run.state().as_str_name();
             assert!(!state.contains("FAILED"), "{state}: {}", run.detail);
-            state == "STATE_DONE_SUCCESS"
-        })
-        .await;
+            if state == "STATE_DONE_SUCCESS" {
+                return;
+            }
+            if began.elapsed() > PATIENCE {
+                let attempts = self.attempts().await;
+                panic!("the run did not end: {:#?} {attempts:#?}", found.phases);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     pub(super) async fn stop(self) {
