@@ -14,11 +14,16 @@ use autopack_bus::{Bus, BusConfig};
 use autopack_domain::Timestamp;
 use autopack_runtime::{Clock as _, Kind, Supervisor, SystemClock, V7Ids};
 use autopack_testkit::TempRepo;
-use autopack_wire::{client::Clients, registry as pb, server::Principal, types, worker};
-use builder_worker::{Control, WorkerConfig, registry_client::WireRegistry};
+use autopack_wire::{
+    client::Clients,
+    registry as pb,
+    serve::{ServeOptions, bind_uds, serve_uds_socket},
+    server::Principal,
+    types, worker,
+};
+use builder_worker::{Control, WorkerConfig, registry_client::over};
 use run_registry::{Registry, RegistryConfig};
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,7 +33,6 @@ pub(super) struct Rig {
     temp: tempfile::TempDir,
     pub(super) repo: TempRepo,
     pub(super) clients: Clients,
-    routes: Routes,
     bus: Arc<dyn Bus>,
     supervisor: Supervisor,
 }
@@ -55,6 +59,15 @@ impl Rig {
         };
         let registry = Registry::start(config, ports, &supervisor).await.unwrap();
         let routes = registry.routes(supervisor.token());
+        let socket = bind_uds(&temp.path().join("socket")).await.unwrap();
+        let options = ServeOptions {
+            uds_principal: Principal::Worker,
+            grace: Duration::from_millis(100),
+            ..ServeOptions::default()
+        };
+        let end = supervisor.token().cancelled_owned();
+        let serving = serve_uds_socket(socket, routes.clone(), options, end);
+        supervisor.spawn("socket", Kind::BestEffort, serving);
         let scheduler = phase_scheduler::build(
             phase_scheduler::SchedulerConfig::default(),
             phase_scheduler::Ports {
@@ -68,8 +81,7 @@ impl Rig {
         Self {
             temp,
             repo: TempRepo::small(),
-            clients: Clients::in_process(routes.clone(), Principal::User),
-            routes,
+            clients: Clients::in_process(routes, Principal::User),
             bus,
             supervisor,
         }
@@ -93,12 +105,14 @@ impl Rig {
         off: i64,
         failpoint: fn(&str),
     ) -> Machine {
-        let clients = Clients::in_process(self.routes.clone(), Principal::Worker);
+        let socket = self.path("socket");
+        let bus = Arc::clone(&self.bus);
         let off = off * 60 * 1_000_000;
         let clock = SystemClock::new();
-        let ports = builder_worker::Ports {
-            registry: Arc::new(WireRegistry::new(clients.work, clients.artifacts)),
-            bus: Arc::clone(&self.bus),
+        // Made on the worker's own thread: its connection stands still with it.
+        let ports = move || builder_worker::Ports {
+            registry: over(&Clients::connect_uds(&socket).unwrap()),
+            bus,
             clock: Arc::new(move || Timestamp(clock.now().0 + off)),
             failpoint,
         };
@@ -214,9 +228,12 @@ impl Machine {
         clippy::disallowed_methods,
         reason = "stopping the thread stops the worker as a whole"
     )]
-    fn start(config: WorkerConfig, ports: builder_worker::Ports) -> Self {
+    fn start(
+        config: WorkerConfig,
+        ports: impl FnOnce() -> builder_worker::Ports + Send + 'static,
+    ) -> Self {
         let (control, shutdown) = (Control::new(), CancellationToken::new());
-        let worker = builder_worker::build_with(config, ports, control.clone());
+        let steering = control.clone();
         let (tell, told) = mpsc::channel();
         let token = shutdown.clone();
         let thread = std::thread::spawn(move || {
@@ -225,7 +242,11 @@ impl Machine {
                 .build()
                 .unwrap();
             tell.send(runtime.handle().clone()).unwrap();
-            runtime.block_on(worker.run(token)).unwrap();
+            let work = async {
+                let worker = builder_worker::build_with(config, ports(), steering);
+                worker.run(token).await
+            };
+            runtime.block_on(work).unwrap();
         });
         Self {
             control,
