@@ -239,14 +239,14 @@ fn backend(request: &Request, root: &Path) -> io::Result<Vec<u8>> {
         .lines()
         .find_map(|line| line.strip_prefix("Status: "))
         .unwrap_or("200 OK");
-    let kept: String = headers
+    let kept: Vec<&str> = headers
         .lines()
         .filter(|line| !line.starts_with("Status: "))
-        .map(|line| format!("{line}\r\n"))
         .collect();
+    let kept = kept.join("\r\n");
     let body = &output[end + 4..];
     let head = format!(
-        "HTTP/1.1 {status}\r\n{kept}Content-Length: {}\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {status}\r\n{kept}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );
     Ok([head.as_bytes(), body].concat())

@@ -73,8 +73,9 @@ impl From<WorkerState> for pb::worker::State {
 
 /// Versions of tools, as a heartbeat tells them.
 pub fn tool_versions(
-    versions: HashMap<String, String>,
+    versions: impl IntoIterator<Item = (String, String)>,
 ) -> Result<BTreeMap<String, String>, Vec<Fault>> {
+    let versions = versions.into_iter().collect();
     read(|at| map(versions, &at.field("tool_versions")))
 }
 

@@ -62,7 +62,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
             return error.exit;
         }
     };
-    let exit = match dispatch(cli, ui).await {
+    let exit = match Box::pin(dispatch(cli, ui)).await {
         Ok(exit) => exit,
         Err(error) => {
             ui.error(&error);
