@@ -12,7 +12,7 @@ use autopack_testkit::git;
 use autopack_wire::{types, worker};
 use builder_worker::failpoints;
 
-use super::several_rig::{Machine, Rig, alive, until};
+use super::several_rig::{Machine, Rig, until};
 
 /// The branch holds one commit for each phase, and exactly these files beside the base's.
 fn expect_branch(rig: &Rig, phases: usize) {
@@ -101,34 +101,10 @@ async fn standing(rig: &Rig) -> (String, u64) {
     (tip, rig.run().await.run.unwrap().last_event)
 }
 
-#[tokio::test]
-async fn a_worker_that_stood_still_past_its_lease_kills_its_tree_and_changes_nothing() {
-    let rig = Rig::start().await;
-    let late = rig.worker("late", 1, 0);
-    let (first, pid) = (rig.path("first"), rig.path("pid"));
-    let script = format!(
-        "echo 0 > f0.txt; if mkdir {} 2>/dev/null; then (trap '' TERM; sh -c 'echo $PPID' > {}; sleep 600) & sleep 600; fi",
-        first.display(),
-        pid.display()
-    );
-    rig.submit(&[script, "echo 1 > f1.txt".to_owned()]).await;
-    until("the builder runs", async || alive(&pid)).await;
-    let thaw = late.freeze();
-    // A slot for the look at the branch, beside the one that waits for it.
-    let other = rig.worker("other", 2, 0);
-    rig.succeeded().await;
-    assert!(alive(&pid), "what the stopped worker started goes on");
-    let before = standing(&rig).await;
-    drop(thaw);
-    until("its tree is gone", async || !alive(&pid)).await;
-    expect_fenced(&rig, &late, before).await;
-    late.stop().await;
-    other.stop().await;
-    rig.stop().await;
-}
-
 /// The failpoint at which the next worker stops, who is told of it, and what lets it go on.
-static STOP: Mutex<Option<(&str, mpsc::Sender<()>, mpsc::Receiver<()>)>> = Mutex::new(None);
+static STOP: Mutex<Option<Stop>> = Mutex::new(None);
+
+type Stop = (&'static str, mpsc::Sender<()>, mpsc::Receiver<()>);
 
 fn stop_there(name: &str) {
     let stop = STOP.lock().unwrap().take_if(|(wanted, ..)| *wanted == name);

@@ -3,8 +3,8 @@
 //! Invariant: a stopped worker does nothing at all: no timer, no heartbeat, no call; what it started outside goes on.
 
 use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, mpsc},
+    path::PathBuf,
+    sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -26,7 +26,7 @@ use run_registry::{Registry, RegistryConfig};
 use tokio_util::sync::CancellationToken;
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Everything but the workers.
 pub(super) struct Rig {
@@ -219,29 +219,22 @@ impl Rig {
 pub(super) struct Machine {
     control: Control,
     shutdown: CancellationToken,
-    handle: tokio::runtime::Handle,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Machine {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "stopping the thread stops the worker as a whole"
-    )]
     fn start(
         config: WorkerConfig,
         ports: impl FnOnce() -> builder_worker::Ports + Send + 'static,
     ) -> Self {
         let (control, shutdown) = (Control::new(), CancellationToken::new());
         let steering = control.clone();
-        let (tell, told) = mpsc::channel();
         let token = shutdown.clone();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .unwrap();
-            tell.send(runtime.handle().clone()).unwrap();
             let work = async {
                 let worker = builder_worker::build_with(config, ports(), steering);
                 worker.run(token).await
@@ -251,21 +244,8 @@ impl Machine {
         Self {
             control,
             shutdown,
-            handle: told.recv().unwrap(),
             thread: Some(thread),
         }
-    }
-
-    /// Stops the worker until the answer is dropped.
-    pub(super) fn freeze(&self) -> mpsc::Sender<()> {
-        let (thaw, wait) = mpsc::channel::<()>();
-        let (tell, told) = mpsc::channel();
-        self.handle.spawn(async move {
-            tell.send(()).unwrap();
-            let _ = wait.recv();
-        });
-        told.recv_timeout(PATIENCE).unwrap();
-        thaw
     }
 
     /// What its slot does, as its own service says.
@@ -291,14 +271,4 @@ pub(super) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) 
         assert!(began.elapsed() < PATIENCE, "waited too long: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-/// Whether a process of this id, which a file holds, is alive.
-pub(super) fn alive(file: &Path) -> bool {
-    let pid = std::fs::read_to_string(file).unwrap_or_default();
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
-    stat.is_ok_and(|stat| {
-        let state = stat.rsplit(')').next().unwrap_or_default().trim_start();
-        !state.starts_with('Z')
-    })
 }

@@ -41,7 +41,7 @@ async fn until_state(world: &World, state: State) {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("the worker never was {state:?}");
+    unreachable!("the worker never was {state:?}");
 }
 
 /// Starts a builder that waits for a file.

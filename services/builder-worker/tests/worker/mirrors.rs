@@ -63,7 +63,7 @@ async fn an_unused_clone_goes_and_is_made_anew_and_one_in_use_stays() {
     );
     let second = world.offer(command("P2", &script)).await;
     until("the builder runs", || began.exists()).await;
-    let other = left_behind(&world, "other", 1, Duration::from_secs(60));
+    let other = left_behind(&world, "other", 1, Duration::from_mins(1));
     until("an unused clone is removed", || !other.exists()).await;
     assert_eq!(clones(&world).len(), 1, "the clone in use stays");
     fs::write(go, "").unwrap();

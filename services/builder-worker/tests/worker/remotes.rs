@@ -13,7 +13,7 @@ type Env = Vec<(OsString, OsString)>;
 
 /// A worker on the world's repository behind this address.
 fn start(world: &mut World, url: &str, env: Env) {
-    world.fake.state().run.repository = url.to_owned();
+    url.clone_into(&mut world.fake.state().run.repository);
     let mut config = world.config();
     config.git_remote_env = env;
     world.start_on(config, |_| {});
