@@ -127,13 +127,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_drain_is_only_hastened() {
         let control = Control::new();
-        control.configure(Duration::from_secs(60));
+        control.configure(Duration::from_mins(1));
         assert_eq!(control.grace_left(), None);
         control.drain(None);
         control.asked().await;
-        assert_eq!(control.grace_left(), Some(Duration::from_secs(60)));
+        assert_eq!(control.grace_left(), Some(Duration::from_mins(1)));
         control.drain(Some(Duration::MAX));
-        assert_eq!(control.grace_left(), Some(Duration::from_secs(60)));
+        assert_eq!(control.grace_left(), Some(Duration::from_mins(1)));
         let began = Instant::now();
         let waiting = control.overdue();
         let hastened = async {
