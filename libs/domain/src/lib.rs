@@ -10,6 +10,7 @@
 //! - [`states`]: the state sets and their transition tables
 //! - [`run`], [`tier`], [`phase`], [`attempt`]: the aggregates
 //! - [`event`]: what is recorded
+//! - [`worker`]: workers, as they announce themselves and as they stand
 //! - [`fault`]: faults of input, all at once, each with its path
 
 pub mod attempt;
@@ -28,6 +29,7 @@ pub mod strategy;
 pub mod tier;
 pub mod time;
 pub mod usage;
+pub mod worker;
 
 pub use catalogue::{Cause, EventKind, Reason, Source};
 pub use fault::{Fault, Faults};

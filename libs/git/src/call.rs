@@ -32,7 +32,13 @@ const CONFIG: &[(&str, &str)] = &[
     ("core.attributesFile", "/dev/null"),
     ("core.excludesFile", "/dev/null"),
     ("core.alternateRefsCommand", "true"),
-    ("core.sshCommand", "ssh -o BatchMode=yes"),
+    (
+        "core.sshCommand",
+        "ssh -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15 -o ServerAliveCountMax=4",
+    ),
+    // A transfer that stands still for a minute has ended.
+    ("http.lowSpeedLimit", "1"),
+    ("http.lowSpeedTime", "60"),
     ("core.askPass", ""),
     ("core.pager", "cat"),
     ("core.filesRefLockTimeout", "5000"),

@@ -11,6 +11,7 @@
 //! - [`signature`]: normal form, signature and class of a failure text
 //! - [`dispatch`]: what holds a phase back, and a run's next actions
 //! - [`estimate`], [`strategy`], [`retry`]: budgets, attempts, back-off
+//! - [`placement`]: which workers may take a phase
 //! - [`preflight`]: faults of a plan that only the repository and the worker show
 
 pub mod dispatch;
@@ -18,6 +19,7 @@ pub mod estimate;
 pub mod gate;
 pub mod govern;
 pub mod paths;
+pub mod placement;
 pub mod preflight;
 pub mod retry;
 pub mod scope;

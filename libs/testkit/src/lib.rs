@@ -11,6 +11,7 @@
 //! - [`proxy`]: cuts, delays and swallows what passes between two processes
 //! - [`postgres`]: a PostgreSQL server beside the test; [`postgres_database`]: one database of it
 //! - [`nats`]: a nats-server of either supported version, and how to hurt it
+//! - [`ssh`], [`https`]: git servers on the loopback interface
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -22,6 +23,7 @@ pub mod autopack;
 pub mod cluster;
 pub mod fingerprint;
 pub mod git;
+pub mod https;
 pub mod nats;
 pub mod plan;
 pub mod postgres;
@@ -31,6 +33,7 @@ pub mod proxy;
 pub mod repo;
 pub mod series;
 pub mod shape;
+pub mod ssh;
 pub mod traps;
 pub mod up;
 

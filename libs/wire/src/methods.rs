@@ -38,6 +38,7 @@ pub const READS: &[&str] = &[
     "/autopack.registry.v1.RegistryService/GetProject",
     "/autopack.registry.v1.RegistryService/ListDeadLetters",
     "/autopack.registry.v1.RegistryService/GetInfo",
+    "/autopack.registry.v1.RegistryService/ListWorkers",
     "/autopack.registry.v1.DispatchService/ListActiveRuns",
     "/autopack.registry.v1.DispatchService/GetSnapshot",
     "/autopack.registry.v1.WorkService/Heartbeat",
@@ -47,6 +48,9 @@ pub const READS: &[&str] = &[
     "/autopack.registry.v1.ArtifactService/StatArtifact",
     "/autopack.telemetry.v1.TelemetryService/GetRunUsage",
     "/autopack.telemetry.v1.TelemetryService/StreamMetrics",
+    "/autopack.worker.v1.WorkerService/GetStatus",
+    "/autopack.worker.v1.WorkerService/ListSlots",
+    "/autopack.worker.v1.WorkerService/Drain",
 ];
 
 static METHODS: LazyLock<BTreeMap<String, Method>> = LazyLock::new(|| {

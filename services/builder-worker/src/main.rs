@@ -14,15 +14,14 @@ use autopack_runtime::{
     failpoint,
     service::{self, HealthcheckArgs, Process, Program, Service, ServiceArgs, StartError},
 };
-use builder_worker::{Ports, registry_client::WireRegistry};
+use builder_worker::{Control, Ports, registry_client::WireRegistry};
 use clap::{Parser, Subcommand};
-use tonic::service::Routes;
 
 use crate::settings::Settings;
 
 const PROGRAM: Program = Program {
     name: "builder-worker",
-    services: &[],
+    services: &["autopack.worker.v1.WorkerService"],
 };
 /// How long the bus may take to close.
 const END: Duration = Duration::from_secs(1);
@@ -92,10 +91,12 @@ async fn start(settings: Settings, process: Process) -> Result<Service, StartErr
         failpoint: failpoint::hit,
     };
     let config = settings.worker(data.path().to_owned(), name);
-    let worker = builder_worker::build(config, ports);
+    let control = Control::default();
+    let routes = control.routes();
+    let worker = builder_worker::build_with(config, ports, control);
     let tasks = &process.tasks;
     tasks.spawn("worker", Kind::Critical, worker.run(tasks.token()));
-    Ok(Service::new(Routes::default()).ending(async move {
+    Ok(Service::new(routes).ending(async move {
         bus.close(END).await;
         // The lock goes last.
         drop(data);

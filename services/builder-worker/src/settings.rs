@@ -1,6 +1,6 @@
 //! What the process of a worker is told.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
 use autopack_bus::BusSettings;
 use autopack_domain::fault::Fault;
@@ -9,7 +9,7 @@ use autopack_runtime::{
     service::{Common, RegistryAddress, Settings as ServiceSettings},
 };
 use autopack_wire::server::Principal;
-use builder_worker::WorkerConfig;
+use builder_worker::{MirrorLimits, WorkerConfig};
 use serde::{Deserialize, Serialize};
 
 /// Variables that git needs to reach a remote repository.
@@ -30,6 +30,13 @@ const GIT_REMOTE: &[&str] = &[
     "SSL_CERT_DIR",
 ];
 
+/// How long handing back may take once the grace is over, in seconds.
+const HAND_BACK: u64 = 5;
+
+fn some(number: u64) -> Option<u64> {
+    (number > 0).then_some(number)
+}
+
 /// Keys of `builder-worker`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Settings {
@@ -49,6 +56,16 @@ pub(crate) struct Settings {
     pub(crate) lanes: Vec<String>,
     /// After a signal, how long running phases may take before they are handed back, in seconds.
     pub(crate) drain_seconds: u64,
+    /// Labels that phases can ask for, such as `gpu = "1"`.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Programs to announce beside the toolchains that are looked for anyway.
+    pub(crate) announce: Vec<String>,
+    /// Where others reach this worker's own service, such as `http://worker-1:7880`; empty: not announced.
+    pub(crate) advertised: String,
+    /// Size of the clones of target repositories from which on unused ones go, in MiB; 0: no bound.
+    pub(crate) clones_mib: u64,
+    /// Age of unused clones from which on they go, in hours; 0: no bound.
+    pub(crate) clones_hours: u64,
 }
 
 impl Default for Settings {
@@ -62,7 +79,12 @@ impl Default for Settings {
             slots: 0,
             name: String::new(),
             lanes: config.lanes,
-            drain_seconds: config.drain.as_secs(),
+            drain_seconds: 15,
+            labels: BTreeMap::new(),
+            announce: config.announce,
+            advertised: String::new(),
+            clones_mib: 0,
+            clones_hours: 0,
         }
     }
 }
@@ -88,9 +110,9 @@ impl ServiceSettings for Settings {
         if self.lanes.is_empty() {
             faults.push(Fault::new("lanes", "names no lane").example("[\"default\"]"));
         }
-        if self.drain_seconds + 3 > self.common.shutdown_seconds {
+        if self.drain_seconds + HAND_BACK + 3 > self.common.shutdown_seconds {
             let problem = format!(
-                "{}: must be at least 3 less than shutdown_seconds, {}",
+                "{}: must be at least 8 less than shutdown_seconds, {}",
                 self.drain_seconds, self.common.shutdown_seconds
             );
             faults.push(Fault::new("drain_seconds", problem).example("20"));
@@ -132,7 +154,16 @@ impl Settings {
         WorkerConfig {
             name: name.unwrap_or(fallback_name),
             lanes: self.lanes.clone(),
-            drain: Duration::from_secs(self.drain_seconds),
+            drain_grace: Duration::from_secs(self.drain_seconds),
+            drain: Duration::from_secs(HAND_BACK),
+            labels: self.labels.clone(),
+            announce: self.announce.clone(),
+            address: self.advertised.clone(),
+            mirrors: MirrorLimits {
+                bytes: some(self.clones_mib).map(|mib| mib << 20),
+                age: some(self.clones_hours).map(Duration::from_hours),
+                ..MirrorLimits::default()
+            },
             git_remote_env: remote.collect(),
             ..WorkerConfig::new(data_dir, slots)
         }

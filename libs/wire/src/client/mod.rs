@@ -27,6 +27,7 @@ use crate::{
         registry_service_client::RegistryServiceClient, work_service_client::WorkServiceClient,
     },
     server::{Peer, Principal, ServerLayer},
+    worker::worker_service_client::WorkerServiceClient,
 };
 
 /// The transport that all generated clients here use. Its error is a status already, so calls can be spawned
@@ -113,6 +114,8 @@ pub struct Clients {
     pub work: WorkServiceClient<GrpcService>,
     /// For everybody with files.
     pub artifacts: ArtifactServiceClient<GrpcService>,
+    /// For operators: a worker's own service, where the address is a worker's or the all-in-one's.
+    pub worker: WorkerServiceClient<GrpcService>,
 }
 
 impl Clients {
@@ -125,7 +128,9 @@ impl Clients {
             dispatch: DispatchServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
             work: WorkServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),
-            artifacts: ArtifactServiceClient::new(service).max_decoding_message_size(MAX_DECODE),
+            artifacts: ArtifactServiceClient::new(service.clone())
+                .max_decoding_message_size(MAX_DECODE),
+            worker: WorkerServiceClient::new(service),
         }
     }
 

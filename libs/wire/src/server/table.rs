@@ -65,6 +65,10 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         &[User, Worker, Scheduler, Telemetry, Builder, Auditor, Reader],
     ),
     (
+        "/autopack.registry.v1.RegistryService/ListWorkers",
+        &[User, Scheduler, Telemetry, Auditor],
+    ),
+    (
         "/autopack.registry.v1.DispatchService/ListActiveRuns",
         &[Scheduler],
     ),
@@ -132,4 +136,13 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         "/autopack.telemetry.v1.TelemetryService/StreamMetrics",
         &[User, Auditor, Reader],
     ),
+    (
+        "/autopack.worker.v1.WorkerService/GetStatus",
+        &[User, Scheduler, Telemetry, Auditor, Reader],
+    ),
+    (
+        "/autopack.worker.v1.WorkerService/ListSlots",
+        &[User, Scheduler, Telemetry, Auditor, Reader],
+    ),
+    ("/autopack.worker.v1.WorkerService/Drain", &[User]),
 ];

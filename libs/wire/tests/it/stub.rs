@@ -117,6 +117,7 @@ unimplemented_rpcs!(
     list_dead_letters(ListDeadLettersRequest) -> ListDeadLettersResponse,
     requeue_dead_letter(RequeueDeadLetterRequest) -> RequeueDeadLetterResponse,
     discard_dead_letter(DiscardDeadLetterRequest) -> DiscardDeadLetterResponse,
+    list_workers(ListWorkersRequest) -> ListWorkersResponse,
     get_info(GetInfoRequest) -> GetInfoResponse,
 );
 

@@ -94,6 +94,11 @@ pub(crate) enum Command {
     Status(RunRef),
     /// List runs, newest first
     Runs(RunsArgs),
+    /// List workers with what they hold
+    #[command(
+        after_help = "Examples:\n  autopack workers\n  autopack workers --json --registry http://127.0.0.1:7878"
+    )]
+    Workers,
     /// Start a run that was submitted with --hold
     #[command(after_help = "Example:\n  autopack start demo-1")]
     Start(RunRef),

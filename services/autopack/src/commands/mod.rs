@@ -17,6 +17,7 @@ mod runs;
 mod submit;
 mod up;
 mod watch;
+mod workers;
 
 use std::time::Duration;
 
@@ -62,7 +63,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
             return error.exit;
         }
     };
-    let exit = match dispatch(cli, ui).await {
+    let exit = match Box::pin(dispatch(cli, ui)).await {
         Ok(exit) => exit,
         Err(error) => {
             ui.error(&error);
@@ -115,6 +116,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::Watch(args) => watch::run(&context, &args.run).await,
         Command::Status(args) => reads::status(&context, &args.run).await,
         Command::Runs(args) => runs::run(&context, args).await,
+        Command::Workers => workers::run(&context).await,
         Command::Start(args) => control::start(&context, args.run).await,
         Command::Pause(args) => control::pause(&context, args.run).await,
         Command::Resume(args) => control::resume(&context, args.run).await,

@@ -6,6 +6,10 @@
 //! - `parts`: scheduler, worker and sockets around a registry
 
 mod parts;
+#[cfg(test)]
+mod several;
+#[cfg(test)]
+mod several_rig;
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -137,7 +141,14 @@ impl Engine {
             ..RegistryConfig::embedded(settings.database_file())
         };
         let started = Registry::start(config, ports, &registry).await?;
-        let (routes, probes) = with_probes(started.routes(services.token()), SERVICES)
+        let control = builder_worker::Control::new();
+        let mut routes = started.routes(services.token());
+        let mut served = SERVICES.to_vec();
+        if matches!(scope, Scope::All { .. }) {
+            routes = routes.add_service(control.service());
+            served.push("autopack.worker.v1.WorkerService");
+        }
+        let (routes, probes) = with_probes(routes, &served)
             .await
             .map_err(|error| CliError::reason(Reason::InternalFault, error.to_string()))?;
         let layer = ServerLayer::new(server_options(&data)?);
@@ -158,7 +169,7 @@ impl Engine {
         };
         if let Scope::All { slots, listen, .. } = scope {
             clear(&data.tmp());
-            parts.work(data.path(), slots);
+            parts.work(data.path(), slots, control);
             parts.watch_ends(files.clone());
             addresses = parts.listen(&data, listen, addresses).await?;
             probes.set_ready(true).await;

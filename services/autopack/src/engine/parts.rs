@@ -16,7 +16,7 @@ use autopack_wire::{
     serve::{ServeOptions, bind_uds, serve_tcp, serve_uds_socket},
     server::{Principal, ServerLayer, ServerOptions, TokenTable},
 };
-use builder_worker::{WorkerConfig, registry_client::WireRegistry};
+use builder_worker::{Control, WorkerConfig, WorkerError, registry_client::WireRegistry};
 use phase_scheduler::SchedulerConfig;
 use tonic::service::Routes;
 
@@ -39,6 +39,8 @@ const GIT_REMOTE: &[&str] = &[
     "NO_PROXY",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
 ];
 
 /// What the parts of an engine are made from.
@@ -59,7 +61,7 @@ impl Parts<'_> {
 
 impl Parts<'_> {
     /// Starts scheduler and worker.
-    pub(super) fn work(&self, data: &Path, slots: usize) {
+    pub(super) fn work(&self, data: &Path, slots: usize, control: Control) {
         let ports = phase_scheduler::Ports {
             clients: self.clients(Principal::Scheduler),
             bus: Arc::clone(&self.bus),
@@ -79,9 +81,14 @@ impl Parts<'_> {
             clock: Arc::new(move || clock.now()),
             failpoint: failpoint::hit,
         };
-        let worker = builder_worker::build(worker_config(data, slots), ports);
-        self.services
-            .spawn("worker", Kind::Critical, worker.run(self.services.token()));
+        let worker = builder_worker::build_with(worker_config(data, slots), ports, control);
+        let token = self.services.token();
+        self.services.spawn("worker", Kind::Critical, async move {
+            worker.run(token.clone()).await?;
+            // A drained worker does not end the registry beside it.
+            token.cancelled().await;
+            Ok::<_, WorkerError>(())
+        });
     }
 
     /// Writes the files of runs that end.

@@ -151,6 +151,7 @@ impl Job<'_> {
             .guard(opened.tree(tip.as_ref(), &self.run.branch))
             .await?;
         self.evidence.base = Some((tip.clone(), tree.clone()));
+        self.lease.begin()?;
         let candidate = match build::build(self, &opened, &tree).await? {
             build::Built::AlreadyPresent => {
                 return Ok(Success::without_commit(PhaseOutcome::AlreadyPresent));
@@ -207,6 +208,7 @@ impl Job<'_> {
     /// Tells the registry the stage.
     async fn report(&self, stage: AttemptState) -> Result<(), Stop> {
         let (registry, held) = (&self.cx.ports.registry, self.lease.held);
+        self.lease.enter(stage);
         self.cx
             .repeat(self.lease, || registry.report_stage(held, stage))
             .await

@@ -10,6 +10,7 @@ mod registry_service;
 mod switch;
 mod watch;
 mod work_service;
+mod workers;
 
 use std::sync::Arc;
 

@@ -372,6 +372,22 @@ impl RegistryService for Api {
         reply(pb::DiscardDeadLetterResponse {})
     }
 
+    async fn list_workers(
+        &self,
+        request: Request<pb::ListWorkersRequest>,
+    ) -> Reply<pb::ListWorkersResponse> {
+        let r = request.into_inner();
+        let (workers, next_page_token) = self
+            .core
+            .list_workers(r.page_size, &r.page_token)
+            .await
+            .map_err(refuse)?;
+        reply(pb::ListWorkersResponse {
+            workers: workers.into_iter().map(super::workers::listed).collect(),
+            next_page_token,
+        })
+    }
+
     async fn get_info(&self, _: Request<pb::GetInfoRequest>) -> Reply<pb::GetInfoResponse> {
         let config = &self.core.config;
         reply(pb::GetInfoResponse {

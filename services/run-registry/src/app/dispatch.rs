@@ -18,8 +18,7 @@ impl Core {
     /// Runs that have not ended and do not wait for a person, and the slots of live workers.
     pub async fn active_runs(&self) -> Result<(Vec<RunUid>, u32), Refusal> {
         let runs = self.sound(read::moving_runs(&self.database.read).await)?;
-        let slots = lock(&self.workers).slots(self.ports.clock.monotonic(), self.config.lease * 2);
-        Ok((runs, slots))
+        Ok((runs, self.live_slots()))
     }
 
     /// A run as the next command would find it.

@@ -34,18 +34,13 @@ impl Core {
     /// The numbers now.
     pub fn figures(&self) -> Figures {
         let get = |number: &AtomicU64| number.load(Ordering::Relaxed);
-        let (workers, slots) = {
-            let mut workers = lock(&self.workers);
-            let slots = workers.slots(self.ports.clock.monotonic(), self.config.lease * 2);
-            (workers.count(), slots)
-        };
         Figures {
             epoch: self.epoch,
             outbox_depth: get(&self.counts.committed).saturating_sub(*self.published.borrow()),
             leases: lock(&self.leases).count(),
             leases_expired: get(&self.counts.expired),
-            workers,
-            slots: u64::from(slots),
+            workers: self.live_workers(),
+            slots: u64::from(self.live_slots()),
         }
     }
 }

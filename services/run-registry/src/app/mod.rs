@@ -19,7 +19,7 @@ pub mod workers;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use autopack_domain::{
-    AttemptUid, Cause, Reason, Refusal, RunUid, Timestamp,
+    AttemptUid, Cause, ErrorKind, Reason, Refusal, RunUid, Timestamp,
     catalogue::Charge,
     run::{Run, RunAggregate, settle::Follow},
 };
@@ -102,12 +102,7 @@ impl Core {
                 if self.config.embedded {
                     self.lose(uid, lease.uid, true).await?;
                 } else {
-                    lock(&self.leases).grant(
-                        lease.uid,
-                        uid,
-                        lease.worker,
-                        self.ports.clock.monotonic(),
-                    );
+                    self.grant(lease.uid, uid, lease.worker);
                 }
             }
         }
@@ -225,10 +220,9 @@ impl Core {
         uid: uuid::Uuid,
         handed_over: bool,
     ) -> Result<(), Refusal> {
-        lock(&self.leases).end(uid);
         let decide = self.decide();
         let attempt = AttemptUid(uid);
-        self.command(run, None, move |a, c, now| {
+        let lost = self.command(run, None, move |a, c, now| {
             if a.attempts.contains_key(&attempt) {
                 return a.lose(attempt, handed_over, &decide, now, c);
             }
@@ -242,8 +236,16 @@ impl Core {
                 Cause::LeaseExpired
             };
             a.fail_job((job, None), (cause, cause.text()), now, now, c)
-        })
-        .await?;
+        });
+        let lost = lost.await;
+        // Kept where the database failed: forgotten here, it would be nobody's to end.
+        let failed = lost
+            .as_ref()
+            .is_err_and(|refusal| refusal.reason.kind() == ErrorKind::Unavailable);
+        if !failed {
+            lock(&self.leases).end(uid);
+        }
+        lost?;
         self.turns.leave(run, attempt);
         Ok(())
     }

@@ -4,7 +4,7 @@ use autopack_domain::{
     Reason, Refusal, RunUid, Timestamp,
     attempt::Attempt,
     run::{Run, RunAggregate},
-    states::RunState,
+    states::{PhaseState, RunState},
 };
 use autopack_policy::dispatch::{Hold, holds};
 use autopack_store::rows::event::StoredEvent;
@@ -99,7 +99,13 @@ impl Core {
         };
         Ok(chosen
             .into_iter()
-            .map(|p| explanation(&run, p, now))
+            .map(|p| {
+                let mut found = explanation(&run, p, now);
+                if found.holds.is_empty() && run.phases[p].state == PhaseState::Queued {
+                    found.holds.extend(self.placement_hold(&run, p));
+                }
+                found
+            })
             .collect())
     }
 

@@ -168,7 +168,7 @@ impl Harness {
         let request = pb::RegisterWorkerRequest {
             name: "w".into(),
             slots: 4,
-            capabilities: vec![],
+            ..Default::default()
         };
         let answer = self.clients.work.clone().register_worker(request).await;
         answer.unwrap().into_inner().worker_uid

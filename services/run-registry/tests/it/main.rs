@@ -14,3 +14,4 @@ mod recovery;
 mod set_aside;
 mod standby;
 mod watching;
+mod workers;

@@ -23,6 +23,7 @@ async fn an_expired_lease_is_fenced_and_its_phase_waits_again(place: Place) {
             uid: lease.0,
             fence: lease.1,
         }],
+        ..Default::default()
     };
     h.clock.advance(Duration::from_secs(6));
     let kept = h
