@@ -46,7 +46,10 @@ impl StateChange {
         db: &DatabaseTransaction,
         version: i64,
     ) -> Result<(), MigrationError> {
-        let known = self.allowed.iter().chain(self.map.iter().map(|(old, _)| old));
+        let known = self
+            .allowed
+            .iter()
+            .chain(self.map.iter().map(|(old, _)| old));
         let known = list(known.copied());
         let (table, column) = (self.table, self.column);
         let key = self.key.join(" || '/' || ");
@@ -119,9 +122,7 @@ impl StateChange {
         let create = found
             .first()
             .and_then(|sql| self.recreate(sql))
-            .ok_or_else(|| {
-                DbErr::Custom(format!("{table} has no CHECK constraint on {column}"))
-            })?;
+            .ok_or_else(|| DbErr::Custom(format!("{table} has no CHECK constraint on {column}")))?;
         let indexes = texts(format!(
             "SELECT sql AS text FROM sqlite_master WHERE type = 'index' AND tbl_name = '{table}' AND sql IS NOT NULL"
         ))

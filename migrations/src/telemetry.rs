@@ -56,7 +56,10 @@ pub async fn grant_telemetry(
     let row = transaction
         .query_one_raw(one("SELECT current_database() AS name"))
         .await?;
-    let database: String = row.map(|r| r.try_get("", "name")).transpose()?.unwrap_or_default();
+    let database: String = row
+        .map(|r| r.try_get("", "name"))
+        .transpose()?
+        .unwrap_or_default();
     let database = database.replace('"', "\"\"");
     let mut sql = format!(
         "SET LOCAL standard_conforming_strings = on;

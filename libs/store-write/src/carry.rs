@@ -17,7 +17,11 @@ use crate::{
 
 impl Writer {
     /// The outer error fails the batch; the inner one is this command's reply.
-    pub(crate) async fn carry_out(&mut self, command: &mut Command, alone: bool) -> Result<Reply, WriteError> {
+    pub(crate) async fn carry_out(
+        &mut self,
+        command: &mut Command,
+        alone: bool,
+    ) -> Result<Reply, WriteError> {
         if let Some(key) = &command.request
             && let Some(earlier) = self.repeated(key).await?
         {

@@ -70,9 +70,7 @@ impl Database {
             source,
         };
         let place = Place::parse(url, options).map_err(fail)?;
-        let read = place::readers(url, &options.instance)
-            .await
-            .map_err(fail)?;
+        let read = place::readers(url, &options.instance).await.map_err(fail)?;
         let write = Write::Postgres(Arc::new(place), Arc::from(url));
         Ok(Self { write, read })
     }
@@ -189,7 +187,10 @@ mod tests {
     fn an_address_is_shown_without_its_secrets() {
         for (url, shown) in [
             ("postgres://u:p@h:5432/db", "postgres://u:***@h:5432/db"),
-            ("postgres://u:p@ss@h/db?password=x&host=/run", "postgres://u:***@h/db?host=/run"),
+            (
+                "postgres://u:p@ss@h/db?password=x&host=/run",
+                "postgres://u:***@h/db?host=/run",
+            ),
             ("postgres://h/db", "postgres://h/db"),
             ("hunter2", "(not an address)"),
         ] {

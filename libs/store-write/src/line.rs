@@ -190,7 +190,9 @@ impl PgLine {
     async fn connect(&mut self) -> Result<&mut PgConnection, DbErr> {
         if self.connection.is_none() {
             let made = tokio::time::timeout(CONNECT, self.place.writer.connect()).await;
-            let made = made.unwrap_or_else(|_| Err(timed_out())).map_err(exec_error)?;
+            let made = made
+                .unwrap_or_else(|_| Err(timed_out()))
+                .map_err(exec_error)?;
             self.connection = Some(made);
         }
         self.connection

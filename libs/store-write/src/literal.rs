@@ -6,9 +6,7 @@
 
 use std::fmt::Write as _;
 
-use sea_orm::{
-    ActiveModelTrait, ActiveValue, DbErr, EntityTrait, IdenStatic, Iterable, Value,
-};
+use sea_orm::{ActiveModelTrait, ActiveValue, DbErr, EntityTrait, IdenStatic, Iterable, Value};
 
 use crate::batch::Conflict;
 
@@ -145,7 +143,10 @@ mod tests {
             let mut text = String::new();
             literal(&mut text, &value).map(|()| text)
         };
-        assert_eq!(of(i64::MIN.into()).ok().as_deref(), Some("'-9223372036854775808'"));
+        assert_eq!(
+            of(i64::MIN.into()).ok().as_deref(),
+            Some("'-9223372036854775808'")
+        );
         assert_eq!(of(true.into()).ok().as_deref(), Some("true"));
         assert_eq!(of(None::<String>.into()).ok().as_deref(), Some("NULL"));
         assert!(of(1.5f64.into()).is_err());

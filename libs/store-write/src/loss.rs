@@ -31,9 +31,7 @@ pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
 /// Classes 08 (connection) and 57P (operator), sessions ended for their idleness, too many connections, and a
 /// server that became a replica: another connection reaches the one that is none.
 fn is_lost_code(code: &str) -> bool {
-    code.starts_with("08")
-        || code.starts_with("57P")
-        || ["25P03", "53300", "25006"].contains(&code)
+    code.starts_with("08") || code.starts_with("57P") || ["25P03", "53300", "25006"].contains(&code)
 }
 
 /// A driver's error as the library's.

@@ -80,7 +80,11 @@ impl Postgres {
             COUNT.fetch_add(1, Ordering::Relaxed)
         );
         let folder = owner.folder(&name);
-        owner.run(Command::new("cp").arg("-a").args([&template, &folder.join("data")]));
+        owner.run(
+            Command::new("cp")
+                .arg("-a")
+                .args([&template, &folder.join("data")]),
+        );
         let port = free_port();
         let mut keeper = owner.command("sh");
         keeper
@@ -201,10 +205,17 @@ impl Postgres {
     /// The postmaster and its children.
     #[track_caller]
     fn processes(&self) -> (u32, Vec<u32>) {
-        let pid = self.pid().unwrap_or_else(|| panic!("PostgreSQL does not run"));
+        let pid = self
+            .pid()
+            .unwrap_or_else(|| panic!("PostgreSQL does not run"));
         let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
         let list = list.unwrap_or_default();
-        (pid, list.split_whitespace().filter_map(|p| p.parse().ok()).collect())
+        (
+            pid,
+            list.split_whitespace()
+                .filter_map(|p| p.parse().ok())
+                .collect(),
+        )
     }
 
     fn pid(&self) -> Option<u32> {
@@ -214,7 +225,8 @@ impl Postgres {
 
     fn signal_all(&self, name: &str, pids: &[u32]) {
         let mut kill = Command::new("kill");
-        kill.args(["-s", name]).args(pids.iter().map(ToString::to_string));
+        kill.args(["-s", name])
+            .args(pids.iter().map(ToString::to_string));
         // A child may have ended by itself in the meantime.
         let _ = kill.stderr(Stdio::null()).status();
     }
@@ -226,11 +238,22 @@ impl Postgres {
     /// Runs SQL by psql; what it prints, or its complaint.
     pub(crate) fn psql_at(&self, database: &str, sql: &str) -> Result<String, String> {
         let mut psql = Command::new(self.bin.join("psql"));
-        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", database])
-            .arg("-h")
-            .arg(&self.folder)
-            .args(["-p", &self.port.to_string(), "-c", sql])
-            .stdin(Stdio::null());
+        psql.args([
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-U",
+            USER,
+            "-d",
+            database,
+        ])
+        .arg("-h")
+        .arg(&self.folder)
+        .args(["-p", &self.port.to_string(), "-c", sql])
+        .stdin(Stdio::null());
         let done = psql.output().map_err(|e| format!("psql: {e}"))?;
         if done.status.success() {
             Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
@@ -258,7 +281,12 @@ fn binaries() -> PathBuf {
     let found = versions
         .filter_map(Result::ok)
         .filter(|entry| entry.path().join("bin/postgres").is_file())
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path())))
+        .filter_map(|entry| {
+            Some((
+                entry.file_name().to_str()?.parse::<u32>().ok()?,
+                entry.path(),
+            ))
+        })
         .max();
     match found {
         Some((_, path)) => path.join("bin"),
@@ -272,7 +300,11 @@ fn binaries() -> PathBuf {
 /// A data directory right after `initdb`, made once for all test processes.
 fn template(bin: &Path, owner: Owner) -> PathBuf {
     let version = bin.parent().and_then(Path::file_name).unwrap_or_default();
-    let name = format!("autopack-initdb-{}-{}", version.to_string_lossy(), owner.uid);
+    let name = format!(
+        "autopack-initdb-{}-{}",
+        version.to_string_lossy(),
+        owner.uid
+    );
     let folder = owner.folder(&name);
     let lock = File::create(folder.with_extension("lock")).unwrap();
     lock.lock().unwrap();
@@ -284,7 +316,15 @@ fn template(bin: &Path, owner: Owner) -> PathBuf {
         let fresh = folder.join("fresh");
         owner.run(Command::new("rm").arg("-rf").arg(&fresh));
         let mut initdb = Command::new(bin.join("initdb"));
-        initdb.args(["--no-sync", "--no-locale", "-E", "UTF8", "-U", USER, "--wal-segsize=1"]);
+        initdb.args([
+            "--no-sync",
+            "--no-locale",
+            "-E",
+            "UTF8",
+            "-U",
+            USER,
+            "--wal-segsize=1",
+        ]);
         initdb.args(["--auth-local=trust", "--auth-host=scram-sha-256"]);
         initdb.arg("--pwfile").arg(&secret).arg("-D").arg(&fresh);
         owner.run(&mut initdb);
@@ -306,7 +346,11 @@ impl Owner {
         let own = fs::metadata("/proc/self").unwrap();
         if own.uid() != 0 {
             let (uid, gid) = (own.uid(), own.gid());
-            return Self { uid, gid, other: false };
+            return Self {
+                uid,
+                gid,
+                other: false,
+            };
         }
         let users = fs::read_to_string("/etc/passwd").unwrap();
         let find = |name: &str| {
@@ -314,8 +358,14 @@ impl Owner {
             let mut ids = line.split(':').skip(2).map(|id| id.parse().ok());
             Some((ids.next()??, ids.next()??))
         };
-        let (uid, gid) = find("postgres").or_else(|| find("nobody")).unwrap_or((65534, 65534));
-        Self { uid, gid, other: true }
+        let (uid, gid) = find("postgres")
+            .or_else(|| find("nobody"))
+            .unwrap_or((65534, 65534));
+        Self {
+            uid,
+            gid,
+            other: true,
+        }
     }
 
     /// A private folder of the account's below the temporary folder; an impostor's is refused.

@@ -83,7 +83,10 @@ impl<'a> TestDatabase<'a> {
     }
 
     fn url_through(&self, user: &str, password: &str, port: u16) -> String {
-        format!("postgres://{user}:{password}@127.0.0.1:{port}/{}", self.name)
+        format!(
+            "postgres://{user}:{password}@127.0.0.1:{port}/{}",
+            self.name
+        )
     }
 
     /// Runs SQL as the superuser and returns what psql prints: rows by line, columns by `|`.

@@ -15,12 +15,18 @@ fn a_server_comes_back_after_a_kill_and_after_a_shutdown_with_what_was_committed
     let server = Postgres::start();
     let database = server.database();
     database.sql("CREATE TABLE t (n INT)");
-    for (round, end) in [Postgres::kill as fn(&Postgres), Postgres::stop].iter().enumerate() {
+    for (round, end) in [Postgres::kill as fn(&Postgres), Postgres::stop]
+        .iter()
+        .enumerate()
+    {
         database.sql(&format!("INSERT INTO t VALUES ({round})"));
         end(&server);
         assert!(database.try_sql("SELECT 1").is_err());
         server.resume();
-        assert_eq!(database.sql("SELECT count(*) FROM t"), (round + 1).to_string());
+        assert_eq!(
+            database.sql("SELECT count(*) FROM t"),
+            (round + 1).to_string()
+        );
     }
 }
 
@@ -42,7 +48,12 @@ fn a_frozen_server_answers_when_it_is_thawed() {
 #[test]
 fn a_database_that_the_testkit_did_not_create_is_refused() {
     let server = Postgres::shared();
-    for foreign in ["postgres", "template1", "no_such_database", "x; DROP DATABASE y"] {
+    for foreign in [
+        "postgres",
+        "template1",
+        "no_such_database",
+        "x; DROP DATABASE y",
+    ] {
         let refused = server.existing(foreign).unwrap_err();
         assert!(refused.contains(foreign), "{refused}");
     }
@@ -60,6 +71,10 @@ fn a_server_ends_with_its_value_and_leaves_nothing() {
     let server = Postgres::start();
     let port = server.port();
     drop(server);
-    let free = || std::net::TcpListener::bind(("127.0.0.1", port)).ok().map(drop);
+    let free = || {
+        std::net::TcpListener::bind(("127.0.0.1", port))
+            .ok()
+            .map(drop)
+    };
     within(Duration::from_secs(10), "the port is free again", free);
 }

@@ -35,7 +35,9 @@ impl Base {
 pub(crate) async fn texts(db: &DatabaseConnection, sql: &str) -> Vec<String> {
     let statement = Statement::from_string(db.get_database_backend(), sql);
     let rows = db.query_all_raw(statement).await.unwrap();
-    rows.iter().map(|r| r.try_get_by_index(0).unwrap()).collect()
+    rows.iter()
+        .map(|r| r.try_get_by_index(0).unwrap())
+        .collect()
 }
 
 /// The columns of each table and view, in order, as `name: column, ...`.

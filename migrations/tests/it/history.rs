@@ -54,7 +54,14 @@ async fn an_older_program_runs_while_the_schema_says_so(base: Base) {
     for refused in [migrate(&db).await, pending(&db).await] {
         let error = refused.unwrap_err();
         assert!(
-            matches!(error, MigrationError::TooNew { found: 9000, needs: 9000, .. }),
+            matches!(
+                error,
+                MigrationError::TooNew {
+                    found: 9000,
+                    needs: 9000,
+                    ..
+                }
+            ),
             "{error}"
         );
         assert!(error.to_string().contains("9000"), "{error}");
@@ -68,7 +75,10 @@ async fn a_changed_migration_is_refused(base: Base) {
     history[0].sqlite = "SELECT 1";
     history[0].postgres = "SELECT 1";
     let error = migrate_to(&db, &history).await.unwrap_err();
-    assert!(matches!(error, MigrationError::Changed { version: 1 }), "{error}");
+    assert!(
+        matches!(error, MigrationError::Changed { version: 1 }),
+        "{error}"
+    );
 }
 
 /// What the databases enforce after all migrations is what the domain knows.
@@ -122,7 +132,11 @@ async fn both_dialects_make_the_same_tables_with_the_same_columns_in_the_same_or
     migrate(&two).await.unwrap();
     assert_eq!(columns(&one).await, columns(&two).await);
     let sql = "SELECT table_name || '.' || column_name FROM information_schema.columns c WHERE table_schema = 'public' AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'";
-    assert_eq!(texts(&two, sql).await, Vec::<String>::new(), "texts compare by bytes");
+    assert_eq!(
+        texts(&two, sql).await,
+        Vec::<String>::new(),
+        "texts compare by bytes"
+    );
 }
 
 #[tokio::test]

@@ -12,14 +12,19 @@ async fn the_role_reads_the_views_and_nothing_else_and_writes_nothing() {
     migrate(&db).await.unwrap();
     let role = format!("telemetry_{}", std::process::id());
     for _ in 0..2 {
-        grant_telemetry(&db, &role, Some("it's secret")).await.unwrap();
+        grant_telemetry(&db, &role, Some("it's secret"))
+            .await
+            .unwrap();
     }
     let Base::Postgres(database) = &base else {
         panic!("a PostgreSQL database");
     };
     let url = database.url_as(&role, "it%27s%20secret");
     let reader = sea_orm::Database::connect(url).await.unwrap();
-    assert_eq!(texts(&reader, "SELECT count(*)::text FROM v1_run").await, ["0"]);
+    assert_eq!(
+        texts(&reader, "SELECT count(*)::text FROM v1_run").await,
+        ["0"]
+    );
     for forbidden in [
         "SELECT * FROM run",
         "SELECT * FROM request",
@@ -30,9 +35,20 @@ async fn the_role_reads_the_views_and_nothing_else_and_writes_nothing() {
         "CREATE TABLE mine (id INT)",
         "CREATE TEMPORARY TABLE mine (id INT)",
     ] {
-        let refused = reader.execute_unprepared(forbidden).await.unwrap_err().to_string();
-        let reasons = ["permission denied", "read-only transaction", "cannot delete from view"];
-        assert!(reasons.iter().any(|r| refused.contains(r)), "{forbidden}: {refused}");
+        let refused = reader
+            .execute_unprepared(forbidden)
+            .await
+            .unwrap_err()
+            .to_string();
+        let reasons = [
+            "permission denied",
+            "read-only transaction",
+            "cannot delete from view",
+        ];
+        assert!(
+            reasons.iter().any(|r| refused.contains(r)),
+            "{forbidden}: {refused}"
+        );
     }
     reader.close().await.unwrap();
     database.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));

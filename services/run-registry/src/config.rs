@@ -139,8 +139,12 @@ mod tests {
 
     #[test]
     fn a_password_is_never_shown() {
-        let found = DatabaseAt::distributed(Some("postgresql://u:hunter2@h/db")).expect("an address");
-        assert_eq!(found, DatabaseAt::Postgres("postgres://u:hunter2@h/db".to_owned()));
+        let found =
+            DatabaseAt::distributed(Some("postgresql://u:hunter2@h/db")).expect("an address");
+        assert_eq!(
+            found,
+            DatabaseAt::Postgres("postgres://u:hunter2@h/db".to_owned())
+        );
         assert_eq!(format!("{found:?}"), "postgres://u:***@h/db");
     }
 }

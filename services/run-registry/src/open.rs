@@ -13,9 +13,8 @@ pub(crate) async fn open(config: &RegistryConfig) -> Result<Database, Refusal> {
     match &config.database {
         DatabaseAt::File(file) => {
             if let Some(folder) = file.parent() {
-                std::fs::create_dir_all(folder).map_err(|e| {
-                    unavailable(format!("cannot create {}: {e}", folder.display()))
-                })?;
+                std::fs::create_dir_all(folder)
+                    .map_err(|e| unavailable(format!("cannot create {}: {e}", folder.display())))?;
             }
             Database::open_sqlite(file).await.map_err(unavailable)
         }

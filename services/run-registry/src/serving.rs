@@ -214,7 +214,11 @@ impl Stand {
             Activity::Unreachable(_) | Activity::Active(_) => false,
         };
         if !known {
-            tracing::info!(active = standing.address, epoch = standing.epoch, "this registry is a standby");
+            tracing::info!(
+                active = standing.address,
+                epoch = standing.epoch,
+                "this registry is a standby"
+            );
             self.state.send_replace(fresh);
         }
     }
@@ -223,14 +227,19 @@ impl Stand {
         let text = problem.to_string();
         let known = matches!(&*self.state.borrow(), Activity::Unreachable(said) if *said == text);
         if !known {
-            tracing::warn!(problem = text, "the database cannot be reached; trying again");
+            tracing::warn!(
+                problem = text,
+                "the database cannot be reached; trying again"
+            );
             self.state.send_replace(Activity::Unreachable(text));
         }
     }
 }
 
 /// `None`: the lock is held now; else who is active.
-async fn ask(line: &mut Line) -> Result<Option<Standing>, Box<dyn std::error::Error + Send + Sync>> {
+async fn ask(
+    line: &mut Line,
+) -> Result<Option<Standing>, Box<dyn std::error::Error + Send + Sync>> {
     if line.try_claim().await? {
         return Ok(None);
     }
@@ -238,9 +247,7 @@ async fn ask(line: &mut Line) -> Result<Option<Standing>, Box<dyn std::error::Er
 }
 
 /// A task that is gone without an answer has panicked.
-fn flat(
-    joined: Option<Result<Result<(), String>, tokio::task::JoinError>>,
-) -> Result<(), String> {
+fn flat(joined: Option<Result<Result<(), String>, tokio::task::JoinError>>) -> Result<(), String> {
     match joined {
         Some(Ok(outcome)) => outcome,
         Some(Err(error)) => Err(error.to_string()),

@@ -28,7 +28,14 @@ pub fn read(row: attempt::Model) -> Result<Attempt, CorruptRow> {
         uid: autopack_domain::AttemptUid(uid("uid", &row.uid)?),
         phase: small(row.phase) as usize,
         number: small(row.number),
-        state: closed("attempt", &id, "state", &row.state, AttemptState::parse, AttemptState::spellings)?,
+        state: closed(
+            "attempt",
+            &id,
+            "state",
+            &row.state,
+            AttemptState::parse,
+            AttemptState::spellings,
+        )?,
         job: autopack_domain::JobUid(uid("job_uid", &row.job_uid)?),
         fence: Fence(unsigned(row.fence)),
         worker: row

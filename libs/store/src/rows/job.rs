@@ -14,8 +14,22 @@ pub fn read(row: job::Model) -> Result<Job, CorruptRow> {
     let id = row.uid.clone();
     Ok(Job {
         uid: parse("job", &id, "uid", &row.uid, |t| t.parse::<JobUid>().ok())?,
-        kind: closed("job", &id, "kind", &row.kind, JobKind::parse, JobKind::spellings)?,
-        state: closed("job", &id, "state", &row.state, JobState::parse, JobState::spellings)?,
+        kind: closed(
+            "job",
+            &id,
+            "kind",
+            &row.kind,
+            JobKind::parse,
+            JobKind::spellings,
+        )?,
+        state: closed(
+            "job",
+            &id,
+            "state",
+            &row.state,
+            JobState::parse,
+            JobState::spellings,
+        )?,
         fence: Fence(unsigned(row.fence)),
         worker: row
             .worker_uid

@@ -17,7 +17,14 @@ pub fn read(row: phase::Model) -> Result<Phase, CorruptRow> {
         id: parse("phase", &id, "id", &row.id, |t| t.parse().ok())?,
         tier: small(row.tier) as usize,
         place: small(row.place) as usize,
-        state: closed("phase", &id, "state", &row.state, PhaseState::parse, PhaseState::spellings)?,
+        state: closed(
+            "phase",
+            &id,
+            "state",
+            &row.state,
+            PhaseState::parse,
+            PhaseState::spellings,
+        )?,
         attempts_made: small(row.attempts_made),
         attempts_charged: small(row.attempts_charged),
         infra_charged: small(row.infra_charged),
@@ -34,7 +41,16 @@ pub fn read(row: phase::Model) -> Result<Phase, CorruptRow> {
         outcome: row
             .outcome
             .as_deref()
-            .map(|o| closed("phase", &id, "outcome", o, PhaseOutcome::parse, PhaseOutcome::spellings))
+            .map(|o| {
+                closed(
+                    "phase",
+                    &id,
+                    "outcome",
+                    o,
+                    PhaseOutcome::parse,
+                    PhaseOutcome::spellings,
+                )
+            })
             .transpose()?,
         tokens: account(row.tokens_cap, row.tokens_reserved, row.tokens_settled),
         current: row

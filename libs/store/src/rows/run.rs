@@ -19,9 +19,19 @@ pub fn read(row: run::Model) -> Result<Run, CorruptRow> {
     let uid = row.uid.clone();
     let field = |column, value: &str| corrupt("run", &uid, column, value, form(column));
     Ok(Run {
-        uid: row.uid.parse::<RunUid>().map_err(|_| field("uid", &row.uid))?,
+        uid: row
+            .uid
+            .parse::<RunUid>()
+            .map_err(|_| field("uid", &row.uid))?,
         id: row.id.parse::<RunId>().map_err(|_| field("id", &row.id))?,
-        state: closed("run", &row.uid, "state", &row.state, RunState::parse, RunState::spellings)?,
+        state: closed(
+            "run",
+            &row.uid,
+            "state",
+            &row.state,
+            RunState::parse,
+            RunState::spellings,
+        )?,
         cause: row
             .cause
             .as_deref()

@@ -11,7 +11,14 @@ pub fn read(row: tier::Model) -> Result<Tier, CorruptRow> {
     let id = format!("{}/{}", row.run_uid, row.idx);
     Ok(Tier {
         id: parse("tier", &id, "id", &row.id, |t| t.parse().ok())?,
-        state: closed("tier", &id, "state", &row.state, TierState::parse, TierState::spellings)?,
+        state: closed(
+            "tier",
+            &id,
+            "state",
+            &row.state,
+            TierState::parse,
+            TierState::spellings,
+        )?,
         counts: counts([
             row.count_queued,
             row.count_executing,

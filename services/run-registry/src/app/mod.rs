@@ -295,10 +295,7 @@ pub(crate) fn store_refusal(error: StoreError) -> Refusal {
             } else {
                 "the database failed; the log has the cause"
             };
-            Refusal::new(
-                Reason::RegistryUnavailable,
-                text,
-            )
+            Refusal::new(Reason::RegistryUnavailable, text)
         }
     }
 }

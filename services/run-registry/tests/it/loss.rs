@@ -23,7 +23,7 @@ async fn a_cut_connection_is_made_again_and_no_command_is_lost_or_doubled() {
     let h = Harness::start(&place).await;
     let base = place.base.as_ref().unwrap();
     for number in 0..5 {
-        assert!(base.cut_sessions("run-registry") >= 1);
+        assert_eq!(base.cut_sessions("run-registry "), 1, "one session writes");
         let created = h.create(request(&plan(number))).await.unwrap();
         assert!(!created.existing);
     }
@@ -31,7 +31,34 @@ async fn a_cut_connection_is_made_again_and_no_command_is_lost_or_doubled() {
     assert_eq!(base.sql("SELECT count(*) FROM run"), "5");
     let gaps = "SELECT count(*) = max(sequence) AND min(sequence) = 1 FROM event";
     assert_eq!(base.sql(gaps), "t", "the log has no gap");
-    assert_eq!(base.sql("SELECT epoch FROM registry_epoch"), "1", "nobody took over");
+    assert_eq!(
+        base.sql("SELECT epoch FROM registry_epoch"),
+        "1",
+        "nobody took over"
+    );
+    h.stop().await;
+}
+
+#[tokio::test]
+async fn cut_readers_are_replaced() {
+    let place = Place::postgres();
+    let h = Harness::start(&place).await;
+    h.create(request(PLAN)).await.unwrap();
+    let base = place.base.as_ref().unwrap();
+    assert!(base.cut_sessions("run-registry-read") >= 1);
+    // A read that meets a dead connection is told to come back, and finds a live one.
+    until("reads to be served", async || {
+        let asked = pb::ListRunsRequest::default();
+        let mut registry = h.clients.registry.clone();
+        match registry.list_runs(asked).await {
+            Ok(list) => list.into_inner().runs.len() == 1,
+            Err(status) => {
+                assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
+                false
+            }
+        }
+    })
+    .await;
     h.stop().await;
 }
 
@@ -75,7 +102,8 @@ async fn while_the_database_is_away_commands_are_told_to_come_back() {
         run_id: "demo".into(),
         ..Default::default()
     };
-    let asked = h.clients.registry.clone().pause_run(pause.clone());
+    let mut registry = h.clients.registry.clone();
+    let asked = registry.pause_run(pause.clone());
     let refused = tokio::time::timeout(Duration::from_secs(20), asked).await;
     let refused = refused.expect("an answer in time").unwrap_err();
     let error = from_status(&refused);
@@ -87,6 +115,13 @@ async fn while_the_database_is_away_commands_are_told_to_come_back() {
         again.is_ok()
     })
     .await;
-    assert!(h.serving.as_ref().unwrap().core().unwrap().is_database_reachable());
+    assert!(
+        h.serving
+            .as_ref()
+            .unwrap()
+            .core()
+            .unwrap()
+            .is_database_reachable()
+    );
     h.stop().await;
 }

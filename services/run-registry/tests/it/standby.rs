@@ -46,7 +46,12 @@ async fn a_second_registry_stands_by_and_names_the_active_one() {
     let refused = two.clients.work.clone().heartbeat(beat).await.unwrap_err();
     assert!(from_status(&refused).is(Reason::NotActive), "every service");
     two.stop().await;
-    one.clients.registry.clone().pause_run(pause()).await.unwrap();
+    one.clients
+        .registry
+        .clone()
+        .pause_run(pause())
+        .await
+        .unwrap();
     one.stop().await;
 }
 
@@ -63,7 +68,9 @@ async fn a_standby_takes_over_with_live_leases_and_a_higher_epoch() {
     assert_eq!(two.serving.as_ref().unwrap().core().unwrap().epoch(), 2);
     let phase = two.run("demo").await.phases[0].clone();
     assert_eq!(phase.current_attempt, lease.0, "the lease goes on");
-    two.settle(&run, &lease, "").await.expect("with the fence it had");
+    two.settle(&run, &lease, "")
+        .await
+        .expect("with the fence it had");
     let lease = two.lease(&run, 1).await;
     // A deadline of its own by the new registry's clock: it ends only after the full length.
     two.clock.advance(Duration::from_secs(11));
@@ -85,7 +92,13 @@ async fn an_active_registry_that_lost_its_session_to_another_one_becomes_a_stand
     let base = place.base.as_ref().unwrap();
     let epoch = "UPDATE registry_epoch SET epoch = epoch + 1, address = 'http://other:3'";
     base.sql(epoch);
-    let refused = one.clients.registry.clone().pause_run(pause()).await.unwrap_err();
+    let refused = one
+        .clients
+        .registry
+        .clone()
+        .pause_run(pause())
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused:?}");
     until("one of them to be active again", async || {
         activity(&one).borrow().is_active() || activity(&two).borrow().is_active()
@@ -96,8 +109,20 @@ async fn an_active_registry_that_lost_its_session_to_another_one_becomes_a_stand
     } else {
         (&two, &one)
     };
-    active.clients.registry.clone().pause_run(pause()).await.unwrap();
-    let refused = other.clients.registry.clone().pause_run(pause()).await.unwrap_err();
+    active
+        .clients
+        .registry
+        .clone()
+        .pause_run(pause())
+        .await
+        .unwrap();
+    let refused = other
+        .clients
+        .registry
+        .clone()
+        .pause_run(pause())
+        .await
+        .unwrap_err();
     assert!(from_status(&refused).is(Reason::NotActive), "{refused:?}");
     one.stop().await;
     two.stop().await;
@@ -130,7 +155,10 @@ async fn a_schema_that_is_too_new_ends_the_registry_with_what_it_needs() {
     h.supervisor.cancelled().await;
     let report = h.supervisor.shutdown(Duration::from_secs(5)).await;
     let failure = report.failure.unwrap();
-    assert!(failure.contains("SCHEMA_TOO_NEW") && failure.contains("9000"), "{failure}");
+    assert!(
+        failure.contains("SCHEMA_TOO_NEW") && failure.contains("9000"),
+        "{failure}"
+    );
 }
 
 #[tokio::test]
@@ -139,7 +167,10 @@ async fn the_schema_is_checked_and_applied_from_the_command_line() {
     let config = place.config("");
     let missing = run_registry::migrate::check(&config).await.unwrap();
     assert!(missing.len() >= 3, "{missing:?}");
-    assert_eq!(run_registry::migrate::apply(&config).await.unwrap(), missing);
+    assert_eq!(
+        run_registry::migrate::apply(&config).await.unwrap(),
+        missing
+    );
     assert_eq!(run_registry::migrate::check(&config).await.unwrap(), []);
     assert_eq!(run_registry::migrate::apply(&config).await.unwrap(), []);
 }

@@ -4,9 +4,7 @@ use autopack_wire::registry::{WatchRunRequest, watch_run_response::Message};
 
 use crate::harness::{Harness, PLAN, Place, both, request};
 
-both!(
-    a_watch_that_resumes_misses_nothing,
-);
+both!(a_watch_that_resumes_misses_nothing,);
 
 async fn a_watch_that_resumes_misses_nothing(place: Place) {
     let h = Harness::start(&place).await;
