@@ -23,7 +23,10 @@ async fn one_session_at_a_time_has_the_lock() {
     // The server ends the session as soon as it has read the farewell.
     let since = std::time::Instant::now();
     while !second.try_claim().await.unwrap() {
-        assert!(since.elapsed() < Duration::from_secs(5), "the lock is not free");
+        assert!(
+            since.elapsed() < Duration::from_secs(5),
+            "the lock is not free"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

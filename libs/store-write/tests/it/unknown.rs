@@ -66,7 +66,8 @@ async fn relay(
                 up.write_all(bytes).await?;
                 if hit {
                     // The server has committed when it answers; nobody hears it.
-                    up.read(&mut told).await?;
+                    let heard = up.read(&mut told).await?;
+                    assert!(heard > 0, "the server answers");
                     return Ok(());
                 }
             }
