@@ -3,6 +3,8 @@
 //! Invariant: it reads the versioned views and nothing else, and writes nothing; making it again after a
 //! migration that adds a view grants the new view as well.
 
+use std::fmt::Write as _;
+
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait};
 
 /// Why the role could not be made.
@@ -75,7 +77,7 @@ pub async fn grant_telemetry(
     let views = "SELECT viewname AS name FROM pg_views WHERE schemaname = 'public' AND viewname ~ '^v[0-9]+_'";
     for row in transaction.query_all_raw(one(views)).await? {
         let view: String = row.try_get("", "name")?;
-        sql.push_str(&format!("GRANT SELECT ON public.\"{view}\" TO \"{role}\";"));
+        let _ = write!(sql, "GRANT SELECT ON public.\"{view}\" TO \"{role}\";");
     }
     transaction.execute_unprepared(&sql).await?;
     transaction.commit().await?;

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How often a file is looked after while nobody asks for anything: never, in effect.
-const NEVER: Duration = Duration::from_secs(24 * 3600);
+const NEVER: Duration = Duration::from_hours(24);
 
 /// What the row of the epoch says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

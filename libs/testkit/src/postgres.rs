@@ -165,7 +165,7 @@ impl Postgres {
     pub fn kill(&self) {
         let (pid, mut all) = self.processes();
         all.insert(0, pid);
-        self.signal_all("KILL", &all);
+        Self::signal_all("KILL", &all);
         within(BOUND, "the killed server is gone", || {
             let gone = |pid: &u32| match fs::read_to_string(format!("/proc/{pid}/stat")) {
                 Ok(stat) => stat.contains(") Z "),
@@ -179,7 +179,7 @@ impl Postgres {
     #[track_caller]
     pub fn stop(&self) {
         let (pid, _) = self.processes();
-        self.signal_all("INT", &[pid]);
+        Self::signal_all("INT", &[pid]);
         within(BOUND, "the server ends", || {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
             stat.map_or(true, |s| s.contains(") Z ")).then_some(())
@@ -191,7 +191,7 @@ impl Postgres {
     pub fn freeze(&self) {
         let (pid, mut all) = self.processes();
         all.insert(0, pid);
-        self.signal_all("STOP", &all);
+        Self::signal_all("STOP", &all);
     }
 
     /// SIGCONT after [`Self::freeze`].
@@ -199,7 +199,7 @@ impl Postgres {
     pub fn thaw(&self) {
         let (pid, mut all) = self.processes();
         all.push(pid);
-        self.signal_all("CONT", &all);
+        Self::signal_all("CONT", &all);
     }
 
     /// The postmaster and its children.
@@ -223,7 +223,7 @@ impl Postgres {
         text.lines().next()?.trim().parse().ok()
     }
 
-    fn signal_all(&self, name: &str, pids: &[u32]) {
+    fn signal_all(name: &str, pids: &[u32]) {
         let mut kill = Command::new("kill");
         kill.args(["-s", name])
             .args(pids.iter().map(ToString::to_string));

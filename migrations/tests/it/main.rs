@@ -2,6 +2,8 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::single_match_else,
     clippy::panic,
     reason = "a test that cannot unwrap has failed"
 )]

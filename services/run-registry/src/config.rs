@@ -3,7 +3,6 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use autopack_domain::{Reason, Refusal};
-use sha2::{Digest as _, Sha256};
 
 /// Where the truth is kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -103,10 +102,8 @@ impl RegistryConfig {
     pub fn distributed(database_url: Option<&str>, advertised: &str) -> Result<Self, Refusal> {
         let database = DatabaseAt::distributed(database_url)?;
         let masked = database.masked();
-        let mut identity = String::new();
-        for byte in Sha256::digest(masked.as_bytes()).iter().take(6) {
-            identity.push_str(&format!("{byte:02x}"));
-        }
+        let identity = crate::app::sha256(masked.as_bytes());
+        let identity = identity.chars().take(12).collect();
         Ok(Self {
             database_masked: masked,
             database_identity: identity,
@@ -119,6 +116,7 @@ impl RegistryConfig {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use super::DatabaseAt;
 

@@ -66,6 +66,21 @@ fn errors_page() {
 }
 
 #[test]
+fn states_page() {
+    let mut text = format!(
+        "# States\n\n{NOTE}\n\n\
+         The closed sets. The database enforces them, on SQLite and PostgreSQL alike; the API spells them with\n\
+         `STATE_` in front. A stored state that is in none of them sets its run aside (`DATA_CORRUPT`).\n\n\
+         | of | states |\n|---|---|\n"
+    );
+    for (table, _, states) in crate::lists::state_sets() {
+        let states: Vec<String> = states.iter().map(|s| format!("`{s}`")).collect();
+        let _ = writeln!(text, "| {table} | {} |", states.join(" "));
+    }
+    page("docs/reference/states.md", &text);
+}
+
+#[test]
 fn events_page() {
     let catalogue: toml::Table = repo::read("libs/domain/catalogue/events.toml")
         .parse()

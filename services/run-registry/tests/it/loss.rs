@@ -23,7 +23,7 @@ async fn a_cut_connection_is_made_again_and_no_command_is_lost_or_doubled() {
     let h = Harness::start(&place).await;
     let base = place.base.as_ref().unwrap();
     for number in 0..5 {
-        assert!(base.cut_sessions("run-registry") >= 1);
+        assert_eq!(base.cut_sessions("run-registry "), 1, "one session writes");
         let created = h.create(request(&plan(number))).await.unwrap();
         assert!(!created.existing);
     }
@@ -36,6 +36,29 @@ async fn a_cut_connection_is_made_again_and_no_command_is_lost_or_doubled() {
         "1",
         "nobody took over"
     );
+    h.stop().await;
+}
+
+#[tokio::test]
+async fn cut_readers_are_replaced() {
+    let place = Place::postgres();
+    let h = Harness::start(&place).await;
+    h.create(request(PLAN)).await.unwrap();
+    let base = place.base.as_ref().unwrap();
+    assert!(base.cut_sessions("run-registry-read") >= 1);
+    // A read that meets a dead connection is told to come back, and finds a live one.
+    until("reads to be served", async || {
+        let asked = pb::ListRunsRequest::default();
+        let mut registry = h.clients.registry.clone();
+        match registry.list_runs(asked).await {
+            Ok(list) => list.into_inner().runs.len() == 1,
+            Err(status) => {
+                assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
+                false
+            }
+        }
+    })
+    .await;
     h.stop().await;
 }
 
