@@ -21,6 +21,8 @@ pub struct RegistryConfig {
     pub database_identity: String,
     /// For `GetInfo`.
     pub version: String,
+    /// For `GetInfo`: switches that are on, by variable.
+    pub switches: Vec<String>,
 }
 
 impl RegistryConfig {
@@ -35,6 +37,7 @@ impl RegistryConfig {
             embedded: true,
             watch_heartbeat: Duration::from_secs(15),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            switches: Vec::new(),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: a call is repeated only if it changes nothing (see [`crate::methods::READS`]) or carries a
 //! non-empty `request_id`; what cannot be judged is not repeated.
 
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use prost::bytes::{Buf as _, Bytes};
 use tonic::{Status, body::Body};
 
