@@ -61,20 +61,17 @@ pub(crate) fn remote(settings: &Settings, address: &str) -> Result<Connection, C
         CliError::usage(format!("--registry: {error}"))
             .hint("unix:/path/to/registry.sock, http://127.0.0.1:7878 or https://registry:7878")
     };
-    let clients = match address.strip_prefix("unix:") {
-        Some(path) => {
-            let path = absolute_path(std::path::Path::new(path.trim_start_matches("//")))?;
-            Clients::connect_uds(&path).map_err(bad)?
-        }
-        None => {
-            let tls = settings.credentials.tls()?;
-            let options = ClientOptions {
-                token: settings.credentials.key(&settings.data_dir, address)?,
-                ..ClientOptions::default()
-            };
-            let channel = channel(address, &tls).map_err(bad)?;
-            Clients::over_channel(channel, &options.inject(Arc::new(inject)))
-        }
+    let clients = if let Some(path) = address.strip_prefix("unix:") {
+        let path = absolute_path(std::path::Path::new(path.trim_start_matches("//")))?;
+        Clients::connect_uds(&path).map_err(bad)?
+    } else {
+        let tls = settings.credentials.tls()?;
+        let options = ClientOptions {
+            token: settings.credentials.key(&settings.data_dir, address)?,
+            ..ClientOptions::default()
+        };
+        let channel = channel(address, &tls).map_err(bad)?;
+        Clients::over_channel(channel, &options.inject(Arc::new(inject)))
     };
     Ok(Connection {
         clients,

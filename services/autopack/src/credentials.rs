@@ -13,10 +13,10 @@ use crate::{cli::Global, error::CliError};
 /// Files that the flags and variables name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Credentials {
-    api_key_file: Option<PathBuf>,
-    ca_file: Option<PathBuf>,
-    certificate_file: Option<PathBuf>,
-    key_file: Option<PathBuf>,
+    api_key: Option<PathBuf>,
+    ca: Option<PathBuf>,
+    certificate: Option<PathBuf>,
+    certificate_key: Option<PathBuf>,
 }
 
 impl Credentials {
@@ -24,22 +24,22 @@ impl Credentials {
     pub(crate) fn of(global: &Global) -> Self {
         let named = |path: &Option<PathBuf>| path.clone().filter(|p| !p.as_os_str().is_empty());
         Self {
-            api_key_file: named(&global.api_key_file),
-            ca_file: named(&global.ca_file),
-            certificate_file: named(&global.certificate_file),
-            key_file: named(&global.key_file),
+            api_key: named(&global.api_key_file),
+            ca: named(&global.ca_file),
+            certificate: named(&global.certificate_file),
+            certificate_key: named(&global.key_file),
         }
     }
 
     /// The key for a registry at this address.
     pub(crate) fn key(&self, data_dir: &Path, address: &str) -> Result<Option<String>, CliError> {
-        if self.api_key_file.is_none()
+        if self.api_key.is_none()
             && let Some(key) = environment("AUTOPACK_API_KEY")
         {
             return Ok(Some(key));
         }
         let variable = || environment("AUTOPACK_API_KEY_FILE").map(PathBuf::from);
-        if let Some(path) = self.api_key_file.clone().or_else(variable) {
+        if let Some(path) = self.api_key.clone().or_else(variable) {
             let text = read("the file of the key", &path)?;
             let keys = Keys::read(&text, Principal::User).map_err(|faults| {
                 let text: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -60,15 +60,15 @@ impl Credentials {
             Some(path) => read(what, path).map(Some),
             None => Ok(None),
         };
-        let certificate = text("the certificate", &self.certificate_file)?;
-        let key = text("the certificate's key", &self.key_file)?;
+        let certificate = text("the certificate", &self.certificate)?;
+        let key = text("the certificate's key", &self.certificate_key)?;
         if certificate.is_some() != key.is_some() {
             return Err(CliError::usage(
                 "--certificate-file and --key-file go together",
             ));
         }
         Ok(ClientTls {
-            ca: text("the authority's certificate", &self.ca_file)?,
+            ca: text("the authority's certificate", &self.ca)?,
             identity: certificate.zip(key),
             domain: None,
         })
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn half_a_pair_is_refused() {
         let half = Credentials {
-            certificate_file: Some("/dev/null".into()),
+            certificate: Some("/dev/null".into()),
             ..Credentials::default()
         };
         assert!(half.tls().is_err());

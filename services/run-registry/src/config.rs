@@ -80,6 +80,8 @@ pub struct RegistryConfig {
     pub database_identity: String,
     /// For `GetInfo`.
     pub version: String,
+    /// For `GetInfo`: switches that are on, by variable.
+    pub switches: Vec<String>,
 }
 
 impl RegistryConfig {
@@ -96,6 +98,7 @@ impl RegistryConfig {
             embedded: true,
             watch_heartbeat: Duration::from_secs(15),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            switches: Vec::new(),
         }
     }
     /// The distributed form on the value of `DATABASE_URL`; `advertised` is the address that clients use.

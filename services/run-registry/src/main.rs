@@ -17,7 +17,7 @@ use autopack_runtime::{
     service::{self, HealthcheckArgs, Process, Program, Service, ServiceArgs, StartError},
 };
 use clap::{Parser, Subcommand};
-use run_registry::{Ports, Registry};
+use run_registry::{Ports, Registry, RegistryConfig};
 
 use crate::settings::Settings;
 
@@ -74,7 +74,10 @@ async fn start(settings: Settings, process: Process) -> Result<Service, StartErr
 
     let folder = settings.artifacts(&environment).map_err(StartError::from)?;
     let artifacts = Arc::new(Artifacts::open_local(&folder).map_err(StartError::from)?);
-    let config = settings.registry().map_err(StartError::from)?;
+    let config = RegistryConfig {
+        switches: process.switches.on().map(ToOwned::to_owned).collect(),
+        ..settings.registry().map_err(StartError::from)?
+    };
     tracing::info!(
         database = config.database_masked,
         identity = config.database_identity,

@@ -16,8 +16,11 @@ const COUNTERS: [Metric; 7] = [
     metrics::TELEMETRY_TOKENS,
 ];
 
+/// Reads one number.
+type Read = fn(&Shared) -> u64;
+
 /// Gauges, with how each is read.
-const GAUGES: [(Metric, fn(&Shared) -> u64); 3] = [
+const GAUGES: [(Metric, Read); 3] = [
     (metrics::TELEMETRY_RUNS_ACTIVE, |shared| {
         shared.ledger().active()
     }),

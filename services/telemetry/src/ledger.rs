@@ -230,8 +230,8 @@ mod tests {
         }
     }
 
-    fn at(seconds: i64) -> Option<prost_types::Timestamp> {
-        Some(prost_types::Timestamp { seconds, nanos: 0 })
+    fn at(seconds: i64) -> prost_types::Timestamp {
+        prost_types::Timestamp { seconds, nanos: 0 }
     }
 
     #[test]
@@ -260,7 +260,7 @@ mod tests {
     fn offers_wait_until_they_are_taken() {
         let mut ledger = Ledger::default();
         let with = |sequence, kind, uid: &str| Event {
-            time: at(10 + i64::try_from(sequence).unwrap()),
+            time: Some(at(10 + i64::try_from(sequence).unwrap())),
             attempt: Some(Attempt {
                 uid: uid.into(),
                 state: attempt::State::Failed.into(),
@@ -287,8 +287,8 @@ mod tests {
         let ended = Event {
             phase: Some(Phase {
                 state: phase::State::Complete.into(),
-                start_time: at(5),
-                complete_time: at(8),
+                start_time: Some(at(5)),
+                complete_time: Some(at(8)),
                 ..Phase::default()
             }),
             ..event(1, "phase_completed")

@@ -59,14 +59,14 @@ fn a_key_that_has_expired_is_told_apart() {
 fn without_keys_only_the_loopback_interface_is_served() {
     let mut cluster = Cluster::new();
     cluster.registry.set("AUTOPACK_API_KEY_FILE", "");
-    let mut open = cluster.registry.command();
-    open.args(["--set", "listen=0.0.0.0:0"]);
-    let refused = program::run(open.arg("--listen").arg("0.0.0.0:0"), BOUND);
+    cluster.registry.listen_at("0.0.0.0:0");
+    let refused = program::run(&mut cluster.registry.command(), BOUND);
     assert_eq!(refused.code, Some(2), "{refused:?}");
     assert!(
         refused.stderr.contains("not a loopback address"),
         "{refused:?}"
     );
+    cluster.registry.listen_at("127.0.0.1:0");
     cluster.registry.start();
     cluster.registry.ready();
     let nobody = cluster.cli("operator").with("AUTOPACK_API_KEY", "");

@@ -108,7 +108,7 @@ fn a_registry_that_ends_ends_open_streams_within_its_deadline() {
 }
 
 #[test]
-fn a_second_signal_ends_at_once_and_a_taken_address_is_told() {
+fn an_address_that_is_taken_is_told() {
     let mut cluster = Cluster::new();
     cluster.registry.start();
     cluster.registry.ready();

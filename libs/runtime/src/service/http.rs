@@ -15,10 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::ready::Readiness;
-use crate::{
-    switches::{Switch, Switches},
-    telemetry::Meters,
-};
+use crate::{switches::Switches, telemetry::Meters};
 
 /// What the pages show.
 #[derive(Clone)]
@@ -58,11 +55,7 @@ async fn metrics(State(pages): State<Pages>) -> impl IntoResponse {
 
 async fn readyz(State(pages): State<Pages>) -> impl IntoResponse {
     let missing = pages.ready.missing();
-    let on: Vec<&str> = Switch::ALL
-        .into_iter()
-        .filter(|switch| pages.switches.is_on(*switch))
-        .map(Switch::variable)
-        .collect();
+    let on: Vec<&str> = pages.switches.on().collect();
     let body = serde_json::json!({
         "ready": missing.is_empty(),
         "waits_for": missing,

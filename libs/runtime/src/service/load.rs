@@ -60,7 +60,9 @@ pub(super) fn load_unchecked<S: Settings>(
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     let switches = Switches::read(&|name| all.get(name).cloned()).unwrap_or_else(|found| {
-        found.into_iter().for_each(|fault| faults.push(fault));
+        for fault in found {
+            faults.push(fault);
+        }
         Switches::default()
     });
     for switch in Switch::ALL {
@@ -100,7 +102,9 @@ pub(super) fn load_unchecked<S: Settings>(
     let loaded = match layers.load::<S>() {
         Ok(loaded) => Some(loaded),
         Err(found) => {
-            found.into_iter().for_each(|fault| faults.push(fault));
+            for fault in found {
+                faults.push(fault);
+            }
             None
         }
     };

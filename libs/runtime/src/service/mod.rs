@@ -15,6 +15,7 @@
 //! | [`run`] | from `main` to the exit code |
 
 pub mod args;
+mod front;
 mod healthcheck;
 mod http;
 pub mod keys;

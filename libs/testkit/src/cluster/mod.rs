@@ -73,13 +73,11 @@ impl Cluster {
         } else {
             Nats::later(at("nats"))
         };
-        let keys: String = ROLES
-            .iter()
-            .map(|role| {
-                let key = key_of(role);
-                format!("[[key]]\nname = \"{role}\"\nrole = \"{role}\"\nkey = \"{key}\"\n")
-            })
-            .collect();
+        let entry = |role: &&str| {
+            let key = key_of(role);
+            format!("[[key]]\nname = \"{role}\"\nrole = \"{role}\"\nkey = \"{key}\"\n")
+        };
+        let keys = ROLES.iter().map(entry).collect::<Vec<_>>().concat();
         let keys_file = at("keys.toml");
         std::fs::write(&keys_file, keys).unwrap();
         let env = vec![

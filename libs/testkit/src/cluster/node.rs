@@ -123,13 +123,12 @@ impl Node {
         let file = self.address_file();
         let addresses = within(BOUND, &format!("{} listens", self.program), || {
             let text = std::fs::read_to_string(&file).ok();
-            if text.is_none() && !self.is_running() {
-                panic!("{} ended:\n{}", self.program, self.log_text());
-            }
+            let lives = text.is_some() || self.is_running();
+            assert!(lives, "{} ended:\n{}", self.program, self.log_text());
             serde_json::from_str::<Value>(&text?).ok()
         });
-        self.grpc = addresses["grpc"].as_str().unwrap().to_owned();
-        self.metrics = addresses["metrics"].as_str().unwrap().to_owned();
+        let named = |key: &str| addresses[key].as_str().unwrap().to_owned();
+        (self.grpc, self.metrics) = (named("grpc"), named("metrics"));
         self.listen.clone_from(&self.grpc);
     }
 

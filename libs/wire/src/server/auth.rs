@@ -85,7 +85,7 @@ fn authenticate<'a>(
     }
     if let Some(key) = presented(headers) {
         let now = options.now.as_ref().map(|now| now());
-        return match key.map_or(Known::Wrong, |key| options.tokens.find(key, now)) {
+        return match options.tokens.find(key, now) {
             Known::Good(roles) => Ok(roles),
             Known::Expired => Err(refuse(Reason::KeyExpired, "the key has expired")),
             Known::Wrong => Err(refuse(Reason::KeyUnknown, "the key is not known")),
@@ -98,29 +98,20 @@ fn authenticate<'a>(
         .ok_or_else(|| refuse(Reason::Unauthenticated, "no key was sent"))
 }
 
-/// The key of `authorization: Bearer KEY`, else of `x-api-key: KEY`; `Some(None)`: what was sent is not a key.
-fn presented(headers: &HeaderMap) -> Option<Option<&str>> {
+/// The key of `authorization: Bearer KEY`, else of `x-api-key: KEY`. What was sent and is no key is the empty one, which
+/// nobody has.
+fn presented(headers: &HeaderMap) -> Option<&str> {
     if let Some(value) = headers.get(AUTHORIZATION) {
         let (scheme, key) = value
             .to_str()
             .ok()
             .and_then(|text| text.split_once(' '))
             .unwrap_or_default();
-        return Some(
-            scheme
-                .eq_ignore_ascii_case("bearer")
-                .then(|| key.trim())
-                .filter(|key| !key.is_empty()),
-        );
+        let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+        return Some(if is_bearer { key.trim() } else { "" });
     }
     let value = headers.get(API_KEY)?;
-    Some(
-        value
-            .to_str()
-            .ok()
-            .map(str::trim)
-            .filter(|key| !key.is_empty()),
-    )
+    Some(value.to_str().unwrap_or_default().trim())
 }
 
 fn refuse(reason: Reason, message: &str) -> Status {

@@ -138,6 +138,7 @@ impl Engine {
         let config = RegistryConfig {
             database_masked,
             database_identity,
+            switches: settings.switches.iter().map(ToString::to_string).collect(),
             ..RegistryConfig::embedded(settings.database_file())
         };
         let started = Registry::start(config, ports, &registry).await?;

@@ -397,6 +397,7 @@ impl RegistryService for Api {
             set_aside: self.core.corrupt_rows(),
             lease: Some(duration_to_proto(config.lease)),
             epoch: self.core.epoch,
+            switches: config.switches.clone(),
         })
     }
 }
