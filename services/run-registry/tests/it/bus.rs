@@ -180,14 +180,15 @@ async fn letters(h: &Harness) -> Vec<pb::DeadLetter> {
 
 async fn discard(h: &Harness, id: &str) -> Result<(), tonic::Status> {
     let request = pb::DiscardDeadLetterRequest { id: id.into() };
-    let done = h.clients.registry.clone().discard_dead_letter(request);
-    done.await.map(drop)
+    let mut registry = h.clients.registry.clone();
+    registry.discard_dead_letter(request).await.map(drop)
 }
 
 async fn requeue(h: &Harness, id: &str) -> Result<String, tonic::Status> {
     let request = pb::RequeueDeadLetterRequest { id: id.into() };
-    let done = h.clients.registry.clone().requeue_dead_letter(request);
-    done.await.map(|answer| answer.into_inner().job_uid)
+    let mut registry = h.clients.registry.clone();
+    let done = registry.requeue_dead_letter(request).await;
+    done.map(|answer| answer.into_inner().job_uid)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
