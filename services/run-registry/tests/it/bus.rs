@@ -23,9 +23,14 @@ async fn nats(server: &Nats) -> Arc<dyn Bus> {
     Arc::new(JetStreamBus::connect(config).await.unwrap())
 }
 
+/// Two phases that do not wait for each other.
+fn plan() -> String {
+    PLAN.replace("id: B, name: b,", "id: B, name: b, depends_on: [],")
+}
+
 /// A run with both phases on offer.
 async fn offered(h: &Harness) -> types::Run {
-    let run = h.create(request(PLAN)).await.unwrap().run.unwrap();
+    let run = h.create(request(&plan())).await.unwrap().run.unwrap();
     h.bootstrap(&run).await;
     h.offer(&run, &[0, 1]).await;
     run
@@ -161,7 +166,7 @@ async fn doubled_reordered_and_dropped_publications_lose_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let h = Harness::with_bus(folder.path(), Arc::clone(&bus) as _).await;
     for n in 0..8 {
-        let plan = PLAN.replace("id: demo", &format!("id: demo-{n}"));
+        let plan = plan().replace("id: demo", &format!("id: demo-{n}"));
         let run = h.create(request(&plan)).await.unwrap().run.unwrap();
         h.bootstrap(&run).await;
         h.offer(&run, &[0, 1]).await;
