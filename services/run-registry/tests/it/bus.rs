@@ -73,7 +73,7 @@ async fn a_stream_that_is_deleted_or_emptied_is_filled_again() {
     let run = offered(&h).await;
     healed(&h, bus.as_ref(), &run).await;
     let before = on_offer(&h, &run).await;
-    h.clock.advance(Duration::from_secs(60));
+    h.clock.advance(Duration::from_mins(1));
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(
         on_offer(&h, &run).await,
@@ -229,7 +229,7 @@ async fn a_job_given_up_on_is_listed_requeued_and_discarded() {
         assert_eq!((letter.run_id.as_str(), letter.wanted), ("demo", true));
         assert_eq!(letter.phase_id, if phase == 0 { "A" } else { "B" });
         // Given up for good: it does not come back by itself, however long nobody looks.
-        h.clock.advance(Duration::from_secs(3600));
+        h.clock.advance(Duration::from_hours(1));
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert!(on_offer(&h, &run).await.contains(&letter.job_uid));
 
