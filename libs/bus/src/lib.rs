@@ -59,5 +59,6 @@ pub async fn connect(config: BusConfig) -> Result<Arc<dyn Bus>, BusError> {
             ..Limits::default()
         })));
     }
-    Ok(Arc::new(JetStreamBus::connect(config).await?))
+    // On the heap: the states of a connection would make every caller's future large.
+    Ok(Arc::new(Box::pin(JetStreamBus::connect(config)).await?))
 }

@@ -138,7 +138,7 @@ impl Core {
         };
         let mut offered = HashMap::new();
         for run in runs? {
-            let Ok(mut found) = self.writer.read(run, |a| offers(a)).await else {
+            let Ok(mut found) = self.writer.read(run, offers).await else {
                 continue; // Set aside: reported at the start.
             };
             found.retain(|offer| offer.since.is_none_or(|since| since.0 <= old));

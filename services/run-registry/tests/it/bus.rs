@@ -23,9 +23,14 @@ async fn nats(server: &Nats) -> Arc<dyn Bus> {
     Arc::new(JetStreamBus::connect(config).await.unwrap())
 }
 
+/// Two phases that do not wait for each other.
+fn plan() -> String {
+    PLAN.replace("id: B, name: b,", "id: B, name: b, depends_on: [],")
+}
+
 /// A run with both phases on offer.
 async fn offered(h: &Harness) -> types::Run {
-    let run = h.create(request(PLAN)).await.unwrap().run.unwrap();
+    let run = h.create(request(&plan())).await.unwrap().run.unwrap();
     h.bootstrap(&run).await;
     h.offer(&run, &[0, 1]).await;
     run
@@ -68,7 +73,7 @@ async fn a_stream_that_is_deleted_or_emptied_is_filled_again() {
     let run = offered(&h).await;
     healed(&h, bus.as_ref(), &run).await;
     let before = on_offer(&h, &run).await;
-    h.clock.advance(Duration::from_secs(60));
+    h.clock.advance(Duration::from_mins(1));
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(
         on_offer(&h, &run).await,
@@ -161,7 +166,7 @@ async fn doubled_reordered_and_dropped_publications_lose_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let h = Harness::with_bus(folder.path(), Arc::clone(&bus) as _).await;
     for n in 0..8 {
-        let plan = PLAN.replace("id: demo", &format!("id: demo-{n}"));
+        let plan = plan().replace("id: demo", &format!("id: demo-{n}"));
         let run = h.create(request(&plan)).await.unwrap().run.unwrap();
         h.bootstrap(&run).await;
         h.offer(&run, &[0, 1]).await;
@@ -181,15 +186,14 @@ async fn letters(h: &Harness) -> Vec<pb::DeadLetter> {
 async fn discard(h: &Harness, id: &str) -> Result<(), tonic::Status> {
     let request = pb::DiscardDeadLetterRequest { id: id.into() };
     let mut registry = h.clients.registry.clone();
-    let done = registry.discard_dead_letter(request);
-    done.await.map(drop)
+    registry.discard_dead_letter(request).await.map(drop)
 }
 
 async fn requeue(h: &Harness, id: &str) -> Result<String, tonic::Status> {
     let request = pb::RequeueDeadLetterRequest { id: id.into() };
     let mut registry = h.clients.registry.clone();
-    let done = registry.requeue_dead_letter(request);
-    done.await.map(|answer| answer.into_inner().job_uid)
+    let done = registry.requeue_dead_letter(request).await;
+    done.map(|answer| answer.into_inner().job_uid)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -225,7 +229,7 @@ async fn a_job_given_up_on_is_listed_requeued_and_discarded() {
         assert_eq!((letter.run_id.as_str(), letter.wanted), ("demo", true));
         assert_eq!(letter.phase_id, if phase == 0 { "A" } else { "B" });
         // Given up for good: it does not come back by itself, however long nobody looks.
-        h.clock.advance(Duration::from_secs(3600));
+        h.clock.advance(Duration::from_hours(1));
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert!(on_offer(&h, &run).await.contains(&letter.job_uid));
 
