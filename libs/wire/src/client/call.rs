@@ -102,9 +102,10 @@ impl Service<Request<Body>> for ClientService {
                 plan.tries(inner, method, request, deadline).await
             };
             match deadline {
-                Some(deadline) => timeout_at(deadline, work)
-                    .await
-                    .unwrap_or_else(|_| Err(expired(span))),
+                Some(deadline) => match timeout_at(deadline, work).await {
+                    Ok(answer) if !cut_off(&answer, deadline) => answer,
+                    _ => Err(expired(span)),
+                },
                 None => work.await,
             }
         })
@@ -173,13 +174,26 @@ fn with_timeout(mut request: Request<Body>, deadline: Option<Instant>) -> Reques
     request
 }
 
+/// Whether the transport ended the call at its deadline: it keeps the same time and says CANCELLED.
+fn cut_off(answer: &Result<Response<Body>, Status>, deadline: Instant) -> bool {
+    refusal(answer).is_some_and(|status| status.code() == Code::Cancelled)
+        && Instant::now() >= deadline
+}
+
+/// The status of an answer that is a refusal before the first byte.
+fn refusal(answer: &Result<Response<Body>, Status>) -> Option<Status> {
+    match answer {
+        // It comes as headers alone.
+        Ok(response) => {
+            Status::from_header_map(response.headers()).filter(|status| status.code() != Code::Ok)
+        }
+        Err(status) => Some(status.clone()),
+    }
+}
+
 /// `Some` if the answer is UNAVAILABLE: the pause that the server asks for, or none.
 fn unavailable(answer: &Result<Response<Body>, Status>) -> Option<Duration> {
-    let status = match answer {
-        // A refusal before the first byte comes as headers alone.
-        Ok(response) => Status::from_header_map(response.headers())?,
-        Err(status) => status.clone(),
-    };
+    let status = refusal(answer)?;
     (status.code() == Code::Unavailable)
         .then(|| status::from_status(&status).retry_after.unwrap_or_default())
 }
