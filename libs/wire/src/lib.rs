@@ -3,7 +3,8 @@
 //! Invariant: nothing but this crate converts between protobuf and `domain`, and a message that does not
 //! convert is refused with every fault and its field path.
 //!
-//! - [`mod@gen`] (re-exported as [`types`], [`bus`], [`registry`]): generated from `proto/`
+//! - [`mod@gen`] (re-exported as [`types`], [`bus`], [`registry`], [`scheduler`]):
+//!   generated from `proto/`
 //! - [`convert`]: domain to proto (`From`) and back (`TryFrom`)
 //! - [`status`]: refusals to gRPC status with details, and back
 //! - [`client`]: the typed clients, over a channel and in process, with one set of layers
@@ -39,9 +40,16 @@ pub mod r#gen {
             tonic::include_proto!("autopack.registry.v1");
         }
     }
+    pub mod scheduler {
+        pub mod v1 {
+            tonic::include_proto!("autopack.scheduler.v1");
+        }
+    }
 }
 
-pub use r#gen::{bus::v1 as bus, registry::v1 as registry, types::v1 as types};
+pub use r#gen::{
+    bus::v1 as bus, registry::v1 as registry, scheduler::v1 as scheduler, types::v1 as types,
+};
 
 /// The encoded `google.protobuf.FileDescriptorSet` of `proto/`.
 pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/autopack.binpb"));

@@ -36,14 +36,20 @@ pub const READS: &[&str] = &[
     "/autopack.registry.v1.RegistryService/ListAttempts",
     "/autopack.registry.v1.RegistryService/ListFacts",
     "/autopack.registry.v1.RegistryService/GetProject",
+    "/autopack.registry.v1.RegistryService/SetProjectLimits",
     "/autopack.registry.v1.RegistryService/GetInfo",
     "/autopack.registry.v1.DispatchService/ListActiveRuns",
     "/autopack.registry.v1.DispatchService/GetSnapshot",
+    "/autopack.registry.v1.DispatchService/GetPolicy",
+    "/autopack.registry.v1.DispatchService/PauseLane",
     "/autopack.registry.v1.WorkService/Heartbeat",
     "/autopack.registry.v1.WorkService/ReportStage",
     "/autopack.registry.v1.WorkService/AwaitLandingTurn",
     "/autopack.registry.v1.ArtifactService/GetArtifact",
     "/autopack.registry.v1.ArtifactService/StatArtifact",
+    "/autopack.scheduler.v1.SchedulerService/Explain",
+    "/autopack.scheduler.v1.SchedulerService/ListQueue",
+    "/autopack.scheduler.v1.SchedulerService/PauseLane",
 ];
 
 static METHODS: LazyLock<BTreeMap<String, Method>> = LazyLock::new(|| {

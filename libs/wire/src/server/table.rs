@@ -19,6 +19,10 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         &[User],
     ),
     (
+        "/autopack.registry.v1.RegistryService/SetProjectLimits",
+        &[User],
+    ),
+    (
         "/autopack.registry.v1.RegistryService/GetRun",
         &[User, Worker, Scheduler, Telemetry, Builder, Auditor],
     ),
@@ -71,6 +75,14 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         &[Scheduler],
     ),
     (
+        "/autopack.registry.v1.DispatchService/GetPolicy",
+        &[Scheduler],
+    ),
+    (
+        "/autopack.registry.v1.DispatchService/PauseLane",
+        &[Scheduler],
+    ),
+    (
         "/autopack.registry.v1.WorkService/RegisterWorker",
         &[Worker],
     ),
@@ -110,4 +122,13 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         "/autopack.registry.v1.ArtifactService/StatArtifact",
         &[User, Worker, Telemetry, Builder, Auditor],
     ),
+    (
+        "/autopack.scheduler.v1.SchedulerService/Explain",
+        &[User, Telemetry, Auditor],
+    ),
+    (
+        "/autopack.scheduler.v1.SchedulerService/ListQueue",
+        &[User, Telemetry, Auditor],
+    ),
+    ("/autopack.scheduler.v1.SchedulerService/PauseLane", &[User]),
 ];
