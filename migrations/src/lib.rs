@@ -20,12 +20,20 @@ pub struct Migration {
 }
 
 /// Every migration, in order.
-pub const ALL: &[Migration] = &[Migration {
-    version: 1,
-    min_reader: 1,
-    name: "initial",
-    sqlite: include_str!("../sql/0001_initial.sqlite.sql"),
-}];
+pub const ALL: &[Migration] = &[
+    Migration {
+        version: 1,
+        min_reader: 1,
+        name: "initial",
+        sqlite: include_str!("../sql/0001_initial.sqlite.sql"),
+    },
+    Migration {
+        version: 2,
+        min_reader: 1,
+        name: "lanes",
+        sqlite: include_str!("../sql/0002_lanes.sqlite.sql"),
+    },
+];
 
 /// The schema version of this program.
 pub fn current() -> i64 {

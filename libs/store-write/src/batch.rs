@@ -4,11 +4,13 @@
 //! one call: each call is two thread switches, which cost more than the rows.
 
 use autopack_domain::Timestamp;
-use autopack_store::entity::{project, relay_cursor};
+use autopack_store::entity::{lane, project, relay_cursor};
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, Iterable,
     PrimaryKeyToColumn, QueryTrait, Set, Statement, sea_query::OnConflict,
 };
+
+use crate::handle::Setting;
 
 /// SQLite takes at most 32,766 values a statement; this is well below for the widest table.
 const ROWS: usize = 400;
@@ -65,16 +67,10 @@ impl Batch {
         self.rows::<E, A>(rows, Some(&conflict));
     }
 
-    /// Projects that are new, and rulesets that replace what a project had.
-    pub(crate) fn projects(
-        &mut self,
-        names: Vec<String>,
-        rulesets: &[(String, String)],
-        now: Timestamp,
-    ) {
-        let row = |name: String, ruleset: String| project::ActiveModel {
+    /// Projects that are new, and settings that replace what was.
+    pub(crate) fn projects(&mut self, names: Vec<String>, settings: &[Setting], now: Timestamp) {
+        let row = |name: String| project::ActiveModel {
             name: Set(name),
-            ruleset: Set(ruleset),
             created_at: Set(now.0),
             ..Default::default()
         };
@@ -82,14 +78,40 @@ impl Batch {
             let known = OnConflict::column(project::Column::Name)
                 .do_nothing()
                 .to_owned();
-            self.rows::<project::Entity, _>(vec![row(name, String::new())], Some(&known));
+            self.rows::<project::Entity, _>(vec![row(name)], Some(&known));
         }
-        for (name, ruleset) in rulesets {
-            let newer = OnConflict::column(project::Column::Name)
-                .update_column(project::Column::Ruleset)
-                .to_owned();
-            let row = row(name.clone(), ruleset.clone());
-            self.rows::<project::Entity, _>(vec![row], Some(&newer));
+        for setting in settings {
+            let mut newer = OnConflict::column(project::Column::Name);
+            match setting.clone() {
+                Setting::Ruleset(name, ruleset) => {
+                    let row = project::ActiveModel {
+                        ruleset: Set(ruleset),
+                        ..row(name)
+                    };
+                    newer.update_column(project::Column::Ruleset);
+                    self.rows::<project::Entity, _>(vec![row], Some(&newer));
+                }
+                Setting::Limits {
+                    project,
+                    share,
+                    limits,
+                } => {
+                    let row = project::ActiveModel {
+                        share: Set(share.into()),
+                        limits: Set(limits),
+                        ..row(project)
+                    };
+                    newer.update_columns([project::Column::Share, project::Column::Limits]);
+                    self.rows::<project::Entity, _>(vec![row], Some(&newer));
+                }
+                Setting::Lane(name, paused) => self.upsert::<lane::Entity, _>(vec![
+                    lane::ActiveModel {
+                        name: Set(name),
+                        paused: Set(paused),
+                        changed_at: Set(now.0),
+                    },
+                ]),
+            }
         }
     }
 

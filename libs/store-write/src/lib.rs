@@ -13,9 +13,11 @@ pub mod connect;
 mod flush;
 mod handle;
 mod session;
+mod watch;
 pub mod writer;
 
 pub use connect::{Database, OpenError, measure_commit};
-pub use handle::{Committed, WriteError, WriterHandle, WriterStats};
+pub use handle::{Committed, Setting, WriteError, WriterHandle, WriterStats};
 pub use session::{Encoder, RequestKey};
+pub use watch::Watch;
 pub use writer::Writer;

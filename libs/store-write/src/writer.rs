@@ -21,6 +21,7 @@ use crate::{
     flush::flush,
     handle::{Command, Committed, Counters, Reply, Work, WriteError, WriterHandle},
     session::{Encoder, LoadError, Pending, RequestKey, Session},
+    watch::{Nobody, Watch},
 };
 
 /// Commands that wait at most.
@@ -42,6 +43,7 @@ pub struct Writer {
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     ids: Arc<dyn Fn() -> uuid::Uuid + Send + Sync>,
     failpoint: fn(&str),
+    watch: Arc<dyn Watch>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -90,9 +92,17 @@ impl Writer {
                 clock,
                 ids,
                 failpoint,
+                watch: Arc::new(Nobody),
             },
             handle,
         ))
+    }
+
+    /// Tells `watch` of every change from now on.
+    #[must_use]
+    pub fn watched(mut self, watch: Arc<dyn Watch>) -> Self {
+        self.watch = watch;
+        self
     }
 
     /// Serves commands until every handle is gone, or until `ending` is done and nothing was asked for a while:
@@ -130,6 +140,7 @@ impl Writer {
         let outcome = self.transaction(batch).await;
         match outcome {
             Ok((replies, events)) => {
+                self.watch.committed();
                 self.session.trim();
                 if !events.is_empty() {
                     // No subscriber is fine: everything is in the log.
@@ -143,6 +154,7 @@ impl Writer {
             Err(error) => {
                 let _ = self.session.db.execute_unprepared("ROLLBACK").await;
                 self.session.forget(before);
+                self.watch.undone();
                 Err(self.taken_over().await.unwrap_or(error))
             }
         }
@@ -213,6 +225,9 @@ impl Writer {
                 let mut changes = Changes::default();
                 match step(aggregate, &mut changes) {
                     Ok(reply) => {
+                        if !changes.attempts.is_empty() {
+                            self.watch.changed(aggregate);
+                        }
                         self.session.keep(uid, changes);
                         self.session
                             .pending
@@ -229,6 +244,7 @@ impl Writer {
                         }
                         if dirty {
                             self.session.cache.remove(&uid);
+                            self.watch.undone();
                         }
                         Ok(Err(refusal.into()))
                     }
@@ -264,11 +280,8 @@ impl Writer {
                     .extend(request.map(|r| (r, uid)));
                 Ok(Ok(Box::new(run)))
             }
-            Work::Ruleset(project, ruleset) => {
-                self.session
-                    .pending
-                    .rulesets
-                    .push((project.clone(), ruleset.clone()));
+            Work::Setting(setting) => {
+                self.session.pending.settings.push(setting.clone());
                 Ok(Ok(Box::new(())))
             }
             Work::Cursor(sequence) => {

@@ -4,6 +4,7 @@
 //! and column; it never fails the reading of another row (DESIGN rule 8).
 
 pub mod entity;
+pub mod queue;
 pub mod read;
 pub mod rows;
 

@@ -100,8 +100,13 @@ impl Registry {
         )
         .await
         .map_err(|e| unavailable(&e))?;
+        let (policy, corrupt) = app::limits::stored_policy(&database)
+            .await
+            .map_err(|e| unavailable(&e))?;
+        let ledger = Arc::new(app::ledger::Ledger::new(policy, epoch));
+        let writer = writer.watched(Arc::clone(&ledger) as _);
         let core = Arc::new(
-            Core::new(config, ports, database, handle, epoch)
+            Core::new(config, ports, database, handle, (ledger, corrupt), epoch)
                 .await
                 .map_err(|e| unavailable(&e))?,
         );

@@ -116,6 +116,11 @@ impl Tally {
         load
     }
 
+    /// What a run has.
+    pub fn load(&self, run: RunUid) -> Load {
+        self.runs.get(&run).map_or_else(Load::default, |(_, l)| l.clone())
+    }
+
     /// Attempts of all runs.
     pub fn total(&self) -> u32 {
         self.all.total

@@ -8,6 +8,8 @@ pub mod create_run;
 pub mod dispatch;
 pub mod jobs;
 pub mod leases;
+pub(crate) mod ledger;
+pub mod limits;
 pub mod project;
 pub mod reads;
 pub mod turns;
@@ -21,6 +23,7 @@ use autopack_domain::{
     catalogue::Charge,
     run::{Run, RunAggregate, settle::Follow},
 };
+use autopack_policy::fair::Load;
 use autopack_store::{CorruptRow, StoreError, read};
 use autopack_store_write::{Database, RequestKey, WriteError, WriterHandle};
 
@@ -36,6 +39,11 @@ pub struct Core {
     pub(crate) turns: turns::Turns,
     pub(crate) workers: Mutex<workers::Workers>,
     pub(crate) set_aside: Mutex<Vec<(String, CorruptRow)>>,
+    pub(crate) ledger: Arc<ledger::Ledger>,
+    /// Limits of projects whose rows do not parse.
+    pub(crate) corrupt_limits: Vec<String>,
+    /// Settings are changed one at a time.
+    pub(crate) settings: tokio::sync::Mutex<()>,
     pub(crate) epoch: u64,
 }
 
@@ -58,6 +66,7 @@ impl Core {
         ports: Ports,
         database: Database,
         writer: WriterHandle,
+        (ledger, corrupt_limits): (Arc<ledger::Ledger>, Vec<String>),
         epoch: u64,
     ) -> Result<Self, StoreError> {
         let set_aside = read::set_aside(&database.read).await?;
@@ -69,6 +78,9 @@ impl Core {
             turns: turns::Turns::default(),
             workers: Mutex::new(workers::Workers::default()),
             set_aside: Mutex::new(set_aside),
+            ledger,
+            corrupt_limits,
+            settings: tokio::sync::Mutex::new(()),
             config,
             ports,
             database,
@@ -90,10 +102,16 @@ impl Core {
         {
             let held = self
                 .writer
-                .read(uid, |a| (a.run.id.to_string(), leases::held(a)))
+                .read(uid, |a| {
+                    let load = (a.run.project.clone(), Load::of(a));
+                    (a.run.id.to_string(), leases::held(a), load)
+                })
                 .await;
             let held = match held {
-                Ok((id, held)) if !set_aside.contains(&id) => held,
+                Ok((id, held, (project, load))) if !set_aside.contains(&id) => {
+                    self.ledger.found(uid, &project, load);
+                    held
+                }
                 _ => continue,
             };
             for lease in held {
@@ -222,6 +240,7 @@ impl Core {
         lock(&self.set_aside)
             .iter()
             .map(|(run, corrupt)| format!("{run}: {corrupt}"))
+            .chain(self.corrupt_limits.iter().cloned())
             .collect()
     }
 }

@@ -1,7 +1,7 @@
 //! Reads: runs, attempts, facts, reasons. They look at what is committed.
 
 use autopack_domain::{
-    Reason, Refusal, RunUid, Timestamp,
+    Reason, Refusal, RunUid,
     attempt::Attempt,
     run::{Run, RunAggregate},
     states::RunState,
@@ -102,7 +102,18 @@ impl Core {
         };
         Ok(chosen
             .into_iter()
-            .map(|p| explanation(&run, p, now))
+            .map(|p| {
+                let mut holds = holds(&run, p, now);
+                if holds.is_empty() {
+                    // Ready: what is left are the rules between runs.
+                    holds = self.ledger.holds(&run, p);
+                }
+                Explanation {
+                    phase: run.phases[p].id.to_string(),
+                    state: run.phases[p].state.to_string(),
+                    holds,
+                }
+            })
             .collect())
     }
 
@@ -151,14 +162,6 @@ impl Core {
         read::run_events(&self.database.read, run, after, limit)
             .await
             .map_err(store_refusal)
-    }
-}
-
-fn explanation(run: &RunAggregate, phase: usize, now: Timestamp) -> Explanation {
-    Explanation {
-        phase: run.phases[phase].id.to_string(),
-        state: run.phases[phase].state.to_string(),
-        holds: holds(run, phase, now),
     }
 }
 
