@@ -40,10 +40,10 @@ pub const BANDS: [Band; 3] = [
     },
 ];
 
-/// A slug that is one legal subject token: lower case, digits and dashes, never empty.
-pub use autopack_domain::lane::slug as token;
 /// The lane as a token; none named is the default lane.
 pub use autopack_domain::lane::name as lane;
+/// A slug that is one legal subject token: lower case, digits and dashes, never empty.
+pub use autopack_domain::lane::slug as token;
 
 /// Subject of a job.
 pub fn job(priority: u32, lane_name: &str) -> String {

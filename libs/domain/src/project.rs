@@ -169,7 +169,10 @@ mod tests {
             limits.to_json(),
             r#"{"max_running":8,"per_run":4,"labels":{"gpu=1":2}}"#
         );
-        assert_eq!(ProjectLimits::read(1, "").unwrap(), ProjectLimits::default());
+        assert_eq!(
+            ProjectLimits::read(1, "").unwrap(),
+            ProjectLimits::default()
+        );
         assert!(ProjectLimits::read(1, r#"{"max_runing":8}"#).is_err());
         assert!(ProjectLimits::read(0, "").is_err());
     }
@@ -202,7 +205,14 @@ mod tests {
         paths.sort_unstable();
         assert_eq!(
             paths,
-            ["labels[=1]", "labels[=1]", "labels[gpu]", "max_running", "per_run", "share"]
+            [
+                "labels[=1]",
+                "labels[=1]",
+                "labels[gpu]",
+                "max_running",
+                "per_run",
+                "share"
+            ]
         );
     }
 }

@@ -104,13 +104,13 @@ impl Batch {
                     newer.update_columns([project::Column::Share, project::Column::Limits]);
                     self.rows::<project::Entity, _>(vec![row], Some(&newer));
                 }
-                Setting::Lane(name, paused) => self.upsert::<lane::Entity, _>(vec![
-                    lane::ActiveModel {
+                Setting::Lane(name, paused) => {
+                    self.upsert::<lane::Entity, _>(vec![lane::ActiveModel {
                         name: Set(name),
                         paused: Set(paused),
                         changed_at: Set(now.0),
-                    },
-                ]),
+                    }])
+                }
             }
         }
     }

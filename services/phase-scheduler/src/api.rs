@@ -84,7 +84,11 @@ impl SchedulerService for Api {
         let end = start + size;
         Ok(Response::new(pb::ListQueueResponse {
             phases,
-            next_page_token: if end < total { end.to_string() } else { String::new() },
+            next_page_token: if end < total {
+                end.to_string()
+            } else {
+                String::new()
+            },
             total: u32::try_from(total).unwrap_or(u32::MAX),
             in_flight: listing.in_flight,
             window: listing.window,
@@ -128,7 +132,9 @@ fn page(request: &pb::ListQueueRequest) -> Result<(usize, usize), Status> {
     }
     let start = request.page_token.parse().map_err(|_| {
         let text = "the page token is not one that this list gave out";
-        to_status(&Refusal::new(Reason::PageTokenInvalid, text).with("pageToken", &request.page_token))
+        to_status(
+            &Refusal::new(Reason::PageTokenInvalid, text).with("pageToken", &request.page_token),
+        )
     })?;
     Ok((size, start))
 }

@@ -111,12 +111,7 @@ fn order(state: &State, now: Timestamp) -> Vec<Line> {
     full.order(now, state.window())
 }
 
-fn explain(
-    state: &State,
-    run: &str,
-    phase: &str,
-    now: Timestamp,
-) -> Result<Vec<Waiting>, Refusal> {
+fn explain(state: &State, run: &str, phase: &str, now: Timestamp) -> Result<Vec<Waiting>, Refusal> {
     let named = |view: &&View| {
         let r = &view.run.run;
         r.id.as_str().eq_ignore_ascii_case(run) || r.uid.to_string() == run

@@ -25,7 +25,8 @@ use std::{sync::Arc, time::Duration};
 use autopack_bus::Bus;
 use autopack_runtime::clock::Clock;
 use autopack_wire::{
-    client::Clients, scheduler::scheduler_service_server::{SchedulerService, SchedulerServiceServer},
+    client::Clients,
+    scheduler::scheduler_service_server::{SchedulerService, SchedulerServiceServer},
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -94,7 +95,7 @@ pub fn build(config: SchedulerConfig, ports: Ports) -> Scheduler {
 
 impl Scheduler {
     /// Its own service: explain, list, pause. Answers while [`Self::run`] does.
-    pub fn service(&self) -> SchedulerServiceServer<impl SchedulerService> {
+    pub fn service(&self) -> SchedulerServiceServer<impl SchedulerService + use<>> {
         SchedulerServiceServer::new(api::Api {
             inquiries: self.asked.clone(),
             clients: self.ports.clients.clone(),

@@ -152,7 +152,11 @@ impl State {
             && !self.trouble.holds(uid, now);
         let mut next = Next::default();
         if idle {
-            let limit = if view.mixed { usize::MAX } else { window as usize };
+            let limit = if view.mixed {
+                usize::MAX
+            } else {
+                window as usize
+            };
             next = plan(view, now, limit);
         }
         let mut ready = Vec::new();
@@ -162,7 +166,8 @@ impl State {
             other => action = other,
         }
         let (load, offers) = (view.load(), Offer::of(&view.run));
-        self.queue.put(uid, &view.run.run.project, ready, load, offers);
+        self.queue
+            .put(uid, &view.run.run.project, ready, load, offers);
         if let Some(at) = next.wake_at {
             self.wake(uid, at);
         }

@@ -222,7 +222,9 @@ impl Loop {
             let known_version = self.state.policy_version;
             let mut dispatch = self.ports.clients.dispatch.clone();
             self.flights.push(Box::pin(async move {
-                let answer = dispatch.get_policy(GetPolicyRequest { known_version }).await;
+                let answer = dispatch
+                    .get_policy(GetPolicyRequest { known_version })
+                    .await;
                 Done::Policy(answer.map(tonic::Response::into_inner))
             }));
         }
@@ -250,9 +252,11 @@ impl Loop {
                     let answer = clients.dispatch.clone().get_snapshot(request).await;
                     Done::Read(uid, Box::new(answer.map(tonic::Response::into_inner)))
                 }),
-                Request::Ask(uid, version, action) => Box::pin(async move {
-                    Done::Asked(uid, ask(&clients, uid, version, action).await)
-                }),
+                Request::Ask(uid, version, action) => {
+                    Box::pin(
+                        async move { Done::Asked(uid, ask(&clients, uid, version, action).await) },
+                    )
+                }
             });
         }
     }
@@ -276,7 +280,11 @@ impl Loop {
                     tracing::error!(run = %uid, ?faults, "a snapshot does not convert; the run is left alone for a while");
                     self.state.unreadable(uid, now);
                 }
-                Err(status) if autopack_wire::status::from_status(&status).kind.is_transient() => {
+                Err(status)
+                    if autopack_wire::status::from_status(&status)
+                        .kind
+                        .is_transient() =>
+                {
                     self.state.read_later(uid);
                     self.is_down();
                 }

@@ -48,7 +48,10 @@ impl RunAggregate {
         let mut since = self.run.started_at.unwrap_or(self.run.created_at);
         let before = self.depends(phase).iter();
         let depends = before.filter_map(|&on| self.phases[on].completed_at);
-        let tier = p.tier.checked_sub(1).and_then(|t| self.tiers[t].completed_at);
+        let tier = p
+            .tier
+            .checked_sub(1)
+            .and_then(|t| self.tiers[t].completed_at);
         for at in depends.chain(tier).chain(p.not_before) {
             since = since.max(at);
         }

@@ -51,7 +51,11 @@ impl LaneQueue {
     /// A run waits.
     pub(super) fn link(&mut self, project: &Arc<str>, class: &Class, key: Key) {
         let waiting = self.projects.entry(Arc::clone(project)).or_default();
-        waiting.classes.entry(class.clone()).or_default().insert(key);
+        waiting
+            .classes
+            .entry(class.clone())
+            .or_default()
+            .insert(key);
     }
 
     /// The run does not wait any more.

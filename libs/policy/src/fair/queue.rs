@@ -244,7 +244,11 @@ impl Queue {
             return;
         };
         let full = self.policy.run_is_full(&entry.project, run, &self.tally);
-        let (last, turn) = self.served.get(&run).copied().unwrap_or((Timestamp(i64::MIN), 0));
+        let (last, turn) = self
+            .served
+            .get(&run)
+            .copied()
+            .unwrap_or((Timestamp(i64::MIN), 0));
         for ((lane, class), group) in &mut entry.groups {
             self.work += 1;
             if !self.lanes.contains_key(lane) {

@@ -26,7 +26,10 @@ impl Load {
     pub fn of(run: &RunAggregate) -> Self {
         let mut load = Self::default();
         for attempt in run.attempts.values().filter(|a| !a.state.is_terminal()) {
-            load.add(attempt.lane(), &super::candidate::labels(run, attempt.phase));
+            load.add(
+                attempt.lane(),
+                &super::candidate::labels(run, attempt.phase),
+            );
         }
         load
     }
@@ -42,14 +45,26 @@ impl Load {
 
     fn plus(&mut self, other: &Self) {
         self.total += other.total;
-        other.lanes.iter().for_each(|(k, n)| bump(&mut self.lanes, k, *n));
-        other.labels.iter().for_each(|(k, n)| bump(&mut self.labels, k, *n));
+        other
+            .lanes
+            .iter()
+            .for_each(|(k, n)| bump(&mut self.lanes, k, *n));
+        other
+            .labels
+            .iter()
+            .for_each(|(k, n)| bump(&mut self.labels, k, *n));
     }
 
     fn minus(&mut self, other: &Self) {
         self.total = self.total.saturating_sub(other.total);
-        other.lanes.iter().for_each(|(k, n)| drop_from(&mut self.lanes, k, *n));
-        other.labels.iter().for_each(|(k, n)| drop_from(&mut self.labels, k, *n));
+        other
+            .lanes
+            .iter()
+            .for_each(|(k, n)| drop_from(&mut self.lanes, k, *n));
+        other
+            .labels
+            .iter()
+            .for_each(|(k, n)| drop_from(&mut self.labels, k, *n));
     }
 }
 
@@ -88,7 +103,10 @@ impl Tally {
                 Some((known, _)) => Arc::clone(known),
                 None => Arc::from(project),
             };
-            self.projects.entry(Arc::clone(&project)).or_default().plus(&load);
+            self.projects
+                .entry(Arc::clone(&project))
+                .or_default()
+                .plus(&load);
             self.all.plus(&load);
             self.runs.insert(run, (project, load));
         }
@@ -118,7 +136,9 @@ impl Tally {
 
     /// What a run has.
     pub fn load(&self, run: RunUid) -> Load {
-        self.runs.get(&run).map_or_else(Load::default, |(_, l)| l.clone())
+        self.runs
+            .get(&run)
+            .map_or_else(Load::default, |(_, l)| l.clone())
     }
 
     /// Attempts of all runs.

@@ -129,7 +129,11 @@ fn each_limit_holds_and_says_so() {
     policy.set_limits("p", project);
     let mut queue = Queue::default();
     queue.set_policy(policy.clone());
-    let gpu = vec![labelled(0, "gpu=1"), labelled(1, "gpu=1"), labelled(2, "gpu=0")];
+    let gpu = vec![
+        labelled(0, "gpu=1"),
+        labelled(1, "gpu=1"),
+        labelled(2, "gpu=0"),
+    ];
     put(&mut queue, 0, "p", gpu);
     for run in 1..4 {
         put(&mut queue, run, "p", phases(4));
@@ -149,16 +153,23 @@ fn each_limit_holds_and_says_so() {
         labels: &gpu,
     };
     let mut tally = queue.tally().clone();
-    let rules = |tally: &_| -> Vec<&str> {
-        policy.holds(place, tally).iter().map(|h| h.rule).collect()
-    };
-    assert!(rules(&tally).contains(&"project_limit"), "{:?}", rules(&tally));
+    let rules =
+        |tally: &_| -> Vec<&str> { policy.holds(place, tally).iter().map(|h| h.rule).collect() };
+    assert!(
+        rules(&tally).contains(&"project_limit"),
+        "{:?}",
+        rules(&tally)
+    );
     assert!(rules(&tally).contains(&"label_limit"));
     tally.add(uid(0), "p", "default", &[]);
     assert!(rules(&tally).contains(&"run_limit"));
     let lines = queue.order(Timestamp(0), 100);
     assert_eq!(lines.len(), 15 - 5);
-    assert!(lines.iter().all(|l| l.holds.iter().any(|h| h.rule == "project_limit")));
+    assert!(
+        lines
+            .iter()
+            .all(|l| l.holds.iter().any(|h| h.rule == "project_limit"))
+    );
     // An attempt ends: its place is taken by who waits, not more.
     put(&mut queue, 1, "p", phases(4));
     assert!(queue.tally().of_project("p") < 5);
@@ -215,7 +226,12 @@ fn an_old_offer_is_not_passed_for_ever() {
     let mut load = Load::default();
     load.add("default", &[]);
     queue.put(uid(0), "slow", Vec::new(), load.clone(), vec![offer(6)]);
-    put(&mut queue, 1, "p", vec![candidate(0, 9, 0), candidate(1, 9, 0), candidate(2, 6, 0)]);
+    put(
+        &mut queue,
+        1,
+        "p",
+        vec![candidate(0, 9, 0), candidate(1, 9, 0), candidate(2, 6, 0)],
+    );
     // Three steps lie between the priorities.
     let now = Timestamp(3 * STEP);
     assert_eq!(queue.pick(now, 10, 1)[0].priority, 9, "still young enough");

@@ -9,6 +9,7 @@ mod doctor;
 mod explain;
 mod info;
 mod plan;
+mod queue;
 mod reads;
 mod ruleset;
 mod run;
@@ -121,6 +122,9 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::Retry(args) => control::retry(&context, args).await,
         Command::AddPhase(args) => control::add_phase(&context, args).await,
         Command::Why(args) => reads::why(&context, args).await,
+        Command::Queue(args) => queue::queue(&context, args).await,
+        Command::Limits(args) => queue::limits(&context, args).await,
+        Command::Lane(command) => queue::lane(&context, command).await,
         Command::Attempts(args) => reads::attempts(&context, args).await,
         Command::Artifact(args) => artifact::run(&context, &args.digest).await,
         Command::Ruleset(command) => ruleset::run(&context, command).await,

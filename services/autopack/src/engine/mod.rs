@@ -37,6 +37,7 @@ const SERVICES: &[&str] = &[
     "autopack.registry.v1.DispatchService",
     "autopack.registry.v1.WorkService",
     "autopack.registry.v1.ArtifactService",
+    "autopack.scheduler.v1.SchedulerService",
 ];
 /// What to start.
 #[derive(Clone, Debug)]
@@ -139,10 +140,16 @@ impl Engine {
             ..RegistryConfig::embedded(settings.database_file())
         };
         let started = Registry::start(config, ports, &registry).await?;
-        let (routes, probes) = with_probes(started.routes(services.token()), SERVICES)
+        let layer = ServerLayer::new(server_options(&data)?);
+        let mut routes = started.routes(services.token());
+        let scheduler = matches!(scope, Scope::All { .. })
+            .then(|| parts::scheduler(&routes, &layer, Arc::clone(&bus), Arc::clone(&clock)));
+        if let Some(scheduler) = &scheduler {
+            routes = routes.add_service(scheduler.service());
+        }
+        let (routes, probes) = with_probes(routes, SERVICES)
             .await
             .map_err(|error| CliError::reason(Reason::InternalFault, error.to_string()))?;
-        let layer = ServerLayer::new(server_options(&data)?);
         let parts = Parts {
             routes,
             layer,
@@ -160,7 +167,7 @@ impl Engine {
         };
         if let Scope::All { slots, listen, .. } = scope {
             clear(&data.tmp());
-            parts.work(data.path(), slots);
+            parts.work(data.path(), slots, scheduler);
             parts.watch_ends(files.clone());
             addresses = parts.listen(&data, listen, addresses).await?;
             probes.set_ready(true).await;

@@ -153,6 +153,8 @@ fn place(facts: &str) -> (Option<String>, Option<u32>) {
         return (None, None);
     };
     let lane = facts["lane"].as_str().map(str::to_owned);
-    let priority = facts["priority"].as_u64().and_then(|p| u32::try_from(p).ok());
+    let priority = facts["priority"]
+        .as_u64()
+        .and_then(|p| u32::try_from(p).ok());
     (lane, priority)
 }

@@ -3,8 +3,7 @@
 //! Invariant: a change is stored first and in force after that; changes are made one at a time, so none is lost.
 
 use autopack_domain::{
-    Reason, Refusal,
-    lane,
+    Reason, Refusal, lane,
     project::{LimitsChange, ProjectLimits},
 };
 use autopack_policy::fair::Policy;

@@ -8,5 +8,6 @@
 
 mod commands;
 mod harness;
+mod limits;
 mod recovery;
 mod watching;
