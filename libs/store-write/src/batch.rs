@@ -109,7 +109,7 @@ impl Batch {
                         name: Set(name),
                         paused: Set(paused),
                         changed_at: Set(now.0),
-                    }])
+                    }]);
                 }
             }
         }

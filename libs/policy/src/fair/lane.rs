@@ -98,7 +98,9 @@ impl LaneQueue {
     /// Every project takes part again: other limits are in force.
     pub(super) fn activate_all(&mut self) {
         let names: Vec<Arc<str>> = self.projects.keys().cloned().collect();
-        names.iter().for_each(|name| self.activate(name));
+        for name in &names {
+            self.activate(name);
+        }
     }
 
     /// The project whose turn it is; it is out of the turns until it is charged or activated.

@@ -41,7 +41,7 @@ pub use queue::{Pick, Queue};
 pub use tally::{Load, Tally};
 
 /// The wait that is worth one step of priority.
-pub const AGE_STEP: Duration = Duration::from_secs(60);
+pub const AGE_STEP: Duration = Duration::from_mins(1);
 /// The largest priority.
 pub const MAX_PRIORITY: u8 = 9;
 

@@ -169,7 +169,9 @@ impl Queue {
                 }
             }
             if let Some(lane) = self.lanes.get_mut(&lane) {
-                barred.iter().for_each(|project| lane.activate(project));
+                for project in &barred {
+                    lane.activate(project);
+                }
             }
         }
         picks

@@ -264,7 +264,9 @@ fn the_cost_of_an_offer_does_not_grow_with_the_queue() {
     assert!(large <= small + small / 10, "{small} steps, then {large}");
     // A full window costs nothing, however much waits.
     let mut queue = Queue::default();
-    (0..500).for_each(|run| put(&mut queue, run, &format!("p{run}"), phases(200)));
+    for run in 0..500 {
+        put(&mut queue, run, &format!("p{run}"), phases(200));
+    }
     assert_eq!(queue.pick(Timestamp(0), 16, 100).len(), 16);
     let before = queue.work();
     for _ in 0..1000 {
@@ -281,9 +283,13 @@ fn projects_at_their_limit_cost_nothing_until_something_of_theirs_ends() {
         max_running: Some(1),
         ..ProjectLimits::default()
     };
-    (0..300).for_each(|p| policy.set_limits(&format!("p{p}"), one.clone()));
+    for p in 0..300 {
+        policy.set_limits(&format!("p{p}"), one.clone());
+    }
     queue.set_policy(policy);
-    (0..300).for_each(|p| put(&mut queue, p, &format!("p{p}"), phases(50)));
+    for p in 0..300 {
+        put(&mut queue, p, &format!("p{p}"), phases(50));
+    }
     assert_eq!(queue.pick(Timestamp(0), u32::MAX, usize::MAX).len(), 300);
     let before = queue.work();
     assert!(queue.pick(Timestamp(0), u32::MAX, 100).is_empty());
@@ -368,8 +374,8 @@ proptest! {
             policy.set_limits("tight", tight);
             let mut queue = Queue::default();
             queue.set_policy(policy);
-            let project = |run: usize| if run % 2 == 0 { "tight" } else { "free" };
-            let of = |phase: usize| if phase % 3 == 0 { labelled(phase, "gpu=1") } else { candidate(phase, 5, 0) };
+            let project = |run: usize| if run.is_multiple_of(2) { "tight" } else { "free" };
+            let of = |phase: usize| if phase.is_multiple_of(3) { labelled(phase, "gpu=1") } else { candidate(phase, 5, 0) };
             let mut left: Vec<Vec<usize>> = (0..6).map(|_| (0..8).collect()).collect();
             for (run, phases) in left.iter().enumerate() {
                 put(&mut queue, run, project(run), phases.iter().map(|p| of(*p)).collect());
@@ -385,7 +391,7 @@ proptest! {
                 }
                 let tight: Vec<_> = live.iter().filter(|(r, _)| project(*r) == "tight").collect();
                 assert!(tight.len() as u32 <= max && live.len() as u32 <= window);
-                assert!(tight.iter().filter(|(_, p)| p % 3 == 0).count() as u32 <= gpu);
+                assert!(tight.iter().filter(|(_, p)| p.is_multiple_of(3)).count() as u32 <= gpu);
                 for run in (0..6).step_by(2) {
                     assert!(live.iter().filter(|(r, _)| *r == run).count() as u32 <= per_run);
                 }

@@ -1,5 +1,7 @@
 //! `autopack queue|limits|lane`: what waits in which order, and what steers it.
 
+use std::fmt::Write as _;
+
 use autopack_wire::{
     client::Clients,
     registry::{GetProjectRequest, SetProjectLimitsRequest},
@@ -131,12 +133,13 @@ fn text(queue: &ListQueueResponse) -> String {
     } else {
         table.render()
     };
-    text.push_str(&format!(
-        "{} ready, {} on offer or running, {} slots\n",
+    let _ = writeln!(
+        text,
+        "{} ready, {} on offer or running, {} slots",
         queue.total, queue.in_flight, queue.slots
-    ));
+    );
     if !queue.paused_lanes.is_empty() {
-        text.push_str(&format!("paused: {}\n", queue.paused_lanes.join(", ")));
+        let _ = writeln!(text, "paused: {}", queue.paused_lanes.join(", "));
     }
     text
 }
@@ -178,18 +181,17 @@ pub(super) async fn limits(context: &Context, args: LimitsArgs) -> Outcome {
     let connection = context.connect().await?;
     let mut registry = connection.clients.registry.clone();
     let project = args.project.clone();
-    let set = match args.is_change() {
-        true => registry
-            .set_project_limits(SetProjectLimitsRequest {
-                project: args.project,
-                share: args.share,
-                max_running: args.max_running,
-                per_run: args.per_run,
-                labels: args.label.into_iter().collect(),
-            })
-            .await
-            .map(drop),
-        false => Ok(()),
+    let set = if args.is_change() {
+        let request = SetProjectLimitsRequest {
+            project: args.project,
+            share: args.share,
+            max_running: args.max_running,
+            per_run: args.per_run,
+            labels: args.label.into_iter().collect(),
+        };
+        registry.set_project_limits(request).await.map(drop)
+    } else {
+        Ok(())
     };
     let answer = match set {
         Ok(()) => registry.get_project(GetProjectRequest { project }).await,

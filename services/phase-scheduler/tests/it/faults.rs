@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::stub::{Stub, until};
 
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_mins(10);
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_refused_for_ever_is_left_alone_and_others_go_on() {

@@ -71,7 +71,7 @@ async fn a_paused_lane_holds_its_phases_until_it_is_resumed() {
     let other = stub.add(2, 3, "");
     let (supervisor, clients) = stub.scheduler().await;
     until("the other lane's offers", || stub.offered(other) == 3).await;
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(stub.offered(gpu), 0);
     let mut queue = clients.scheduler.clone();
     let listed = queue.list_queue(list(0, "")).await.unwrap().into_inner();

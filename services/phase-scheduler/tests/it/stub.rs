@@ -16,7 +16,7 @@ use autopack_policy::{
     fair::Policy,
     strategy::{Backlog, Overrides, Ruleset, compile},
 };
-use autopack_runtime::{Clock, Supervisor, supervise::Kind};
+use autopack_runtime::{Clock, Supervisor, V7Ids, ids::IdSource as _, supervise::Kind};
 use autopack_wire::{
     client::Clients,
     convert::snapshot_to_proto,
@@ -224,8 +224,8 @@ impl DispatchService for Stub {
         let run = inner.runs.get_mut(&uid).unwrap();
         let mut c = Changes::default();
         for phase in r.phases.iter().map(|p| *p as usize) {
-            let attempt = AttemptUid(Uuid::now_v7());
-            run.offer(phase, attempt, JobUid(Uuid::now_v7()), 0, NOW, &mut c)
+            let attempt = AttemptUid(V7Ids.uuid());
+            run.offer(phase, attempt, JobUid(V7Ids.uuid()), 0, NOW, &mut c)
                 .unwrap();
         }
         run.close_offers(NOW, &mut c);

@@ -11,7 +11,7 @@ use crate::harness::{Harness, request};
 fn plan(id: &str) -> String {
     let phases: Vec<String> = (0..6)
         .map(|n| {
-            let labels = if n % 2 == 0 { "labels: { gpu: '1' }, " } else { "" };
+            let labels = if u32::is_multiple_of(n, 2) { "labels: { gpu: '1' }, " } else { "" };
             format!("      - {{ id: P{n}, name: a, goal: a, depends_on: [], {labels}builder: {{ kind: noop }}, gate: {{ steps: [] }} }}")
         })
         .collect();
@@ -104,7 +104,7 @@ async fn schedulers_that_decide_at_once_do_not_pass_a_limit_together() {
         let live = phases.iter().filter(|p| !p.current_attempt.is_empty());
         let live: Vec<u32> = live.map(|p| p.index).collect();
         assert!(live.len() <= 3, "{live:?}");
-        gpus += live.iter().filter(|p| *p % 2 == 0).count();
+        gpus += live.iter().filter(|p| p.is_multiple_of(2)).count();
     }
     assert!(gpus <= 2, "{gpus}");
     h.stop().await;
