@@ -58,7 +58,7 @@ bench: ## Measure the embedded form: figures and their ratios to a calibration o
 run: ## Run the command line: make run ARGS="run plan.yaml --repo ."
 	$(CARGO) run -q -p autopack -- $(ARGS)
 
-tools: ## Install what the tests start: nats-server in target/tools; check git, Python, a C compiler
+tools: ## Install what the tests start: both nats-servers in target/tools; check git, Python, a C compiler
 	@scripts/tools.sh
 
 docs-check: ## Check that what README and docs name exists, and run the README's blocks

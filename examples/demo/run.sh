@@ -44,13 +44,7 @@ repo=$work/durations
 data=$work/data
 
 echo "== a repository: $repo"
-if [ ! -d "$repo/.git" ]; then
-  mkdir -p "$repo"
-  cp -R "$here/seed/." "$repo/"
-  git -C "$repo" init --quiet --initial-branch=main
-  git -C "$repo" add --all
-  git -C "$repo" -c user.name=Demo -c user.email=demo@example.org commit --quiet --message "A crate with stubs"
-fi
+"$here/repo.sh" "$repo"
 git -C "$repo" log --oneline main
 
 echo

@@ -19,6 +19,13 @@ pub struct TlsFiles {
     pub first: bool,
 }
 
+impl TlsFiles {
+    /// Whether TLS is asked for in any way.
+    pub fn is_set(&self) -> bool {
+        self.required || self.first || self.ca.is_some() || self.certificate.is_some()
+    }
+}
+
 /// A text that is not shown.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(pub String);
@@ -42,10 +49,23 @@ pub struct BusConfig {
     pub password: Option<Secret>,
     /// Credentials file (JWT and nkey).
     pub credentials_file: Option<PathBuf>,
+    /// File that holds an nkey seed (`SU...`).
+    pub nkey_seed_file: Option<PathBuf>,
     /// TLS.
     pub tls: TlsFiles,
     /// Use a server below the floor, at one's own risk.
     pub allow_unsupported: bool,
+    /// Make streams and consumers, and mend what differs. One process of a deployment, the registry, does;
+    /// the others bind to what it made.
+    pub manage: bool,
+    /// Lanes whose consumers the managing process makes; those of published jobs are added.
+    pub lanes: Vec<String>,
+    /// After this long without acknowledgement or progress a job is delivered again, in lanes that nobody bound yet.
+    pub ack_wait: Duration,
+    /// Deliveries of a job before it becomes a dead letter; the registry counts attempts by itself.
+    pub max_deliver: u32,
+    /// Slots of all workers together at most; bounds what may be unacknowledged.
+    pub fleet_slots: u32,
     /// Copies of each stream: 1 or 3.
     pub replicas: usize,
     /// Bound of the job stream; beyond it publishers are refused.
@@ -54,6 +74,16 @@ pub struct BusConfig {
     pub events_max_bytes: u64,
     /// How long events stay readable for late consumers.
     pub events_max_age: Duration,
+    /// Bound of the dead letters; beyond it the oldest go.
+    pub dead_max_bytes: u64,
+    /// How long dead letters are kept.
+    pub dead_max_age: Duration,
+    /// Bound of the telemetry stream; beyond it the oldest go.
+    pub telemetry_max_bytes: u64,
+    /// How long telemetry stays readable.
+    pub telemetry_max_age: Duration,
+    /// Telemetry messages that wait for the server at most; beyond it new ones are dropped and counted.
+    pub telemetry_buffer: usize,
     /// How long `connect` tries before it gives up.
     pub connect_deadline: Duration,
     /// Deadline of each request to the server.
@@ -68,12 +98,23 @@ impl Default for BusConfig {
             user: None,
             password: None,
             credentials_file: None,
+            nkey_seed_file: None,
             tls: TlsFiles::default(),
             allow_unsupported: false,
+            manage: true,
+            lanes: vec![crate::subject::DEFAULT_LANE.to_owned()],
+            ack_wait: Duration::from_secs(30),
+            max_deliver: 64,
+            fleet_slots: 1024,
             replicas: 1,
             jobs_max_bytes: 256 << 20,
             events_max_bytes: 256 << 20,
             events_max_age: Duration::from_hours(24),
+            dead_max_bytes: 64 << 20,
+            dead_max_age: Duration::from_hours(30 * 24),
+            telemetry_max_bytes: 64 << 20,
+            telemetry_max_age: Duration::from_hours(24),
+            telemetry_buffer: 4096,
             connect_deadline: Duration::from_secs(10),
             request_timeout: Duration::from_secs(5),
         }

@@ -23,6 +23,11 @@ pub enum BusError {
         /// Oldest supported version.
         floor: String,
     },
+    /// The server does not accept who we say we are; trying again cannot help.
+    #[error(
+        "the bus refused the credentials: {0}; check the user, nkey or credentials file of the bus"
+    )]
+    Denied(String),
     /// The configuration cannot work; trying again cannot help.
     #[error("the bus is not configured rightly: {0}")]
     Config(String),

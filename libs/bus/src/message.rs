@@ -38,7 +38,8 @@ pub struct JobOptions {
     /// Lanes; at least one.
     pub lanes: Vec<String>,
     /// After this long without acknowledgement or progress a job is delivered again.
-    /// One value per lane for the whole deployment: the last one to bind wins.
+    /// One value per lane for the whole deployment: on a managing bus the last one to bind wins, on another
+    /// one a shorter value of the server's consumer is refused.
     pub ack_wait: Duration,
 }
 

@@ -3,19 +3,22 @@
 //! Invariant: both implementations pass the same suite (`tests/it/conformance.rs`); what differs is
 //! written at the method.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use async_trait::async_trait;
 use autopack_wire::r#gen::bus::v1::JobMessage;
 
 use crate::{
+    dead_letter::DeadLetters,
     error::BusError,
     message::{EventEnvelope, EventItem, EventOptions, JobEnvelope, JobOptions},
+    stats::BusStats,
+    telemetry::TelemetryBus,
 };
 
 /// Jobs to workers, events to whoever wants them. Sources end when the bus is closed or dropped.
 #[async_trait]
-pub trait Bus: Send + Sync {
+pub trait Bus: DeadLetters + TelemetryBus + Send + Sync {
     /// Publishes jobs in order and returns their stream sequences. After an error some may be stored:
     /// send all again, ids absorb the rest.
     async fn publish_jobs(&self, jobs: Vec<JobEnvelope>) -> Result<Vec<u64>, BusError>;
@@ -32,11 +35,21 @@ pub trait Bus: Send + Sync {
     /// Whether the job of this stream sequence is still stored: waiting, delayed or in somebody's hands.
     async fn has_job(&self, sequence: u64) -> Result<bool, BusError>;
 
+    /// Uids of all jobs that are stored: waiting, delayed or in somebody's hands.
+    async fn stored_jobs(&self) -> Result<HashSet<String>, BusError>;
+
+    /// Makes streams and consumers that are missing and mends those that differ from the configuration.
+    /// Nothing to do in process, and for a bus that does not manage them.
+    async fn maintain(&self) -> Result<(), BusError>;
+
     /// Identity of the job stream; another one means that every earlier sequence is gone.
     async fn stream_epoch(&self) -> Result<String, BusError>;
 
     /// Whether the bus can be reached at this moment, for readiness.
     fn is_connected(&self) -> bool;
+
+    /// What happened since the start.
+    fn stats(&self) -> BusStats;
 
     /// Ends the bus: sources end, and what was taken but never handed out goes back. Waits at most
     /// for the deadline.
@@ -71,6 +84,9 @@ pub trait JobDelivery: Send + Sync {
 
     /// Not now: delivered again after the delay.
     async fn nak(self: Box<Self>, delay: Duration) -> Result<(), BusError>;
+
+    /// Never: becomes a dead letter with this text, and is gone from the queue.
+    async fn give_up(self: Box<Self>, detail: &str) -> Result<(), BusError>;
 
     /// Still at it: `ack_wait` starts anew.
     async fn progress(&self) -> Result<(), BusError>;

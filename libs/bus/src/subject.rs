@@ -6,10 +6,25 @@
 pub const JOBS_STREAM: &str = "AUTOPACK_JOBS";
 /// The log of events.
 pub const EVENTS_STREAM: &str = "AUTOPACK_EVENTS";
+/// Best-effort measurements.
+pub const TELEMETRY_STREAM: &str = "AUTOPACK_TELEMETRY";
+/// Jobs that were given up on.
+pub const DLQ_STREAM: &str = "AUTOPACK_DLQ";
+/// What the server says about jobs that it gives up on.
+pub const ADVISORIES_STREAM: &str = "AUTOPACK_ADVISORIES";
 /// Everything in the work queue.
 pub const JOBS_ALL: &str = "autopack.jobs.>";
 /// Everything in the event log.
 pub const EVENTS_ALL: &str = "autopack.events.>";
+/// Everything in the telemetry stream.
+pub const TELEMETRY_ALL: &str = "autopack.telemetry.>";
+/// All dead letters.
+pub const DLQ_ALL: &str = "autopack.dlq.>";
+/// Advisories about jobs: delivered too often, or ended by a worker.
+pub const ADVISORIES: [&str; 2] = [
+    "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.AUTOPACK_JOBS.>",
+    "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.AUTOPACK_JOBS.>",
+];
 /// The lane of jobs that name none.
 pub const DEFAULT_LANE: &str = autopack_domain::lane::DEFAULT;
 /// The largest priority.
@@ -72,6 +87,31 @@ pub fn events_of(run_uid: Option<&str>) -> String {
     }
 }
 
+/// Subject of a measurement.
+pub fn telemetry(kind: &str) -> String {
+    format!("autopack.telemetry.{}", word(kind))
+}
+
+/// Subject of the dead letter of this sequence in the job stream of this identity.
+pub fn dead_letter(epoch: &str, sequence: u64) -> String {
+    format!("autopack.dlq.{}.{sequence}", word(epoch))
+}
+
+/// Name of a dead letter, from its subject.
+pub fn dead_letter_id(subject: &str) -> Option<String> {
+    let (epoch, sequence) = subject.strip_prefix("autopack.dlq.")?.split_once('.')?;
+    let sequence: u64 = sequence.parse().ok()?;
+    Some(format!("{epoch}-{sequence}"))
+}
+
+/// Subject of a dead letter, from its name; `None` for a name that none has.
+pub fn of_dead_letter(id: &str) -> Option<String> {
+    let (epoch, sequence) = id.split_once('-')?;
+    let plain = !epoch.is_empty() && epoch.bytes().all(|b| b.is_ascii_hexdigit());
+    let sequence: u64 = sequence.parse().ok().filter(|_| plain)?;
+    Some(dead_letter(epoch, sequence))
+}
+
 /// Name and filters of the consumer for one band of one lane.
 pub fn consumer(band: &Band, lane_name: &str) -> (String, Vec<String>) {
     let lane = lane(lane_name);
@@ -114,6 +154,16 @@ mod tests {
         let subject = event("My Project.>", "0197-ab.*", "run created");
         assert_eq!(subject, "autopack.events.my-project.0197-ab--.run-created");
         assert_eq!(subject.split('.').count(), 5);
+    }
+
+    #[test]
+    fn dead_letters_are_named_by_stream_and_sequence() {
+        let subject = dead_letter("18ab", 7);
+        assert_eq!(dead_letter_id(&subject).as_deref(), Some("18ab-7"));
+        assert_eq!(of_dead_letter("18ab-7"), Some(subject));
+        for other in ["", "18ab", "18ab-x", ">-7", "-7", "*-1"] {
+            assert_eq!(of_dead_letter(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! - [`run`], [`tier`], [`phase`], [`attempt`]: the aggregates
 //! - [`project`], [`lane`]: shares, limits and lanes of the queue
 //! - [`event`]: what is recorded
+//! - [`worker`]: workers, as they announce themselves and as they stand
 //! - [`fault`]: faults of input, all at once, each with its path
 
 pub mod attempt;
@@ -31,6 +32,7 @@ pub mod strategy;
 pub mod tier;
 pub mod time;
 pub mod usage;
+pub mod worker;
 
 pub use catalogue::{Cause, EventKind, Reason, Source};
 pub use fault::{Fault, Faults};

@@ -135,7 +135,7 @@ impl OwnClone {
             .args(["--cached", "--whitespace=nowarn"])
             .args(more)
             .arg("-")
-            .env("GIT_INDEX_FILE", index.path())
+            .index(index.path())
             .stdin(stdin)
             .whole()
             .await

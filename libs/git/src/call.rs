@@ -32,7 +32,13 @@ const CONFIG: &[(&str, &str)] = &[
     ("core.attributesFile", "/dev/null"),
     ("core.excludesFile", "/dev/null"),
     ("core.alternateRefsCommand", "true"),
-    ("core.sshCommand", "ssh -o BatchMode=yes"),
+    (
+        "core.sshCommand",
+        "ssh -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15 -o ServerAliveCountMax=4",
+    ),
+    // A transfer that stands still for a minute has ended.
+    ("http.lowSpeedLimit", "1"),
+    ("http.lowSpeedTime", "60"),
     ("core.askPass", ""),
     ("core.pager", "cat"),
     ("core.filesRefLockTimeout", "5000"),
@@ -54,6 +60,9 @@ const CONFIG: &[(&str, &str)] = &[
     ("safe.directory", "*"),
     ("advice.addEmbeddedRepo", "false"),
 ];
+
+/// For an index of our own: git reads its checksum in `fsck` only, and computing it is a good part of a small change.
+const OWN_INDEX: (&str, &str) = ("index.skipHash", "true");
 
 /// What is the same for all commands of a process.
 #[derive(Debug, Clone)]
@@ -110,6 +119,7 @@ impl Git {
             stdin: Vec::new(),
             remote: false,
             writes: false,
+            own_index: false,
             max_stdout: MAX_STDOUT,
         }
     }
@@ -125,6 +135,7 @@ pub(crate) struct Call {
     stdin: Vec<u8>,
     remote: bool,
     writes: bool,
+    own_index: bool,
     max_stdout: usize,
 }
 
@@ -147,6 +158,12 @@ impl Call {
 
     pub(crate) fn git_dir(self, dir: &Path) -> Self {
         self.env("GIT_DIR", dir)
+    }
+
+    /// Works on a private index, which no other program reads.
+    pub(crate) fn index(mut self, path: &Path) -> Self {
+        self.own_index = true;
+        self.env("GIT_INDEX_FILE", path)
     }
 
     pub(crate) fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
@@ -206,11 +223,13 @@ impl Call {
         if !self.writes {
             env.push(("GIT_OPTIONAL_LOCKS".into(), "0".into()));
         }
-        env.push(("GIT_CONFIG_COUNT".into(), CONFIG.len().to_string().into()));
-        for (n, (key, value)) in CONFIG.iter().enumerate() {
-            env.push((format!("GIT_CONFIG_KEY_{n}").into(), key.into()));
-            env.push((format!("GIT_CONFIG_VALUE_{n}").into(), value.into()));
+        let mut count = 0;
+        for (key, value) in CONFIG.iter().chain(self.own_index.then_some(&OWN_INDEX)) {
+            env.push((format!("GIT_CONFIG_KEY_{count}").into(), key.into()));
+            env.push((format!("GIT_CONFIG_VALUE_{count}").into(), value.into()));
+            count += 1;
         }
+        env.push(("GIT_CONFIG_COUNT".into(), count.to_string().into()));
         env.extend(self.env);
         if self.remote {
             env.extend(settings.remote_env.iter().cloned());

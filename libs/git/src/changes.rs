@@ -37,6 +37,16 @@ pub struct Change {
     pub kind: ChangeKind,
 }
 
+/// What a tree changes and what it consists of that another tree does not have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TreeDiff {
+    /// All changed paths in git's order, with whether git takes either side for binary.
+    pub changes: Vec<(Change, bool)>,
+    /// Every tree and blob of the new tree that the base does not have at the same place, the new tree itself first
+    /// and each before what it names. A submodule's commit is not among them.
+    pub objects: Vec<Oid>,
+}
+
 /// A diff for readers, perhaps cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiffText {
@@ -56,21 +66,18 @@ impl OwnClone {
             self.read("diff-tree")
                 .args(["-r", "-z", "--raw", "--no-renames", "--no-abbrev"]);
         let output = call.args([base.as_str(), new.as_str()]).ok().await?;
-        parse(&output.stdout)
+        Ok(parse(&output.stdout)?.0)
     }
 
-    /// All changed paths with whether git takes either side for binary, in one process. No attribute of a tree
-    /// has a say in it: a bare clone reads none.
-    pub async fn list_changes_with_binaries(
-        &self,
-        base: &Oid,
-        new: &Oid,
-    ) -> Result<Vec<(Change, bool)>, GitError> {
+    /// From one tree to another: all changed paths, which of them are binary, and the objects that are new, in one
+    /// process. No attribute of a tree has a say in it: a bare clone reads none.
+    pub async fn compare_trees(&self, base: &Oid, new: &Oid) -> Result<TreeDiff, GitError> {
         if base == new {
-            return Ok(Vec::new());
+            return Ok(TreeDiff::default());
         }
         let call = self.read("diff-tree").args([
             "-r",
+            "-t",
             "-z",
             "--raw",
             "--numstat",
@@ -87,14 +94,17 @@ impl OwnClone {
             .split(|b| *b == 0)
             .filter_map(|record| record.strip_prefix(b"-\t-\t"))
             .collect();
-        let changes = parse(raw)?;
-        Ok(changes
-            .into_iter()
-            .map(|change| {
-                let is_binary = binary.contains(change.path.as_slice());
-                (change, is_binary)
-            })
-            .collect())
+        let (changes, below) = parse(raw)?;
+        let mut objects = vec![new.clone()];
+        objects.extend(below);
+        let with_binary = |change: Change| {
+            let is_binary = binary.contains(change.path.as_slice());
+            (change, is_binary)
+        };
+        Ok(TreeDiff {
+            changes: changes.into_iter().map(with_binary).collect(),
+            objects,
+        })
     }
 
     /// The difference as text for people, at most `max_bytes`; binary files are only named.
@@ -162,10 +172,11 @@ fn start_of_counts(stdout: &[u8]) -> usize {
     at
 }
 
-/// Reads `:<mode> <mode> <oid> <oid> <status>\0<path>\0` records.
-fn parse(stdout: &[u8]) -> Result<Vec<Change>, GitError> {
+/// Reads `:<mode> <mode> <oid> <oid> <status>\0<path>\0` records: the changed paths, and the trees and blobs that the
+/// new side names. A folder is no change of its own.
+fn parse(stdout: &[u8]) -> Result<(Vec<Change>, Vec<Oid>), GitError> {
     let mut fields = stdout.split(|b| *b == 0).filter(|field| !field.is_empty());
-    let mut changes = Vec::new();
+    let (mut changes, mut objects) = (Vec::new(), Vec::new());
     while let Some(header) = fields.next() {
         let wrong = || GitError::unexpected("a changed path", header);
         let path = fields.next().ok_or_else(wrong)?.to_vec();
@@ -185,14 +196,23 @@ fn parse(stdout: &[u8]) -> Result<Vec<Change>, GitError> {
             _ => return Err(wrong()),
         };
         let side = |raw: &[u8]| Oid::parse_bytes(raw).map(|oid| (!oid.is_zero()).then_some(oid));
-        changes.push(Change {
+        let change = Change {
             path,
             old_mode: Mode::parse_bytes(old_mode)?,
             new_mode: Mode::parse_bytes(new_mode)?,
             old_oid: side(old_oid)?,
             new_oid: side(new_oid)?,
             kind,
-        });
+        };
+        if !change.new_mode.is_gitlink() {
+            objects.extend(change.new_oid.clone());
+        }
+        match (change.old_mode, change.new_mode) {
+            (Mode::TREE, Mode::TREE | Mode::ABSENT) | (Mode::ABSENT, Mode::TREE) => {}
+            // A folder that took a file's place comes as two records; in one, a change would be lost.
+            (Mode::TREE, _) | (_, Mode::TREE) => return Err(wrong()),
+            _ => changes.push(change),
+        }
     }
-    Ok(changes)
+    Ok((changes, objects))
 }

@@ -10,6 +10,20 @@ use crate::version::{FLOOR, Version};
 /// Longest quotation of git's own words in an error.
 const DETAIL: usize = 2_000;
 
+/// Commands that speak with the target.
+const REMOTE: &[&str] = &["fetch", "push", "ls-remote"];
+/// What git, ssh and servers say of credentials.
+const DENIED: &[&str] = &[
+    "Authentication failed",
+    "Permission denied (",
+    "Host key verification failed",
+    "could not read Username",
+    "could not read Password",
+    "The requested URL returned error: 401",
+    "The requested URL returned error: 403",
+    "Too many authentication failures",
+];
+
 /// A failure of the git layer itself, as opposed to a refusal that a caller handles by its own error type.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -153,6 +167,17 @@ pub enum GitError {
 }
 
 impl GitError {
+    /// Whether the target refused the credentials that it was shown, or asked for some that we do not have.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Failed { command, detail, .. }
+            if REMOTE.contains(&command.as_str()) && DENIED.iter().any(|sign| detail.contains(sign)))
+    }
+
+    /// Whether the target could not be spoken with at all.
+    pub fn is_remote(&self) -> bool {
+        matches!(self, Self::Failed { command, .. } if REMOTE.contains(&command.as_str()))
+    }
+
     pub(crate) fn unexpected(expected: &'static str, bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes).chars().take(200).collect();
         Self::UnexpectedOutput { expected, text }
@@ -182,7 +207,7 @@ pub(crate) fn detail(stderr: &str) -> String {
         .map(str::trim_end)
         .filter(|l| !l.is_empty() && !l.starts_with("hint:"))
         .collect();
-    let text = kept.join("; ");
+    let text = without_passwords(&kept.join("; "));
     if text.is_empty() {
         "git gave no reason".to_owned()
     } else {
@@ -190,9 +215,50 @@ pub(crate) fn detail(stderr: &str) -> String {
     }
 }
 
+/// Addresses without user and password.
+fn without_passwords(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, address) = rest.split_at(at + 3);
+        shown.push_str(before);
+        let end = address
+            .find(|c: char| c == '/' || c == '\'' || c == '"' || c.is_whitespace())
+            .unwrap_or(address.len());
+        rest = address[..end]
+            .rfind('@')
+            .map_or(address, |sign| &address[sign + 1..]);
+    }
+    shown.push_str(rest);
+    shown
+}
+
 /// A raw path as text, or an error that shows it with escapes.
 pub fn utf8_path(raw: &[u8]) -> Result<&str, GitError> {
     std::str::from_utf8(raw).map_err(|_| GitError::PathNotUtf8 {
         path: raw.escape_ascii().to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_in_addresses_are_not_quoted() {
+        let said = "fatal: unable to access 'https://me:pw@example.org/a.git/': no; see ssh://git@h/x and a@b";
+        assert_eq!(
+            detail(said),
+            "fatal: unable to access 'https://example.org/a.git/': no; see ssh://h/x and a@b"
+        );
+    }
+
+    #[test]
+    fn refused_credentials_are_told_from_absent_remotes() {
+        let refused = "git@h: Permission denied (publickey).";
+        assert!(GitError::failed("ls-remote", 128, refused).is_denied());
+        assert!(!GitError::failed("read-tree", 128, refused).is_denied());
+        let absent = GitError::failed("fetch", 128, "ssh: connect to host h port 22: refused");
+        assert!(!absent.is_denied() && absent.is_remote());
+    }
 }

@@ -64,7 +64,7 @@ impl OwnClone {
             return Ok(());
         }
         index.forget()?;
-        let read = |call: crate::call::Call| call.env("GIT_INDEX_FILE", &index.path).writes();
+        let read = |call: crate::call::Call| call.index(&index.path).writes();
         // `-m` keeps what is known about files on disk; a damaged file is replaced.
         let kept = read(self.read("read-tree"))
             .args(["-m", tree.as_str()])
@@ -80,11 +80,7 @@ impl OwnClone {
 
     /// Writes the index as a tree.
     pub(crate) async fn write_index(&self, index: &mut PooledIndex) -> Result<Oid, GitError> {
-        let output = self
-            .write("write-tree")
-            .env("GIT_INDEX_FILE", &index.path)
-            .ok()
-            .await?;
+        let output = self.write("write-tree").index(&index.path).ok().await?;
         let tree = Oid::parse_bytes(&output.stdout)?;
         index.set(&tree);
         Ok(tree)

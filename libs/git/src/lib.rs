@@ -34,7 +34,7 @@ mod workfolder;
 
 pub use apply::ApplyError;
 pub use call::{Git, Settings};
-pub use changes::{Change, ChangeKind, DiffText};
+pub use changes::{Change, ChangeKind, DiffText, TreeDiff};
 pub use clone::{ObjectFormat, OwnClone};
 pub use commit::{CommitInfo, CommitSpec, Identity, LogLine};
 pub use error::{GitError, utf8_path};
@@ -44,6 +44,7 @@ pub use merge::MergeResult;
 pub use objects::{Blob, BlobSize, TreeEntry, is_binary};
 pub use oid::{Mode, Oid};
 pub use push::PushOutcome;
+pub use push_local::Offer;
 pub use refs::{PrivateRef, branch_ref, check_branch_name};
 pub use resolve::BaseError;
 pub use runner::{GitCommand, GitOutput, Runner, RunnerError};

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::clone::OwnClone;
 use crate::error::{GitError, detail};
 use crate::oid::Oid;
+use crate::push_local::Offer;
 use crate::refs::branch_ref;
 use crate::target::{Target, TargetKind};
 use crate::target_refs::read_ref;
@@ -43,7 +44,19 @@ impl OwnClone {
         branch: &str,
         expected: Option<&Oid>,
     ) -> Result<PushOutcome, GitError> {
-        self.swap(target, branch, expected, Some(commit)).await
+        let offer = Offer::none(commit, expected);
+        self.push_offered(target, &offer, branch).await
+    }
+
+    /// The same for a commit that was offered to the target before; what the offer did not bring goes with the push.
+    pub async fn push_offered(
+        &self,
+        target: &Target,
+        offer: &Offer,
+        branch: &str,
+    ) -> Result<PushOutcome, GitError> {
+        self.swap(target, branch, offer.expected(), Some(offer))
+            .await
     }
 
     /// Moves the branch back from `from` to `to`.
@@ -54,7 +67,8 @@ impl OwnClone {
         from: &Oid,
         to: &Oid,
     ) -> Result<PushOutcome, GitError> {
-        self.swap(target, branch, Some(from), Some(to)).await
+        let offer = Offer::none(to, Some(from));
+        self.push_offered(target, &offer, branch).await
     }
 
     /// Deletes the branch if it is at `expected`.
@@ -72,16 +86,17 @@ impl OwnClone {
         target: &Target,
         branch: &str,
         expected: Option<&Oid>,
-        new: Option<&Oid>,
+        offer: Option<&Offer>,
     ) -> Result<PushOutcome, GitError> {
         let full = branch_ref(branch)?;
         if let Some(path) = self.is_checked_out(target, branch).await? {
             return Ok(PushOutcome::CheckedOut { path });
         }
+        let new = offer.map(Offer::commit);
         let output = match &target.kind {
             TargetKind::LocalPath { common_dir, .. } => {
-                if let Some(new) = new {
-                    self.hand_over(common_dir, new, expected).await?;
+                if let Some(offer) = offer.filter(|offer| !offer.is_in(common_dir)) {
+                    self.hand_over(common_dir, offer.commit(), expected).await?;
                 }
                 self.update_ref(common_dir, &full, expected, new).await?
             }

@@ -118,7 +118,7 @@ impl OwnClone {
             .call(&work.path, subcommand)
             .git_dir(&self.dir)
             .env("GIT_WORK_TREE", &work.path)
-            .env("GIT_INDEX_FILE", work.index.path())
+            .index(work.index.path())
     }
 }
 

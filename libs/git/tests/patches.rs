@@ -3,7 +3,7 @@
 
 mod common;
 
-use autopack_git::{ApplyError, ChangeKind, GitError, Mode, Oid, PooledIndex};
+use autopack_git::{ApplyError, ChangeKind, GitError, Mode, Oid, PooledIndex, check_version};
 use common::{World, executable, git, new_file_patch, repository, write};
 
 struct Bench {
@@ -291,4 +291,17 @@ async fn reading_is_bounded_and_exact() {
         Err(GitError::OutputTooLarge { .. })
     ));
     assert_eq!(own.list_paths(base).await.unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn a_private_index_goes_without_its_checksum() {
+    let mut bench = Bench::new().await;
+    bench.apply(&[new_file_patch("x", "y")]).await.unwrap();
+    let index = std::fs::read(bench.index.path()).unwrap();
+    let sum = &index[index.len() - 20..];
+    // Older versions do not know the setting, and write a sum that nobody reads.
+    let version = check_version(&bench.world.git).await.unwrap();
+    if (version.major, version.minor) >= (2, 40) {
+        assert_eq!(sum, [0; 20]);
+    }
 }

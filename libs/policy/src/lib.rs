@@ -12,6 +12,7 @@
 //! - [`dispatch`]: what holds a phase back, and a run's next actions
 //! - [`fair`]: the queue over all runs: shares, ageing, limits, lanes
 //! - [`estimate`], [`strategy`], [`retry`]: budgets, attempts, back-off
+//! - [`placement`]: which workers may take a phase
 //! - [`preflight`]: faults of a plan that only the repository and the worker show
 
 pub mod dispatch;
@@ -20,6 +21,7 @@ pub mod fair;
 pub mod gate;
 pub mod govern;
 pub mod paths;
+pub mod placement;
 pub mod preflight;
 pub mod retry;
 pub mod scope;

@@ -37,6 +37,8 @@ pub struct PreflightFacts {
     pub missing_tools: BTreeMap<PhaseId, Vec<String>>,
     /// Phases whose gate was to be inferred and could not be, each with the reason.
     pub no_gate: BTreeMap<PhaseId, String>,
+    /// Workers beside the one that looks.
+    pub other_workers: usize,
     /// Free space of the worker's data directory, MiB.
     pub disk_free_mb: Option<u64>,
 }
@@ -115,10 +117,14 @@ fn judge_phase(phase: &PhaseSpec, at: &str, facts: &PreflightFacts, result: &mut
         );
     }
     for tool in facts.missing_tools.get(&phase.id).into_iter().flatten() {
-        result.faults.push(Fault::new(
-            at,
-            format!("the worker has no program `{tool}`"),
-        ));
+        let problem = match facts.other_workers {
+            0 => format!("the worker has no program `{tool}`"),
+            others => format!(
+                "none of {} workers has all programs of the phase; this one has no program `{tool}`",
+                others + 1
+            ),
+        };
+        result.faults.push(Fault::new(at, problem));
     }
     if let Some(reason) = facts.no_gate.get(&phase.id) {
         result.faults.push(

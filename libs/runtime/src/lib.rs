@@ -10,20 +10,26 @@
 //! | [`config`] | defaults, file, environment, flags |
 //! | [`data_dir`] | the data directory, its lock and its files |
 //! | [`env_alias`] | variables of the deployment guide |
+//! | [`failpoint`] | crashes for tests |
 //! | [`ids`] | fresh ids and jitter |
+//! | [`metrics`] | every metric, by name |
 //! | [`paths`] | default places, masked addresses |
+//! | [`service`] | a service's process, from arguments to exit code |
 //! | [`signals`] | when the process is asked to end |
 //! | [`supervise`] | tasks with an owner |
 //! | [`switches`] | everything that can be switched on or off |
-//! | [`telemetry`] | logs, traces, trace context |
+//! | [`telemetry`] | logs, traces, metrics, trace context |
 
 pub mod attributes;
 pub mod clock;
 pub mod config;
 pub mod data_dir;
 pub mod env_alias;
+pub mod failpoint;
 pub mod ids;
+pub mod metrics;
 pub mod paths;
+pub mod service;
 pub mod signals;
 pub mod supervise;
 pub mod switches;

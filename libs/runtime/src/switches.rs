@@ -75,6 +75,12 @@ impl Switches {
         self.on[switch as usize]
     }
 
+    /// Variables of those that are on.
+    pub fn on(&self) -> impl Iterator<Item = &'static str> + '_ {
+        let on = Switch::ALL.into_iter().filter(|switch| self.is_on(*switch));
+        on.map(Switch::variable)
+    }
+
     /// Sets one.
     pub fn set(&mut self, switch: Switch, on: bool) {
         self.on[switch as usize] = on;

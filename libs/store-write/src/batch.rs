@@ -1,45 +1,70 @@
 //! The statements of one batch, collected and sent together.
 //!
-//! Invariant: statements reach the database in the order in which they were added. SQLite takes all of them in
-//! one call: each call is two thread switches, which cost more than the rows.
+//! Invariant: statements reach the database in the order in which they were added, in one call: on SQLite a
+//! call is two thread switches, which cost more than the rows; on PostgreSQL it is a round trip.
 
 use autopack_domain::Timestamp;
 use autopack_store::entity::{lane, project, relay_cursor};
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, Iterable,
-    PrimaryKeyToColumn, QueryTrait, Set, Statement, sea_query::OnConflict,
+    ActiveModelTrait, DbBackend, DbErr, EntityTrait, Iterable, PrimaryKeyToColumn, QueryTrait, Set,
+    Statement, sea_query::OnConflict,
 };
+use uuid::Uuid;
 
-use crate::handle::Setting;
+use crate::{handle::Setting, line::Line, literal};
 
 /// SQLite takes at most 32,766 values a statement; this is well below for the widest table.
 const ROWS: usize = 400;
 
+/// What becomes of a row whose key is taken.
+pub(crate) enum Conflict<C> {
+    /// The batch fails.
+    Fail,
+    /// The stored row stays; the key.
+    Keep(Vec<C>),
+    /// The new row replaces it; the key, and the other columns.
+    Replace(Vec<C>, Vec<C>),
+}
+
 /// Statements to be sent.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    backend: DbBackend,
-    statements: Vec<Statement>,
+    form: Form,
+    count: u64,
+    /// A value that no column holds; the batch is not sent.
+    fault: Option<DbErr>,
+}
+
+#[derive(Debug)]
+enum Form {
+    /// With values apart.
+    Sqlite(Vec<Statement>),
+    /// With values as literals.
+    Postgres(String),
 }
 
 impl Batch {
     /// Begins the transaction, and fails it unless `epoch` is in force. It writes the row of the epoch, so a
-    /// registry that takes over waits for this commit, or this transaction for it.
-    pub(crate) fn begin(backend: DbBackend, epoch: u64) -> Self {
-        let (begin, guard) = match backend {
-            DbBackend::Sqlite => ("BEGIN IMMEDIATE", "?"),
-            _ => ("BEGIN", "$1"),
-        };
-        let guard = format!(
-            "UPDATE registry_epoch SET epoch = CASE WHEN epoch = {guard} THEN epoch END WHERE id = 1"
-        );
+    /// registry that takes over waits for this commit, or this transaction for it. `id` is how a commit is
+    /// recognised whose answer was lost.
+    pub(crate) fn begin(backend: DbBackend, epoch: u64, id: Uuid) -> Self {
         let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
+        let form = if backend == DbBackend::Sqlite {
+            let guard = "UPDATE registry_epoch SET epoch = CASE WHEN epoch = ? THEN epoch END, last_batch = ? WHERE id = 1";
+            let values = [epoch.into(), id.to_string().into()];
+            Form::Sqlite(vec![
+                Statement::from_string(backend, "BEGIN IMMEDIATE"),
+                Statement::from_sql_and_values(backend, guard, values),
+            ])
+        } else {
+            Form::Postgres(format!(
+                "BEGIN;UPDATE registry_epoch SET epoch = CASE WHEN epoch = {epoch} THEN epoch END, last_batch = '{id}' WHERE id = 1;"
+            ))
+        };
         Self {
-            backend,
-            statements: vec![
-                Statement::from_string(backend, begin),
-                Statement::from_sql_and_values(backend, guard, [epoch.into()]),
-            ],
+            form,
+            count: 2,
+            fault: None,
         }
     }
 
@@ -49,7 +74,7 @@ impl Batch {
         E: EntityTrait,
         A: ActiveModelTrait<Entity = E> + Send,
     {
-        self.rows::<E, A>(rows, None);
+        self.rows::<E, A>(rows, &Conflict::Fail);
     }
 
     /// Rows that replace those with the same key.
@@ -58,13 +83,17 @@ impl Batch {
         E: EntityTrait,
         A: ActiveModelTrait<Entity = E> + Send,
     {
+        if rows.is_empty() {
+            return;
+        }
         let keys: Vec<E::Column> = E::PrimaryKey::iter()
             .map(PrimaryKeyToColumn::into_column)
             .collect();
         let names: Vec<String> = keys.iter().map(|k| format!("{k:?}")).collect();
-        let others = E::Column::iter().filter(|c| !names.contains(&format!("{c:?}")));
-        let conflict = OnConflict::columns(keys).update_columns(others).to_owned();
-        self.rows::<E, A>(rows, Some(&conflict));
+        let others = E::Column::iter()
+            .filter(|c| !names.contains(&format!("{c:?}")))
+            .collect();
+        self.rows::<E, A>(rows, &Conflict::Replace(keys, others));
     }
 
     /// Projects that are new, and settings that replace what was.
@@ -75,21 +104,19 @@ impl Batch {
             ..Default::default()
         };
         for name in names {
-            let known = OnConflict::column(project::Column::Name)
-                .do_nothing()
-                .to_owned();
-            self.rows::<project::Entity, _>(vec![row(name)], Some(&known));
+            let known = Conflict::Keep(vec![project::Column::Name]);
+            self.rows::<project::Entity, _>(vec![row(name)], &known);
         }
+        let newer = |columns| Conflict::Replace(vec![project::Column::Name], columns);
         for setting in settings {
-            let mut newer = OnConflict::column(project::Column::Name);
             match setting.clone() {
                 Setting::Ruleset(name, ruleset) => {
                     let row = project::ActiveModel {
                         ruleset: Set(ruleset),
                         ..row(name)
                     };
-                    newer.update_column(project::Column::Ruleset);
-                    self.rows::<project::Entity, _>(vec![row], Some(&newer));
+                    let newer = newer(vec![project::Column::Ruleset]);
+                    self.rows::<project::Entity, _>(vec![row], &newer);
                 }
                 Setting::Limits {
                     project,
@@ -101,8 +128,8 @@ impl Batch {
                         limits: Set(limits),
                         ..row(project)
                     };
-                    newer.update_columns([project::Column::Share, project::Column::Limits]);
-                    self.rows::<project::Entity, _>(vec![row], Some(&newer));
+                    let newer = newer(vec![project::Column::Share, project::Column::Limits]);
+                    self.rows::<project::Entity, _>(vec![row], &newer);
                 }
                 Setting::Lane(name, paused) => {
                     self.upsert::<lane::Entity, _>(vec![lane::ActiveModel {
@@ -123,39 +150,65 @@ impl Batch {
         }]);
     }
 
-    fn rows<E, A>(&mut self, rows: Vec<A>, conflict: Option<&OnConflict>)
+    fn rows<E, A>(&mut self, rows: Vec<A>, conflict: &Conflict<E::Column>)
     where
         E: EntityTrait,
         A: ActiveModelTrait<Entity = E> + Send,
     {
-        let mut rows = rows.into_iter().peekable();
-        while rows.peek().is_some() {
-            let mut insert = E::insert_many(rows.by_ref().take(ROWS));
-            if let Some(conflict) = conflict {
-                insert = insert.on_conflict(conflict.clone());
+        match &mut self.form {
+            Form::Sqlite(statements) => {
+                let mut rows = rows.into_iter().peekable();
+                while rows.peek().is_some() {
+                    let mut insert = E::insert_many(rows.by_ref().take(ROWS));
+                    if let Some(conflict) = on_conflict(conflict) {
+                        insert = insert.on_conflict(conflict);
+                    }
+                    statements.push(insert.build(DbBackend::Sqlite));
+                    self.count += 1;
+                }
             }
-            self.statements.push(insert.build(self.backend));
+            Form::Postgres(text) => {
+                if let Err(error) = literal::insert::<E, A>(text, &rows, conflict) {
+                    self.fault = Some(error);
+                }
+                self.count += u64::from(!rows.is_empty());
+            }
         }
     }
 
-    /// Sends them; tells how many there were.
-    pub(crate) async fn send(self, db: &DatabaseConnection) -> Result<u64, DbErr> {
-        let count = self.statements.len() as u64;
-        if self.backend == DbBackend::Sqlite {
-            if let Some(joined) = join(self.backend, self.statements) {
-                db.execute_raw(joined).await?;
-            }
-        } else {
-            for statement in self.statements {
-                db.execute_raw(statement).await?;
-            }
+    /// Sends them; tells how many there were. The transaction is open then.
+    pub(crate) async fn send(self, line: &mut Line) -> Result<u64, DbErr> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
         }
-        Ok(count)
+        match self.form {
+            Form::Sqlite(statements) => line.execute_raw(join(statements)).await?,
+            Form::Postgres(text) => line.execute(&text).await?,
+        }
+        Ok(self.count)
+    }
+}
+
+fn on_conflict<C: sea_orm::sea_query::IntoIden + Copy>(
+    conflict: &Conflict<C>,
+) -> Option<OnConflict> {
+    match conflict {
+        Conflict::Fail => None,
+        Conflict::Keep(keys) => Some(
+            OnConflict::columns(keys.iter().copied())
+                .do_nothing()
+                .to_owned(),
+        ),
+        Conflict::Replace(keys, others) => Some(
+            OnConflict::columns(keys.iter().copied())
+                .update_columns(others.iter().copied())
+                .to_owned(),
+        ),
     }
 }
 
 /// One text with the values of all, in order: placeholders are `?`, each takes the next value.
-fn join(backend: DbBackend, statements: Vec<Statement>) -> Option<Statement> {
+fn join(statements: Vec<Statement>) -> Statement {
     let mut text = String::new();
     let mut values = Vec::new();
     for statement in statements {
@@ -165,5 +218,5 @@ fn join(backend: DbBackend, statements: Vec<Statement>) -> Option<Statement> {
         text.push_str(&statement.sql);
         values.extend(statement.values.into_iter().flat_map(|v| v.0));
     }
-    (!text.is_empty()).then(|| Statement::from_sql_and_values(backend, text, values))
+    Statement::from_sql_and_values(DbBackend::Sqlite, text, values)
 }

@@ -1,10 +1,15 @@
-//! Opens the embedded database: WAL, full synchronous, one writing connection, a few readers.
+//! Opens a database: SQLite with WAL and full synchronous, or PostgreSQL; one writing connection, a few readers.
 //!
 //! Invariant: durability class D2: a reply is sent only after the commit was fsynced (synchronous = FULL).
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr, Statement};
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr};
+
+use crate::{
+    line::Line,
+    place::{self, OpenOptions, Place},
+};
 
 /// Why the database cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -20,10 +25,15 @@ pub struct OpenError {
 /// The open database.
 #[derive(Clone, Debug)]
 pub struct Database {
-    /// The one connection that writes.
-    pub write: DatabaseConnection,
+    write: Write,
     /// Connections that read what is committed.
     pub read: DatabaseConnection,
+}
+
+#[derive(Clone, Debug)]
+enum Write {
+    Sqlite(DatabaseConnection),
+    Postgres(Arc<Place>, Arc<str>),
 }
 
 /// Readers at a time; more only wait.
@@ -49,15 +59,66 @@ impl Database {
             write.execute_unprepared(pragma).await.map_err(fail)?;
         }
         let read = open(file, READERS, "ro").await.map_err(fail)?;
+        let write = Write::Sqlite(write);
         Ok(Self { write, read })
     }
 
-    /// Raises the registry's epoch: every earlier registry on this database is fenced from now on.
-    pub async fn next_epoch(&self) -> Result<u64, DbErr> {
-        self.write
-            .execute_unprepared("UPDATE registry_epoch SET epoch = epoch + 1 WHERE id = 1")
-            .await?;
-        epoch(&self.write).await
+    /// Opens a PostgreSQL database (14 or later) by its `postgres://` address; connects when it is needed.
+    pub async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Self, OpenError> {
+        let fail = |source| OpenError {
+            path: masked(url),
+            source,
+        };
+        let place = Place::parse(url, options).map_err(fail)?;
+        let read = place::readers(url, &options.instance).await.map_err(fail)?;
+        let write = Write::Postgres(Arc::new(place), Arc::from(url));
+        Ok(Self { write, read })
+    }
+
+    /// The connection that writes; one at a time is of use.
+    pub fn line(&self) -> Line {
+        match &self.write {
+            Write::Sqlite(db) => Line::sqlite(db.clone()),
+            Write::Postgres(place, _) => Line::postgres(Arc::clone(place)),
+        }
+    }
+
+    /// One session for migrations and roles. On PostgreSQL it is a new one, and the caller closes it.
+    pub async fn admin(&self) -> Result<DatabaseConnection, DbErr> {
+        match &self.write {
+            Write::Sqlite(db) => Ok(db.clone()),
+            Write::Postgres(_, url) => place::admin(url).await,
+        }
+    }
+
+    /// Whether it is the embedded form.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.write, Write::Sqlite(_))
+    }
+}
+
+/// An address without its password.
+pub fn masked(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return "(not an address)".to_owned();
+    };
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // The last @ ends the credentials: a password may hold one.
+    let shown = match rest.rsplit_once('@') {
+        Some((credentials, place)) => {
+            let user = credentials.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}:***@{place}")
+        }
+        None => format!("{scheme}://{rest}"),
+    };
+    let kept: Vec<&str> = query
+        .split('&')
+        .filter(|p| !p.is_empty() && !p.starts_with("password") && !p.starts_with("ssl"))
+        .collect();
+    if kept.is_empty() {
+        shown
+    } else {
+        format!("{shown}?{}", kept.join("&"))
     }
 }
 
@@ -72,7 +133,9 @@ pub async fn measure_commit(
         path: file.display().to_string(),
         source,
     };
-    let db = &database.write;
+    let Write::Sqlite(db) = &database.write else {
+        return Ok(Vec::new());
+    };
     db.execute_unprepared(
         "CREATE TABLE IF NOT EXISTS calibration (id INTEGER PRIMARY KEY, body TEXT)",
     )
@@ -91,20 +154,6 @@ pub async fn measure_commit(
         spans.push(start.elapsed());
     }
     Ok(spans)
-}
-
-/// The epoch in force.
-pub(crate) async fn epoch(db: &DatabaseConnection) -> Result<u64, DbErr> {
-    let statement = Statement::from_string(
-        db.get_database_backend(),
-        "SELECT epoch FROM registry_epoch WHERE id = 1",
-    );
-    let row = db
-        .query_one_raw(statement)
-        .await?
-        .ok_or_else(|| DbErr::Custom("registry_epoch is empty".to_owned()))?;
-    row.try_get::<i64>("", "epoch")
-        .map(|e| u64::try_from(e).unwrap_or(0))
 }
 
 async fn open(file: &Path, connections: u32, mode: &str) -> Result<DatabaseConnection, DbErr> {
@@ -128,4 +177,24 @@ fn escape(file: &Path) -> String {
         .replace('%', "%25")
         .replace('?', "%3f")
         .replace('#', "%23")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::masked;
+
+    #[test]
+    fn an_address_is_shown_without_its_secrets() {
+        for (url, shown) in [
+            ("postgres://u:p@h:5432/db", "postgres://u:***@h:5432/db"),
+            (
+                "postgres://u:p@ss@h/db?password=x&host=/run",
+                "postgres://u:***@h/db?host=/run",
+            ),
+            ("postgres://h/db", "postgres://h/db"),
+            ("hunter2", "(not an address)"),
+        ] {
+            assert_eq!(masked(url), shown);
+        }
+    }
 }

@@ -10,17 +10,17 @@ use autopack_store::{
 };
 use sea_orm::DbErr;
 
-use crate::{batch::Batch, session::Session};
+use crate::{batch::Batch, line::Line, session::Session};
 
-/// Begins a transaction and writes what the session collected; tells in how many statements.
+/// Begins the transaction of a batch and writes what the session collected; tells in how many statements.
 pub(crate) async fn flush(
     session: &mut Session,
-    epoch: u64,
+    line: &mut Line,
+    mut batch: Batch,
     events: &[StoredEvent],
     now: Timestamp,
 ) -> Result<u64, DbErr> {
     let pending = &session.pending;
-    let db = &session.db;
     let mut projects = Vec::new();
     let mut runs = Vec::new();
     let mut documents = Vec::new();
@@ -71,7 +71,6 @@ pub(crate) async fn flush(
         }
         failures.extend(changes.failures.iter().map(|f| failure_row(*uid, f, now)));
     }
-    let mut batch = Batch::begin(db.get_database_backend(), epoch);
     batch.projects(projects, &pending.settings, now);
     batch.upsert::<run::Entity, _>(runs);
     batch.upsert::<run_document::Entity, _>(documents);
@@ -96,7 +95,7 @@ pub(crate) async fn flush(
     if let Some(cursor) = pending.cursor {
         batch.cursor(cursor);
     }
-    batch.send(db).await
+    batch.send(line).await
 }
 
 fn usage_row(

@@ -1,7 +1,7 @@
 //! What callers of the writer hold: commands in, replies out, and every commit as it happens.
 //!
 //! Invariant: the queue is bounded, so a slow disk slows the callers down; a caller waits for its commit no
-//! longer than its patience.
+//! longer than its patience, and less while the database cannot be reached.
 
 use std::{
     any::Any,
@@ -18,12 +18,18 @@ use autopack_domain::{
 };
 use autopack_store::{StoreError, rows::event::StoredEvent};
 use sea_orm::DbErr;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::{
+    sync::{broadcast, mpsc, oneshot, watch},
+    time::Instant,
+};
 
 use crate::session::{LoadError, RequestKey};
 
 /// How long a caller waits for its commit.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a caller waits while the database cannot be reached.
+const OUTAGE: Duration = Duration::from_secs(5);
 
 /// Events of one commit, in order.
 pub type Committed = Arc<Vec<StoredEvent>>;
@@ -40,6 +46,9 @@ pub enum WriteError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Another registry raised the epoch; whether the command was carried out, it knows.
+    #[error("another registry has taken over this database")]
+    TakenOver,
 }
 
 impl From<LoadError> for WriteError {
@@ -114,6 +123,10 @@ pub struct WriterStats {
     pub statements: u64,
     /// Events recorded.
     pub events: u64,
+    /// Times that a lost connection was made again.
+    pub reconnections: u64,
+    /// Commits whose answer was lost and that were found in the database.
+    pub settled: u64,
 }
 
 #[derive(Debug, Default)]
@@ -122,6 +135,8 @@ pub(crate) struct Counters {
     pub(crate) commits: AtomicU64,
     pub(crate) statements: AtomicU64,
     pub(crate) events: AtomicU64,
+    pub(crate) reconnections: AtomicU64,
+    pub(crate) settled: AtomicU64,
 }
 
 /// What callers hold.
@@ -130,6 +145,8 @@ pub struct WriterHandle {
     pub(crate) queue: mpsc::Sender<Command>,
     pub(crate) events: broadcast::Sender<Committed>,
     pub(crate) counters: Arc<Counters>,
+    /// Since when the database cannot be reached.
+    pub(crate) outage: watch::Receiver<Option<Instant>>,
 }
 
 impl std::fmt::Debug for WriterHandle {
@@ -187,7 +204,14 @@ impl WriterHandle {
             commits: get(&self.counters.commits),
             statements: get(&self.counters.statements),
             events: get(&self.counters.events),
+            reconnections: get(&self.counters.reconnections),
+            settled: get(&self.counters.settled),
         }
+    }
+
+    /// Whether the database could be reached when it was last needed.
+    pub fn is_connected(&self) -> bool {
+        self.outage.borrow().is_none()
     }
 
     /// Every commit from now on.
@@ -208,29 +232,52 @@ impl WriterHandle {
                 "the registry did not commit in time",
             )
         };
-        let queued = self
-            .queue
-            .send_timeout(
-                Command {
-                    work,
-                    request,
-                    reply,
-                },
-                PATIENCE,
-            )
-            .await;
-        queued.map_err(|e| match e {
-            mpsc::error::SendTimeoutError::Timeout(_) => {
-                Refusal::new(Reason::LimitExceeded, "the registry's queue is full")
+        let command = Command {
+            work,
+            request,
+            reply,
+        };
+        let exchange = async {
+            let queued = self.queue.send_timeout(command, PATIENCE).await;
+            queued.map_err(|e| match e {
+                mpsc::error::SendTimeoutError::Timeout(_) => {
+                    Refusal::new(Reason::LimitExceeded, "the registry's queue is full")
+                }
+                mpsc::error::SendTimeoutError::Closed(_) => gone(),
+            })?;
+            tokio::time::timeout(PATIENCE, answer)
+                .await
+                .map_err(late)?
+                .map_err(|_| gone())?
+        };
+        let reply = tokio::select! {
+            biased;
+            reply = exchange => reply?,
+            () = outage(self.outage.clone()) => {
+                let text = "the database cannot be reached; the registry tries again by itself";
+                return Err(Refusal::new(Reason::RegistryUnavailable, text).into());
             }
-            mpsc::error::SendTimeoutError::Closed(_) => gone(),
-        })?;
-        let reply = tokio::time::timeout(PATIENCE, answer)
-            .await
-            .map_err(late)?
-            .map_err(|_| gone())??;
+        };
         reply.downcast::<T>().map(|t| *t).map_err(|_| {
             Refusal::new(Reason::InternalFault, "a command replied with another type").into()
         })
+    }
+}
+
+/// Ends once the database has been out of reach for as long as a caller waits for it.
+async fn outage(mut since: watch::Receiver<Option<Instant>>) {
+    loop {
+        let down = *since.borrow_and_update();
+        let change = match down {
+            Some(at) => match tokio::time::timeout_at(at + OUTAGE, since.changed()).await {
+                Ok(change) => change,
+                Err(_) => return,
+            },
+            None => since.changed().await,
+        };
+        if change.is_err() {
+            // The writer is gone, and the reply with it: the caller learns of that.
+            std::future::pending::<()>().await;
+        }
     }
 }

@@ -1,23 +1,34 @@
 //! The write transaction. The registry's alone.
 //!
-//! - [`connect`]: the one writing connection and the readers
-//! - `handle`: what callers hold; [`writer`]: the task that commits
-//! - [`session`]: the working set of a batch
-//! - [`flush`]: the working set as multi-row statements
+//! - [`connect`]: a database, embedded or not; `place`: where PostgreSQL is, how its sessions are set up
+//! - `line`: the one connection that writes, and its lock; `loss`: when it is lost
+//! - `handle`: what callers hold; [`writer`]: the task that commits; `carry`: one command in memory
+//! - `regain`: the way back after a lost connection
+//! - `session`: the working set of a batch; `flush`: the working set as multi-row statements
+//! - `batch`: the statements of a batch; `literal`: its values for PostgreSQL
 //!
 //! Invariant: state, events and idempotency record of a command commit together or not at all; commands
 //! that arrive together share a commit; a failed batch is replayed one by one.
 
 mod batch;
+mod carry;
 pub mod connect;
 mod flush;
 mod handle;
+mod line;
+mod literal;
+mod loss;
+mod place;
+mod regain;
 mod session;
 mod watch;
 pub mod writer;
 
-pub use connect::{Database, OpenError, measure_commit};
+pub use connect::{Database, OpenError, masked, measure_commit};
 pub use handle::{Committed, Setting, WriteError, WriterHandle, WriterStats};
+pub use line::{Line, Standing};
+pub use loss::is_connection_lost;
+pub use place::OpenOptions;
 pub use session::{Encoder, RequestKey};
 pub use watch::Watch;
 pub use writer::Writer;

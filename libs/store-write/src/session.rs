@@ -71,7 +71,7 @@ impl Pending {
 
 /// The working set; lives as long as the writer.
 pub(crate) struct Session {
-    pub(crate) db: DatabaseConnection,
+    /// Reads what is committed: all reads of a batch come before its transaction.
     pub(crate) read: DatabaseConnection,
     pub(crate) cache: HashMap<RunUid, RunAggregate>,
     pub(crate) touched: HashSet<RunUid>,
@@ -94,7 +94,7 @@ impl Session {
     /// The run, loaded if need be.
     pub(crate) async fn load(&mut self, uid: RunUid) -> Result<&mut RunAggregate, LoadError> {
         if !self.cache.contains_key(&uid) {
-            let found = read::aggregate(&self.db, uid).await?;
+            let found = read::aggregate(&self.read, uid).await?;
             let aggregate = found.ok_or_else(|| {
                 Refusal::new(Reason::RunNotFound, format!("no run {uid}")).with("run", uid)
             })?;

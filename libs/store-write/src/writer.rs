@@ -1,49 +1,58 @@
 //! The writer: one task owns the writing connection; commands queue, share a commit, get their replies.
 //!
-//! Invariant: a reply is sent after the commit; a command whose caller went away is still carried out; a
-//! batch that fails is replayed one by one.
+//! Invariant: a reply is sent after the commit; a command whose caller went away is still carried out, unless the
+//! database was out of reach meanwhile; a batch that fails is replayed one by one.
 
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use autopack_domain::{
-    Reason, Refusal, RunUid, Timestamp,
-    run::{Changes, Run},
-};
+use autopack_domain::Timestamp;
 use autopack_store::{StoreError, read, rows::event::StoredEvent};
-use sea_orm::ConnectionTrait;
-use tokio::sync::{broadcast, mpsc};
+use futures::{FutureExt as _, future::BoxFuture, future::Shared};
+use tokio::{
+    sync::{broadcast, mpsc, watch},
+    time::Instant,
+};
 
 use crate::{
-    connect::{Database, epoch},
+    batch::Batch,
+    connect::Database,
     flush::flush,
-    handle::{Command, Committed, Counters, Reply, Work, WriteError, WriterHandle},
-    session::{Encoder, LoadError, Pending, RequestKey, Session},
+    handle::{Command, Committed, Counters, Reply, WriteError, WriterHandle},
+    line::Line,
+    session::{Encoder, Pending, Session},
     watch::{Nobody, Watch},
 };
 
 /// Commands that wait at most.
 const QUEUE: usize = 1024;
 /// Commands that share a commit at most.
-const BATCH: usize = 256;
+pub(crate) const BATCH: usize = 256;
 /// Batches of events that a subscriber may lag behind before it has to read the log.
 const LAG: usize = 256;
 /// Silence after which a writer that is to end does so.
 const QUIET: Duration = Duration::from_millis(200);
+/// Lost connections that a batch survives: one that loses the connection each time is not tried for ever.
+const LOSSES: u32 = 3;
 
 /// The writer's own side.
 pub struct Writer {
-    queue: mpsc::Receiver<Command>,
+    pub(crate) queue: mpsc::Receiver<Command>,
+    /// Commands that waited through an outage, before those of the queue.
+    pub(crate) backlog: Vec<Command>,
     events: broadcast::Sender<Committed>,
-    session: Session,
-    epoch: u64,
-    counters: Arc<Counters>,
+    pub(crate) session: Session,
+    pub(crate) line: Line,
+    pub(crate) outage: watch::Sender<Option<Instant>>,
+    pub(crate) ending: Shared<BoxFuture<'static, ()>>,
+    pub(crate) epoch: u64,
+    pub(crate) counters: Arc<Counters>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     ids: Arc<dyn Fn() -> uuid::Uuid + Send + Sync>,
     failpoint: fn(&str),
-    watch: Arc<dyn Watch>,
+    pub(crate) watch: Arc<dyn Watch>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -54,10 +63,17 @@ impl std::fmt::Debug for Writer {
     }
 }
 
+/// What a batch changed, once it is committed.
+struct Done {
+    replies: Vec<Reply>,
+    events: Vec<StoredEvent>,
+}
+
 impl Writer {
-    /// A writer on an open database whose epoch was just raised to `epoch`.
+    /// A writer on an open database whose epoch was just raised to `epoch` over this line.
     pub async fn new(
         database: &Database,
+        line: Line,
         epoch: u64,
         encoder: Encoder,
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
@@ -66,13 +82,13 @@ impl Writer {
     ) -> Result<(Self, WriterHandle), StoreError> {
         let (tx, rx) = mpsc::channel(QUEUE);
         let (events, _) = broadcast::channel(LAG);
+        let (outage, reach) = watch::channel(None);
         let session = Session {
-            db: database.write.clone(),
             read: database.read.clone(),
             cache: std::collections::HashMap::new(),
             touched: std::collections::HashSet::new(),
             pending: Pending::default(),
-            sequence: read::last_sequence(&database.write).await?,
+            sequence: read::last_sequence(&database.read).await?,
             encoder,
             recent: Vec::new(),
         };
@@ -81,12 +97,17 @@ impl Writer {
             queue: tx,
             events: events.clone(),
             counters: Arc::clone(&counters),
+            outage: reach,
         };
         Ok((
             Self {
                 queue: rx,
+                backlog: Vec::new(),
                 events,
                 session,
+                line,
+                outage,
+                ending: std::future::pending().boxed().shared(),
                 epoch,
                 counters,
                 clock,
@@ -106,40 +127,112 @@ impl Writer {
     }
 
     /// Serves commands until every handle is gone, or until `ending` is done and nothing was asked for a while:
-    /// the last reports of a process that stops still find their writer.
-    pub async fn run(mut self, ending: impl Future<Output = ()> + Send) -> Result<(), WriteError> {
+    /// the last reports of a process that stops still find their writer. [`WriteError::TakenOver`]: another
+    /// registry is active now. The session ends with it, and so does the lock.
+    pub async fn run(
+        mut self,
+        ending: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), WriteError> {
+        self.ending = ending.boxed().shared();
+        let outcome = self.serve().await;
+        self.line.close().await;
+        match outcome {
+            Err(WriteError::TakenOver) | Ok(()) => outcome,
+            Err(_) if self.ending.peek().is_some() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn serve(&mut self) -> Result<(), WriteError> {
+        let mut asked = self.ending.clone();
         let mut batch: Vec<Command> = Vec::with_capacity(BATCH);
         let mut ended = false;
-        tokio::pin!(ending);
         loop {
-            tokio::select! {
-                biased;
-                received = self.queue.recv_many(&mut batch, BATCH) => if received == 0 { return Ok(()) },
-                () = &mut ending, if !ended => { ended = true; continue; }
-                () = tokio::time::sleep(QUIET), if ended => return Ok(()),
-            }
-            let runs = batch.iter().filter_map(Command::run).collect();
-            self.session.prefetch(runs).await;
-            if let Err(error) = self.attempt(&mut batch).await {
-                tracing::warn!(%error, commands = batch.len(), "a batch failed; replaying its commands one by one");
-                for command in batch.drain(..) {
-                    let mut single = vec![command];
-                    if let Err(error) = self.attempt(&mut single).await
-                        && let Some(command) = single.pop()
-                    {
-                        let _ = command.reply.send(Err(error));
+            batch.append(&mut self.backlog);
+            if batch.is_empty() {
+                let patience = if ended { QUIET } else { self.line.beat() };
+                tokio::select! {
+                    biased;
+                    received = self.queue.recv_many(&mut batch, BATCH) => if received == 0 { return Ok(()) },
+                    () = &mut asked, if !ended => { ended = true; continue; }
+                    () = tokio::time::sleep(patience) => {
+                        if ended {
+                            return Ok(());
+                        }
+                        self.give_sign_of_life().await?;
+                        continue;
                     }
                 }
             }
+            self.serve_batch(&mut batch).await?;
         }
+    }
+
+    /// Every command of the batch has its reply afterwards. The error ends the writer.
+    async fn serve_batch(&mut self, batch: &mut Vec<Command>) -> Result<(), WriteError> {
+        let Some(error) = self.through_losses(batch).await? else {
+            return Ok(());
+        };
+        tracing::warn!(%error, commands = batch.len(), "a batch failed; replaying its commands one by one");
+        for command in std::mem::take(batch) {
+            let mut single = vec![command];
+            let outcome = self.through_losses(&mut single).await;
+            if let Some(error) = outcome?
+                && let Some(command) = single.pop()
+            {
+                let _ = command.reply.send(Err(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries a batch, again after each lost connection. `None`: every command has its reply; else what was wrong
+    /// with the batch.
+    async fn through_losses(
+        &mut self,
+        batch: &mut Vec<Command>,
+    ) -> Result<Option<WriteError>, WriteError> {
+        for _ in 0..LOSSES {
+            let runs = batch.iter().filter_map(Command::run).collect();
+            self.session.prefetch(runs).await;
+            let Err(error) = self.attempt(batch).await else {
+                return Ok(None);
+            };
+            if matches!(error, WriteError::TakenOver) {
+                return self.overtaken(batch);
+            }
+            if !self.is_loss(&error) {
+                return Ok(Some(error));
+            }
+            tracing::warn!(%error, commands = batch.len(), "the connection to the database was lost");
+            match self.regain().await {
+                Ok(_) => batch.retain(|c| !c.reply.is_closed()),
+                Err(WriteError::TakenOver) => return self.overtaken(batch),
+                Err(stopping) => return Err(stopping),
+            }
+        }
+        for command in batch.drain(..) {
+            let _ = command.reply.send(Err(crate::regain::out_of_reach()));
+        }
+        Ok(None)
+    }
+
+    /// Tells the callers. An embedded writer goes on refusing; another ends, and its process becomes a standby.
+    fn overtaken(&self, batch: &mut Vec<Command>) -> Result<Option<WriteError>, WriteError> {
+        for command in batch.drain(..) {
+            let _ = command.reply.send(Err(WriteError::TakenOver));
+        }
+        if self.line.is_embedded() {
+            return Ok(None);
+        }
+        Err(WriteError::TakenOver)
     }
 
     /// Commands in memory, then one transaction. On success every command has its reply and `batch` is empty.
     async fn attempt(&mut self, batch: &mut Vec<Command>) -> Result<(), WriteError> {
         let before = self.session.sequence;
-        let outcome = self.transaction(batch).await;
-        match outcome {
-            Ok((replies, events)) => {
+        match self.transaction(batch).await {
+            Ok(Done { replies, events }) => {
                 self.watch.committed();
                 self.session.trim();
                 if !events.is_empty() {
@@ -152,7 +245,7 @@ impl Writer {
                 Ok(())
             }
             Err(error) => {
-                let _ = self.session.db.execute_unprepared("ROLLBACK").await;
+                let _ = self.line.execute("ROLLBACK").await;
                 self.session.forget(before);
                 self.watch.undone();
                 Err(self.taken_over().await.unwrap_or(error))
@@ -161,18 +254,12 @@ impl Writer {
     }
 
     /// Whether the batch failed because another registry raised the epoch.
-    async fn taken_over(&self) -> Option<WriteError> {
-        let now = epoch(&self.session.db).await.ok()?;
-        (now != self.epoch).then(|| {
-            let text = "another registry has taken over this database";
-            Refusal::new(Reason::RegistryUnavailable, text).into()
-        })
+    async fn taken_over(&mut self) -> Option<WriteError> {
+        let standing = self.line.standing().await.ok()??;
+        (standing.epoch != self.epoch).then_some(WriteError::TakenOver)
     }
 
-    async fn transaction(
-        &mut self,
-        batch: &mut [Command],
-    ) -> Result<(Vec<Reply>, Vec<StoredEvent>), WriteError> {
+    async fn transaction(&mut self, batch: &mut [Command]) -> Result<Done, WriteError> {
         let alone = batch.len() == 1;
         self.counters
             .commands
@@ -182,12 +269,18 @@ impl Writer {
             replies.push(self.carry_out(command, alone).await?);
         }
         if self.session.pending.is_empty() {
-            return Ok((replies, Vec::new()));
+            let events = Vec::new();
+            return Ok(Done { replies, events });
         }
         let now = (self.clock)();
         let ids = Arc::clone(&self.ids);
+        let id = ids();
         let events = self.session.encode_events(now, &*ids);
-        let written = flush(&mut self.session, self.epoch, &events, now).await?;
+        let statements = Batch::begin(self.line.backend(), self.epoch, id);
+        let written = flush(&mut self.session, &mut self.line, statements, &events, now).await?;
+        (self.failpoint)("registry.before_commit");
+        self.commit(&id.to_string()).await?;
+        (self.failpoint)("registry.after_commit");
         self.counters.commits.fetch_add(1, Ordering::Relaxed);
         // And the commit.
         self.counters
@@ -196,138 +289,7 @@ impl Writer {
         self.counters
             .events
             .fetch_add(events.len() as u64, Ordering::Relaxed);
-        (self.failpoint)("registry.before_commit");
-        self.session.db.execute_unprepared("COMMIT").await?;
-        (self.failpoint)("registry.after_commit");
         self.session.pending = Pending::default();
-        Ok((replies, events))
+        Ok(Done { replies, events })
     }
-
-    /// The outer error fails the batch; the inner one is this command's reply.
-    async fn carry_out(&mut self, command: &mut Command, alone: bool) -> Result<Reply, WriteError> {
-        if let Some(key) = &command.request
-            && let Some(earlier) = self.repeated(key).await?
-        {
-            return Ok(Err(earlier));
-        }
-        let request = command.request.clone();
-        match &mut command.work {
-            Work::OnRun(uid, step) => {
-                let uid = *uid;
-                let aggregate = match self.session.load(uid).await {
-                    Ok(aggregate) => aggregate,
-                    Err(LoadError::Refused(refusal)) => return Ok(Err(refusal.into())),
-                    Err(LoadError::Store(StoreError::Corrupt(corrupt))) => {
-                        return Ok(Err(StoreError::from(corrupt).into()));
-                    }
-                    Err(LoadError::Store(error)) => return Err(error.into()),
-                };
-                let mut changes = Changes::default();
-                match step(aggregate, &mut changes) {
-                    Ok(reply) => {
-                        if !changes.attempts.is_empty() {
-                            self.watch.changed(aggregate);
-                        }
-                        self.session.keep(uid, changes);
-                        self.session
-                            .pending
-                            .requests
-                            .extend(request.map(|r| (r, uid)));
-                        Ok(Ok(reply))
-                    }
-                    Err(refusal) => {
-                        let dirty =
-                            changes.run || !changes.events.is_empty() || !changes.phases.is_empty();
-                        if dirty && !alone {
-                            // It changed something before it refused: its neighbours must not inherit that.
-                            return Err(refusal.into());
-                        }
-                        if dirty {
-                            self.session.cache.remove(&uid);
-                            self.watch.undone();
-                        }
-                        Ok(Err(refusal.into()))
-                    }
-                }
-            }
-            Work::Create(create) => {
-                let (aggregate, changes) = create();
-                let uid = aggregate.run.uid;
-                if let Some(taken) =
-                    read::find_run(&self.session.db, aggregate.run.id.as_str()).await?
-                {
-                    return Ok(Err(exists(&aggregate.run, taken).into()));
-                }
-                let fold = aggregate.run.id.as_str().to_ascii_lowercase();
-                let twin = self.session.pending.created.iter().find(|u| {
-                    self.session
-                        .cache
-                        .get(u)
-                        .is_some_and(|a| a.run.id.as_str().eq_ignore_ascii_case(&fold))
-                });
-                if let Some(twin) = twin {
-                    return Ok(Err(exists(&aggregate.run, *twin).into()));
-                }
-                let run = aggregate.run.clone();
-                self.session.cache.insert(uid, aggregate);
-                self.session.recent.push(uid);
-                self.session.touched.insert(uid);
-                self.session.pending.created.insert(uid);
-                self.session.keep(uid, changes);
-                self.session
-                    .pending
-                    .requests
-                    .extend(request.map(|r| (r, uid)));
-                Ok(Ok(Box::new(run)))
-            }
-            Work::Setting(setting) => {
-                self.session.pending.settings.push(setting.clone());
-                Ok(Ok(Box::new(())))
-            }
-            Work::Cursor(sequence) => {
-                self.session.pending.cursor = Some(*sequence);
-                Ok(Ok(Box::new(())))
-            }
-        }
-    }
-
-    async fn repeated(&self, key: &RequestKey) -> Result<Option<WriteError>, WriteError> {
-        let in_batch = self
-            .session
-            .pending
-            .requests
-            .iter()
-            .find(|(k, _)| k.id == key.id);
-        let (method, digest, run) = if let Some((earlier, run)) = in_batch {
-            (earlier.method.to_owned(), earlier.digest.clone(), *run)
-        } else if let Some(row) = read::request(&self.session.db, &key.id).await? {
-            let Ok(run) = row.run_uid.parse() else {
-                return Ok(None);
-            };
-            (row.method, row.digest, run)
-        } else {
-            return Ok(None);
-        };
-        if method == key.method && digest == key.digest {
-            return Ok(Some(WriteError::Repeated(run)));
-        }
-        let refusal = Refusal::new(
-            Reason::RequestIdReused,
-            format!(
-                "request_id `{}` was used for another request ({method})",
-                key.id
-            ),
-        )
-        .with("requestId", &key.id);
-        Ok(Some(refusal.into()))
-    }
-}
-
-fn exists(run: &Run, taken: RunUid) -> Refusal {
-    Refusal::new(
-        Reason::RunExists,
-        format!("a run `{}` exists already", run.id),
-    )
-    .with("run", &run.id)
-    .with("uid", taken)
 }

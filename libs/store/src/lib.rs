@@ -1,18 +1,23 @@
 //! Entities, rows to domain and back, read queries.
 //!
-//! Invariant: a stored value that the domain does not know becomes a [`CorruptRow`] that names table, row
-//! and column; it never fails the reading of another row (DESIGN rule 8).
+//! Invariant: a stored value that the domain does not know becomes a [`CorruptRow`] that names table, row,
+//! column, value and what would be valid; it never fails the reading of another row (DESIGN rule 8).
 
 pub mod entity;
 pub mod queue;
 pub mod read;
 pub mod rows;
+pub mod set_aside;
 
 use sea_orm::DbErr;
 
+pub use set_aside::SetAside;
+
 /// A stored value that does not parse.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{table} {id}: column {column} holds `{value}`, which this version does not know")]
+#[error(
+    "{table} {id}: column {column} holds `{value}`, which this version does not know; valid: {valid}"
+)]
 pub struct CorruptRow {
     /// The table.
     pub table: &'static str,
@@ -22,6 +27,8 @@ pub struct CorruptRow {
     pub column: &'static str,
     /// The value, shortened.
     pub value: String,
+    /// The values that would be valid, or their form.
+    pub valid: String,
 }
 
 /// Why a read failed.

@@ -27,6 +27,7 @@ pub async fn limits<C: ConnectionTrait>(
                     .chars()
                     .take(100)
                     .collect(),
+                valid: "a share from 1, and limits as `autopack limits` writes them".to_owned(),
             }),
         })
         .collect())

@@ -42,13 +42,8 @@ pub async fn find_run<C: ConnectionTrait>(db: &C, id: &str) -> Result<Option<Run
         .await?;
     row.map(|r| {
         r.uid.parse().map_err(|_| {
-            CorruptRow {
-                table: "run",
-                id: r.uid.clone(),
-                column: "uid",
-                value: r.uid.clone(),
-            }
-            .into()
+            let valid = "a UUID".to_owned();
+            rows::corrupt("run", &r.uid, "uid", &r.uid, valid).into()
         })
     })
     .transpose()
@@ -72,11 +67,9 @@ pub async fn aggregate<C: ConnectionTrait>(
     let document = run_document::Entity::find_by_id(key.clone())
         .one(db)
         .await?
-        .ok_or_else(|| CorruptRow {
-            table: "run_document",
-            id: key.clone(),
-            column: "run_uid",
-            value: "(missing)".to_owned(),
+        .ok_or_else(|| {
+            let valid = "the row of the run".to_owned();
+            rows::corrupt("run_document", &key, "run_uid", "(missing)", valid)
         })?;
     let (plan, strategy) = rows::run::read_document(&document)?;
     let tiers = tier::Entity::find()
@@ -105,13 +98,9 @@ pub async fn aggregate<C: ConnectionTrait>(
             .is_none()
             || p.tier >= tiers.len()
         {
-            return Err(CorruptRow {
-                table: "phase",
-                id: format!("{key}/{}", p.id),
-                column: "place",
-                value: p.place.to_string(),
-            }
-            .into());
+            let (id, place) = (format!("{key}/{}", p.id), p.place.to_string());
+            let valid = "a place in the plan of the run".to_owned();
+            return Err(rows::corrupt("phase", &id, "place", &place, valid).into());
         }
     }
     let attempts = live_attempts(db, &key).await?;
@@ -163,7 +152,7 @@ async fn jobs<C: ConnectionTrait>(db: &C, run: &str) -> Result<Vec<Job>, StoreEr
         .collect()
 }
 
-/// Uids of runs that have not ended; rows whose state is unknown are left out (see [`set_aside`]).
+/// Uids of runs that have not ended; rows whose state is unknown are left out (see [`crate::set_aside`]).
 pub async fn open_runs<C: ConnectionTrait>(db: &C) -> Result<Vec<RunUid>, StoreError> {
     uids(
         db,
@@ -203,6 +192,15 @@ async fn uids<C: ConnectionTrait>(
     Ok(found.iter().filter_map(|uid| uid.parse().ok()).collect())
 }
 
+/// A row of a page: where it stands, and the run if its row parses.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// When it was created, and its uid, as stored: the position in the list.
+    pub position: (i64, String),
+    /// The run.
+    pub run: Result<Run, CorruptRow>,
+}
+
 /// A page of runs, newest first, before a position.
 pub async fn list_runs<C: ConnectionTrait>(
     db: &C,
@@ -210,7 +208,7 @@ pub async fn list_runs<C: ConnectionTrait>(
     before: Option<(i64, String)>,
     state: Option<&str>,
     project: Option<&str>,
-) -> Result<Vec<Result<Run, CorruptRow>>, StoreError> {
+) -> Result<Vec<Listed>, StoreError> {
     let mut query = run::Entity::find()
         .order_by_desc(run::Column::CreatedAt)
         .order_by_desc(run::Column::Uid)
@@ -234,7 +232,10 @@ pub async fn list_runs<C: ConnectionTrait>(
         .all(db)
         .await?
         .into_iter()
-        .map(rows::run::read)
+        .map(|row| Listed {
+            position: (row.created_at, row.uid.clone()),
+            run: rows::run::read(row),
+        })
         .collect())
 }
 
@@ -386,27 +387,6 @@ pub async fn project<C: ConnectionTrait>(
     name: &str,
 ) -> Result<Option<project::Model>, StoreError> {
     Ok(project::Entity::find_by_id(name.to_owned()).one(db).await?)
-}
-
-/// Runs whose rows do not parse, each with the reason (DESIGN rule 8).
-pub async fn set_aside<C: ConnectionTrait>(
-    db: &C,
-) -> Result<Vec<(String, CorruptRow)>, StoreError> {
-    let mut bad = Vec::new();
-    for row in run::Entity::find().all(db).await? {
-        let id = row.id.clone();
-        let open = open_states().contains(&row.state.as_str());
-        match rows::run::read(row) {
-            Err(corrupt) => bad.push((id, corrupt)),
-            Ok(run) if open => {
-                if let Err(StoreError::Corrupt(corrupt)) = aggregate(db, run.uid).await {
-                    bad.push((id, corrupt));
-                }
-            }
-            Ok(_) => {}
-        }
-    }
-    Ok(bad)
 }
 
 /// The last event that the relay has published.

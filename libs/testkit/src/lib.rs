@@ -6,7 +6,12 @@
 //! - [`repo`]: a git repository made by code; [`shape`]: its awkward kinds; [`traps`]: programs that must never run
 //! - [`fingerprint`]: what of a user's checkout must stay as it is
 //! - [`plan`]: plans and their patch files; [`series`]: patches from edits, and the tree that plain git makes of them
-//! - [`program`]: a child process with a bound; [`autopack`]: the command line; [`up`]: a serving process
+//! - [`program`]: a child process with a bound; [`autopack`]: the command line; [`up`]: a serving process;
+//!   [`cluster`]: the services apart
+//! - [`proxy`]: cuts, delays and swallows what passes between two processes
+//! - [`postgres`]: a PostgreSQL server beside the test; [`postgres_database`]: one database of it
+//! - [`nats`]: a nats-server of either supported version, and how to hurt it
+//! - [`ssh`], [`https`]: git servers on the loopback interface
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -15,18 +20,30 @@
 )]
 
 pub mod autopack;
+pub mod cluster;
 pub mod fingerprint;
 pub mod git;
+pub mod https;
+pub mod nats;
 pub mod plan;
+pub mod postgres;
+pub mod postgres_database;
 pub mod program;
+pub mod proxy;
 pub mod repo;
 pub mod series;
 pub mod shape;
+pub mod ssh;
 pub mod traps;
 pub mod up;
 
 pub use autopack::{Answer, Autopack};
+pub use cluster::Cluster;
+pub use nats::{Nats, NatsVersion};
 pub use plan::{Phase, Plan};
+pub use postgres::Postgres;
+pub use postgres_database::TestDatabase;
 pub use program::{Done, within};
+pub use proxy::Proxy;
 pub use repo::TempRepo;
 pub use series::Series;

@@ -37,7 +37,9 @@ pub const READS: &[&str] = &[
     "/autopack.registry.v1.RegistryService/ListFacts",
     "/autopack.registry.v1.RegistryService/GetProject",
     "/autopack.registry.v1.RegistryService/SetProjectLimits",
+    "/autopack.registry.v1.RegistryService/ListDeadLetters",
     "/autopack.registry.v1.RegistryService/GetInfo",
+    "/autopack.registry.v1.RegistryService/ListWorkers",
     "/autopack.registry.v1.DispatchService/ListActiveRuns",
     "/autopack.registry.v1.DispatchService/GetSnapshot",
     "/autopack.registry.v1.DispatchService/GetPolicy",
@@ -50,6 +52,11 @@ pub const READS: &[&str] = &[
     "/autopack.scheduler.v1.SchedulerService/Explain",
     "/autopack.scheduler.v1.SchedulerService/ListQueue",
     "/autopack.scheduler.v1.SchedulerService/PauseLane",
+    "/autopack.telemetry.v1.TelemetryService/GetRunUsage",
+    "/autopack.telemetry.v1.TelemetryService/StreamMetrics",
+    "/autopack.worker.v1.WorkerService/GetStatus",
+    "/autopack.worker.v1.WorkerService/ListSlots",
+    "/autopack.worker.v1.WorkerService/Drain",
 ];
 
 static METHODS: LazyLock<BTreeMap<String, Method>> = LazyLock::new(|| {

@@ -12,7 +12,7 @@ use autopack_runtime::{
     switches::{Switch, Switches},
 };
 
-use crate::{cli::Global, error::CliError};
+use crate::{cli::Global, credentials::Credentials, error::CliError};
 
 /// What the environment and the global flags say.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
     /// The database file, absolute; `None`: the data directory's own.
     pub(crate) database: Option<PathBuf>,
+    /// What a registry over TCP is shown.
+    pub(crate) credentials: Credentials,
     /// Gate profile of phases that name none.
     pub(crate) gate_profile: Option<GateProfile>,
     /// Attempts of phases that name none.
@@ -76,6 +78,7 @@ impl Settings {
                 .as_deref()
                 .map(database_file)
                 .transpose()?,
+            credentials: Credentials::of(global),
             gate_profile: aliases.ci_profile.map(|profile| match profile {
                 CiProfile::Normal => GateProfile::Normal,
                 CiProfile::Strict => GateProfile::Strict,

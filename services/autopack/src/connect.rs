@@ -5,11 +5,9 @@
 use std::{sync::Arc, time::Duration};
 
 use autopack_domain::Reason;
-use autopack_runtime::{
-    DataDir, Opened, RegistryFile, config::environment, telemetry::propagation::inject,
-};
+use autopack_runtime::{DataDir, Opened, RegistryFile, telemetry::propagation::inject};
 use autopack_wire::{
-    client::{ClientOptions, Clients, channel_uds},
+    client::{ClientOptions, Clients, channel, channel_uds},
     registry::GetInfoRequest,
 };
 
@@ -61,14 +59,19 @@ pub(crate) async fn connect(
 pub(crate) fn remote(settings: &Settings, address: &str) -> Result<Connection, CliError> {
     let bad = |error: autopack_wire::client::BadAddress| {
         CliError::usage(format!("--registry: {error}"))
-            .hint("unix:/path/to/registry.sock or http://127.0.0.1:7878")
+            .hint("unix:/path/to/registry.sock, http://127.0.0.1:7878 or https://registry:7878")
     };
-    let clients = match address.strip_prefix("unix:") {
-        Some(path) => {
-            let path = absolute_path(std::path::Path::new(path.trim_start_matches("//")))?;
-            Clients::connect_uds(&path).map_err(bad)?
-        }
-        None => Clients::connect_http(address, token(settings)?.as_deref()).map_err(bad)?,
+    let clients = if let Some(path) = address.strip_prefix("unix:") {
+        let path = absolute_path(std::path::Path::new(path.trim_start_matches("//")))?;
+        Clients::connect_uds(&path).map_err(bad)?
+    } else {
+        let tls = settings.credentials.tls()?;
+        let options = ClientOptions {
+            token: settings.credentials.key(&settings.data_dir, address)?,
+            ..ClientOptions::default()
+        };
+        let channel = channel(address, &tls).map_err(bad)?;
+        Clients::over_channel(channel, &options.inject(Arc::new(inject)))
     };
     Ok(Connection {
         clients,
@@ -135,25 +138,5 @@ async fn answering(file: Option<&RegistryFile>) -> Option<Clients> {
     match tokio::time::timeout(Duration::from_secs(2), asked).await {
         Ok(Ok(_)) => Some(clients),
         _ => None,
-    }
-}
-
-/// The credential for a registry over TCP.
-fn token(settings: &Settings) -> Result<Option<String>, CliError> {
-    if let Some(token) = environment("AUTOPACK_API_KEY") {
-        return Ok(Some(token));
-    }
-    let named = environment("AUTOPACK_API_KEY_FILE").map(std::path::PathBuf::from);
-    let path = named
-        .clone()
-        .unwrap_or_else(|| settings.data_dir.join("token"));
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(text.trim().to_owned()).filter(|token| !token.is_empty())),
-        Err(error) if named.is_some() => Err(CliError::io(
-            "cannot read AUTOPACK_API_KEY_FILE",
-            &path,
-            &error,
-        )),
-        Err(_) => Ok(None),
     }
 }

@@ -13,6 +13,7 @@ mod bench;
 mod cli;
 mod commands;
 mod connect;
+mod credentials;
 mod doctor;
 mod engine;
 mod error;

@@ -129,6 +129,11 @@ pub(crate) fn attempt_state(attempt: &types::Attempt) -> &'static str {
     )
 }
 
+/// The stage's spelling.
+pub(crate) fn stage_name(stage: types::attempt::State) -> &'static str {
+    name(Some(stage.as_str_name()))
+}
+
 /// Whether a run has ended.
 pub(crate) fn has_ended(run: &types::Run) -> bool {
     RunState::parse(run_state(run)).is_some_and(RunState::is_terminal)

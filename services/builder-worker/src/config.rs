@@ -2,6 +2,7 @@
 //!
 //! Invariant: every wait of the worker has its bound here or in the lease that the registry grants.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +20,14 @@ pub struct WorkerConfig {
     pub supervisor: PathBuf,
     /// `PATH` of git, builders and gates.
     pub path: OsString,
+    /// What phases may ask for by `worker.KEY: VALUE` among their labels.
+    pub labels: BTreeMap<String, String>,
+    /// Tools that are announced where they are found, beside the usual ones.
+    pub announce: Vec<String>,
+    /// Where this worker's own service is reached; empty: nowhere.
+    pub address: String,
+    /// After this long the announced tools are asked for their versions; `None`: never.
+    pub versions_after: Option<Duration>,
     /// Lanes of the bus that this worker serves.
     pub lanes: Vec<String>,
     /// After this long without a sign the bus delivers a job again.
@@ -41,10 +50,36 @@ pub struct WorkerConfig {
     pub landing_patience: Duration,
     /// How long one wait for the landing turn lasts; at most 30 s.
     pub turn_wait: Duration,
-    /// How long a shutdown may take before what still runs is dropped.
+    /// How long running phases may go on after a shutdown or drain was asked for, before they are handed back.
+    pub drain_grace: Duration,
+    /// How long handing back may take before what still runs is dropped.
     pub drain: Duration,
+    /// Bounds of the clones of target repositories.
+    pub mirrors: MirrorLimits,
     /// First delay before a job is delivered again because the registry could not be reached.
     pub retry_delay: Duration,
+}
+
+/// Bounds of the clones of target repositories. A clone in use is never removed; what a removed one held besides the
+/// target's own commits (snapshots, half-done work) is gone with it, so nothing is removed unless a bound is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MirrorLimits {
+    /// Bytes that all clones and their folders may take; the longest unused go first.
+    pub bytes: Option<u64>,
+    /// A clone that was not used for so long is removed.
+    pub age: Option<Duration>,
+    /// How often the bounds are looked at.
+    pub every: Duration,
+}
+
+impl Default for MirrorLimits {
+    fn default() -> Self {
+        Self {
+            bytes: None,
+            age: None,
+            every: Duration::from_mins(1),
+        }
+    }
 }
 
 /// Where toolchains live, certificates, proxies: what builders and gates need to start at all.
@@ -81,6 +116,10 @@ impl WorkerConfig {
             data_dir: data_dir.into(),
             slots,
             name: "builder-worker".to_owned(),
+            labels: BTreeMap::new(),
+            announce: Vec::new(),
+            address: String::new(),
+            versions_after: Some(Duration::from_secs(5)),
             supervisor: PathBuf::from("/proc/self/exe"),
             path: std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
             lanes: vec![autopack_bus::subject::DEFAULT_LANE.to_owned()],
@@ -94,7 +133,9 @@ impl WorkerConfig {
             settle_patience: Duration::from_mins(1),
             landing_patience: Duration::from_secs(15),
             turn_wait: Duration::from_secs(10),
+            drain_grace: Duration::ZERO,
             drain: Duration::from_secs(20),
+            mirrors: MirrorLimits::default(),
             retry_delay: Duration::from_millis(500),
         }
     }

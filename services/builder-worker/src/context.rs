@@ -5,15 +5,19 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use autopack_domain::Timestamp;
+use autopack_domain::worker::WorkerProfile;
 use autopack_sandbox::redact::Redactor;
 use autopack_sandbox::{CancellationToken, Sandbox};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
+use crate::board::Doing;
 use crate::config::WorkerConfig;
+use crate::control::Control;
 use crate::error::{CallError, Stop};
 use crate::host::Host;
 use crate::leases::{Lease, Leases};
@@ -34,19 +38,40 @@ pub(crate) struct Context {
     pub(crate) leases: Leases,
     /// The worker shuts down: nothing new is begun.
     pub(crate) draining: CancellationToken,
+    /// Makes the next heartbeat come at once.
+    pub(crate) nudge: Notify,
+    pub(crate) control: Control,
+    pub(crate) profile: Arc<WorkerProfile>,
     terms: Mutex<Terms>,
+    /// What the registry's wall clock showed at a moment of our monotonic one.
+    told: Mutex<Option<(Timestamp, Instant)>>,
+}
+
+/// What a context is made from.
+pub(crate) struct Parts {
+    pub(crate) config: WorkerConfig,
+    pub(crate) ports: Ports,
+    pub(crate) host: Host,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) redactor: Redactor,
+    pub(crate) control: Control,
+    pub(crate) profile: Arc<WorkerProfile>,
+    pub(crate) terms: Terms,
 }
 
 impl Context {
-    pub(crate) fn new(
-        config: WorkerConfig,
-        ports: Ports,
-        host: Host,
-        sandbox: Sandbox,
-        redactor: Redactor,
-        terms: Terms,
-    ) -> Self {
-        Self {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts {
+            config,
+            ports,
+            host,
+            sandbox,
+            redactor,
+            control,
+            profile,
+            terms,
+        } = parts;
+        let context = Self {
             config,
             ports,
             host,
@@ -54,8 +79,14 @@ impl Context {
             redactor,
             leases: Leases::default(),
             draining: CancellationToken::new(),
+            nudge: Notify::new(),
+            control,
+            profile,
             terms: Mutex::new(terms),
-        }
+            told: Mutex::default(),
+        };
+        context.set_terms(terms);
+        context
     }
 
     /// The registry's present terms.
@@ -65,14 +96,34 @@ impl Context {
 
     pub(crate) fn set_terms(&self, terms: Terms) {
         *self.terms.lock().unwrap_or_else(PoisonError::into_inner) = terms;
+        self.control.board().registered(terms.worker);
+        self.set_clock(terms.time);
+    }
+
+    /// The registry told its wall clock; from now on it is ours.
+    pub(crate) fn set_clock(&self, time: Option<Timestamp>) {
+        if let Some(time) = time {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            *told = Some((time, Instant::now()));
+        }
     }
 
     pub(crate) fn failpoint(&self, name: &'static str) {
         (self.ports.failpoint)(name);
     }
 
+    /// The registry's wall clock, carried on by our monotonic one: this machine's may be wrong.
     pub(crate) fn now(&self) -> Timestamp {
-        self.ports.clock.now()
+        let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.map_or_else(
+            || self.ports.clock.now(),
+            |(time, at)| time.plus(at.elapsed()),
+        )
+    }
+
+    /// Shows what a slot does.
+    pub(crate) fn show(&self, slot: usize, doing: Doing) {
+        self.control.board().put(slot, doing, self.now());
     }
 
     /// Seconds since 1970, for commits.

@@ -171,11 +171,8 @@ pub(crate) fn git_cause(error: &GitError) -> Cause {
         | GitError::UnusableRepository { .. }
         | GitError::UnsupportedUrl { .. } => Cause::RepositoryUnavailable,
         GitError::RefNameConflict { .. } => Cause::BranchExists,
-        GitError::Failed { command, .. }
-            if matches!(command.as_str(), "fetch" | "push" | "ls-remote") =>
-        {
-            Cause::RepositoryUnavailable
-        }
+        error if error.is_denied() => Cause::RepositoryDenied,
+        error if error.is_remote() => Cause::RepositoryUnavailable,
         GitError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
             Cause::DiskFull
         }

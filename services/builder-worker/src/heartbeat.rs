@@ -3,55 +3,100 @@
 //! Invariant: a lease that the registry names in `stop` is cancelled at once; a renewal counts from before its request
 //! was sent.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use autopack_domain::WorkerUid;
 use autopack_sandbox::CancellationToken;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::context::Context;
 use crate::leases::{Lease, Leases};
+use crate::ports::Presence;
+use crate::profile;
 
-/// Renews until `end` is cancelled.
-pub(crate) async fn beat(context: Arc<Context>, capabilities: Vec<String>, end: CancellationToken) {
+/// How long the registry may take to hear that the worker has ended; it finds out anyway.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Renews until `end` is cancelled, then takes leave.
+pub(crate) async fn beat(context: Arc<Context>, end: CancellationToken) {
     let mut every = context.terms().heartbeat;
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = ticking(every);
+    // Asked for in the background: a registration must not wait for slow tools.
+    let versions = versions(&context);
+    tokio::pin!(versions);
+    let mut known: Option<BTreeMap<String, String>> = None;
+    let mut asking = true;
     loop {
         tokio::select! {
-            () = end.cancelled() => return,
+            () = end.cancelled() => break,
             _ = ticks.tick() => {}
+            () = context.nudge.notified() => {}
+            found = &mut versions, if asking => {
+                asking = false;
+                known = Some(found).filter(|found| !found.is_empty());
+            }
         }
         tokio::select! {
-            () = end.cancelled() => return,
-            () = renew_all(&context, &capabilities) => {}
+            () = end.cancelled() => break,
+            () = renew_all(&context, known.as_ref()) => {}
         }
         let now = context.terms().heartbeat;
         if now != every {
             every = now;
-            ticks = interval(every);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks = ticking(every);
         }
+    }
+    let presence = Presence {
+        draining: true,
+        leaving: true,
+        ..Presence::default()
+    };
+    let call = context
+        .ports
+        .registry
+        .heartbeat(context.terms().worker, &[], &presence);
+    if !matches!(timeout(FAREWELL, call).await, Ok(Ok(_))) {
+        tracing::debug!("the registry did not hear that the worker has ended");
     }
 }
 
+fn ticking(every: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+async fn versions(context: &Context) -> BTreeMap<String, String> {
+    let Some(after) = context.config.versions_after else {
+        return BTreeMap::new();
+    };
+    sleep(after).await;
+    profile::versions(&context.host, &context.profile).await
+}
+
 /// One request for each worker uid that still holds leases, and always one for the present uid.
-async fn renew_all(context: &Context, capabilities: &[String]) {
+async fn renew_all(context: &Context, versions: Option<&BTreeMap<String, String>>) {
     let present = context.terms().worker;
     let mut groups: HashMap<WorkerUid, Vec<Arc<Lease>>> = HashMap::from([(present, Vec::new())]);
     for lease in context.leases.snapshot() {
         groups.entry(lease.worker).or_default().push(lease);
     }
+    let presence = Presence {
+        draining: context.draining.is_cancelled(),
+        leaving: false,
+        tool_versions: versions.cloned().unwrap_or_default(),
+    };
     let calls = groups
         .into_iter()
-        .map(|(worker, leases)| renew(context, worker, leases, worker == present));
+        .map(|(worker, leases)| renew(context, worker, leases, worker == present, &presence));
     if futures::future::join_all(calls)
         .await
         .into_iter()
         .any(|unknown| unknown)
     {
-        register(context, capabilities).await;
+        register(context).await;
     }
 }
 
@@ -61,6 +106,7 @@ async fn renew(
     worker: WorkerUid,
     leases: Vec<Arc<Lease>>,
     present: bool,
+    presence: &Presence,
 ) -> bool {
     let refs: Vec<_> = leases
         .iter()
@@ -69,10 +115,12 @@ async fn renew(
     let sent = Instant::now();
     let duration = context.terms().lease;
     // A hanging call must not keep the next one back: three fit before the work is ended.
-    let call = context.ports.registry.heartbeat(worker, &refs);
-    match tokio::time::timeout(duration.mul_f64(0.25), call).await {
+    let call = context.ports.registry.heartbeat(worker, &refs, presence);
+    match timeout(duration.mul_f64(0.25), call).await {
         Ok(Ok(pulse)) => {
             Leases::apply(&leases, &pulse.stop, sent, duration);
+            context.control.board().heard();
+            context.set_clock(pulse.time);
             present && pulse.unknown_worker
         }
         Ok(Err(error)) => {
@@ -86,13 +134,8 @@ async fn renew(
     }
 }
 
-async fn register(context: &Context, capabilities: &[String]) {
-    let slots = u32::try_from(context.config.slots).unwrap_or(u32::MAX);
-    let call = context
-        .ports
-        .registry
-        .register(&context.config.name, slots, capabilities);
-    match call.await {
+async fn register(context: &Context) {
+    match context.ports.registry.register(&context.profile).await {
         Ok(terms) => {
             tracing::info!(worker = %terms.worker, "registered again");
             context.set_terms(terms);

@@ -2,7 +2,7 @@
 //!
 //! Invariant: usable without a registry, so that a plan can be checked before it is submitted.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +14,7 @@ use autopack_sandbox::{env, trusted};
 use crate::config::WorkerConfig;
 use crate::error::WorkerError;
 use crate::git_runner::TrustedRunner;
+use crate::profile;
 use crate::repo::Repos;
 use crate::tools;
 
@@ -32,6 +33,8 @@ pub struct Host {
     pub(crate) repos: Repos,
     data_dir: PathBuf,
     path: OsString,
+    /// Tools by which workers are told apart.
+    pub(crate) announced: BTreeSet<String>,
     passthrough: Vec<String>,
     tool_homes: BTreeMap<String, String>,
     versions: Mutex<HashMap<String, Option<String>>>,
@@ -55,7 +58,7 @@ impl Host {
         let git_version = check_version(&git).await?;
         Ok(Self {
             repos: Repos::new(git, data_dir.clone(), config.slots),
-
+            announced: profile::announced(config),
             git_version,
             data_dir,
             path: config.path.clone(),

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use autopack_domain::WorkerUid;
+use autopack_domain::states::AttemptState;
 use autopack_sandbox::CancellationToken;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
@@ -44,8 +45,12 @@ pub(crate) struct Lease {
 struct State {
     deadline: Instant,
     why: Option<Why>,
+    /// A builder or gate was begun for it: a drain gives it time.
+    begun: bool,
     /// The intent is stored: a shutdown lets it finish.
     landing: bool,
+    /// How far the attempt is, for people.
+    stage: Option<AttemptState>,
 }
 
 impl Lease {
@@ -57,7 +62,9 @@ impl Lease {
             state: Mutex::new(State {
                 deadline: sent + lease.mul_f64(SAFE_PART),
                 why: None,
+                begun: false,
                 landing: false,
+                stage: None,
             }),
         })
     }
@@ -82,6 +89,28 @@ impl Lease {
         }
         drop(state);
         self.cancel.cancel();
+    }
+
+    /// From here on a drain gives the work time; refused if the lease was cancelled or ran out before.
+    pub(crate) fn begin(&self) -> Result<(), Stop> {
+        self.check()?;
+        self.state().begun = true;
+        Ok(())
+    }
+
+    /// How far the attempt is.
+    pub(crate) fn stage(&self) -> Option<AttemptState> {
+        self.state().stage
+    }
+
+    /// The attempt is in another stage.
+    pub(crate) fn enter(&self, stage: AttemptState) {
+        self.state().stage = Some(stage);
+    }
+
+    fn has_begun(&self) -> bool {
+        let state = self.state();
+        state.begun || state.landing
     }
 
     fn renew(&self, sent: Instant, lease: Duration) {
@@ -180,7 +209,14 @@ impl Leases {
         }
     }
 
-    /// The worker shuts down.
+    /// The worker shuts down: what was not begun is handed back.
+    pub(crate) fn drain_unstarted(&self) {
+        for lease in self.snapshot().iter().filter(|lease| !lease.has_begun()) {
+            lease.stop(Why::Drained);
+        }
+    }
+
+    /// The grace of a shutdown is over: everything that is not landing is handed back.
     pub(crate) fn drain(&self) {
         for lease in self.snapshot() {
             lease.stop(Why::Drained);

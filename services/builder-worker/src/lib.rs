@@ -6,6 +6,8 @@
 //! - [`config`], [`ports`], [`failpoints`]: what a worker is given
 //! - [`preflight`], [`Host`]: whether a plan can run here; needs no registry
 //! - [`registry_client`]: the registry port over the wire
+//! - [`Control`], `api`, `board`: its own service: status, slots, drain
+//! - `profile`: what it says about itself
 //! - `slot`, `heartbeat`, `leases`: one job from the bus to its acknowledgement
 //! - `jobs`, `phase`: what is done for each kind of job
 //! - `repo`, `pool`: our own clones, their folders and indexes
@@ -16,7 +18,10 @@ pub mod ports;
 pub mod preflight;
 pub mod registry_client;
 
+mod api;
+mod board;
 mod context;
+mod control;
 mod error;
 mod git_runner;
 mod heartbeat;
@@ -25,6 +30,7 @@ mod jobs;
 mod leases;
 mod phase;
 mod pool;
+mod profile;
 mod remote;
 mod repo;
 mod slot;
@@ -32,7 +38,9 @@ mod text;
 mod tools;
 mod worker;
 
-pub use config::WorkerConfig;
+pub use api::Api;
+pub use config::{MirrorLimits, WorkerConfig};
+pub use control::Control;
 pub use error::{CallError, WorkerError};
 pub use git_runner::TrustedRunner;
 pub use host::Host;
@@ -41,5 +49,10 @@ pub use worker::Worker;
 
 /// A worker from its configuration and ports; [`Worker::run`] starts it.
 pub fn build(config: WorkerConfig, ports: Ports) -> Worker {
-    Worker::new(config, ports)
+    Worker::new(config, ports, Control::new())
+}
+
+/// A worker behind a control that was made before, so that a server can serve it from the start.
+pub fn build_with(config: WorkerConfig, ports: Ports, control: Control) -> Worker {
+    Worker::new(config, ports, control)
 }

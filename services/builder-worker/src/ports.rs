@@ -3,6 +3,7 @@
 //! Invariant: nothing here knows of gRPC; a call that comes back with an error has changed nothing that the worker
 //! may rely on.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use autopack_domain::run::{JobKind, Run, settle::Report};
 use autopack_domain::states::AttemptState;
 use autopack_domain::strategy::PhaseStrategy;
 use autopack_domain::usage::Usage;
+use autopack_domain::worker::WorkerProfile;
 use autopack_domain::{AttemptUid, Cause, Fence, JobUid, RunUid, Timestamp, WorkerUid};
 use uuid::Uuid;
 
@@ -27,7 +29,7 @@ pub struct Ports {
     pub registry: Arc<dyn Registry>,
     /// Where jobs come from.
     pub bus: Arc<dyn Bus>,
-    /// The wall clock, for commits and due times.
+    /// The wall clock, for as long as the registry has not told its own.
     pub clock: Arc<dyn Clock>,
     /// Called at each of [`crate::failpoints::ALL`].
     pub failpoint: fn(&str),
@@ -78,6 +80,19 @@ pub struct Terms {
     pub lease: Duration,
     /// How often to renew.
     pub heartbeat: Duration,
+    /// The registry's wall clock when it answered.
+    pub time: Option<Timestamp>,
+}
+
+/// What a heartbeat says beside the leases.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Presence {
+    /// The worker takes no new jobs.
+    pub draining: bool,
+    /// It has ended.
+    pub leaving: bool,
+    /// Versions of its tools, once they are known.
+    pub tool_versions: BTreeMap<String, String>,
 }
 
 /// All that a leased job needs.
@@ -101,6 +116,17 @@ pub struct Leased {
     pub intents: Vec<Attempt>,
     /// Id of the tier.
     pub tier_id: String,
+    /// For a bootstrap: what each other worker can do that the run's labels admit.
+    pub fleet: Vec<Abilities>,
+}
+
+/// What another worker can do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Abilities {
+    /// Such as `tool:cargo`.
+    pub capabilities: BTreeSet<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Answer to a renewal.
@@ -110,6 +136,8 @@ pub struct Pulse {
     pub stop: Vec<Uuid>,
     /// The registry does not know the worker.
     pub unknown_worker: bool,
+    /// The registry's wall clock when it answered.
+    pub time: Option<Timestamp>,
 }
 
 /// Whether it is the attempt's turn to land.
@@ -143,19 +171,15 @@ pub struct Stored {
 #[async_trait]
 pub trait Registry: Send + Sync {
     /// Announces the worker.
-    async fn register(
-        &self,
-        name: &str,
-        slots: u32,
-        capabilities: &[String],
-    ) -> Result<Terms, CallError>;
+    async fn register(&self, profile: &WorkerProfile) -> Result<Terms, CallError>;
     /// Takes a job.
     async fn lease_job(&self, job: &JobHint, worker: WorkerUid) -> Result<Leased, CallError>;
-    /// Renews leases.
+    /// Renews leases, and says how the worker stands.
     async fn heartbeat(
         &self,
         worker: WorkerUid,
         leases: &[(Uuid, Fence)],
+        presence: &Presence,
     ) -> Result<Pulse, CallError>;
     /// Tells the stage of an attempt.
     async fn report_stage(&self, of: Held, stage: AttemptState) -> Result<(), CallError>;

@@ -8,15 +8,19 @@ use async_trait::async_trait;
 use autopack_domain::plan::{BuilderSpec, GateSpec, PatchSpec, PhaseSpec, Plan};
 use autopack_domain::{Cause, Fault};
 use autopack_git::{ApplyError, BaseError, GitError, Oid};
+use autopack_policy::placement;
 use autopack_policy::preflight::{PatchFacts, PreflightFacts, preflight};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::error::git_cause;
 use crate::host::Host;
+use crate::ports::Abilities;
 use crate::repo::toolset::{Toolset, gate_spec};
 use crate::repo::{Opened, hex};
 use crate::{remote, tools};
+
+mod fleet;
 
 /// Where the content of a plan's patches comes from.
 #[async_trait]
@@ -76,7 +80,7 @@ pub async fn check(
     patches: &dyn PatchSource,
 ) -> Result<PreflightReport, PreflightError> {
     let opened = host.repos.open(repository).await?;
-    check_opened(host, &opened, plan, &plan.run.base, patches).await
+    check_opened(host, &opened, plan, &plan.run.base, patches, &[]).await
 }
 
 pub(crate) async fn check_opened(
@@ -85,6 +89,7 @@ pub(crate) async fn check_opened(
     plan: &Plan,
     base: &str,
     patches: &dyn PatchSource,
+    fleet: &[Abilities],
 ) -> Result<PreflightReport, PreflightError> {
     let asked = Instant::now();
     opened.fetch(asked).await.map_err(|error| PreflightError {
@@ -124,23 +129,32 @@ pub(crate) async fn check_opened(
         faults: Vec::new(),
         gates: BTreeMap::new(),
         used: BTreeSet::new(),
+        needed: BTreeMap::new(),
+        at: 0,
     };
     let mut index = 0;
     for (t, tier) in plan.tiers.iter().enumerate() {
         for (p, phase) in tier.phases.iter().enumerate() {
             let at = format!("tiers[{t}].phases[{p}]");
+            look.at = index;
             look.builder(phase, &at, &tree, patches).await?;
             look.gate(phase, index);
             index += 1;
         }
     }
+    let placed = fleet::place(plan, fleet, &look.needed, &host.announced, &mut look.facts);
     let judged = preflight(plan, &look.facts);
-    let facts = facts(host, opened, &look, &base_sha).await;
+    let mut facts = facts(host, opened, &look, &base_sha).await;
+    if !placed.tools.is_empty() {
+        facts.insert(placement::TOOLS_FACT.to_owned(), placed.tools);
+    }
     let mut faults = look.faults;
     faults.extend(judged.faults);
+    let mut warnings = judged.warnings;
+    warnings.extend(placed.warnings);
     Ok(PreflightReport {
         faults,
-        warnings: judged.warnings,
+        warnings,
         findings: Findings {
             tip: base_sha.clone(),
             base_sha,
@@ -160,6 +174,10 @@ struct Look<'a> {
     gates: BTreeMap<usize, GateSpec>,
     /// Tools of toolchains that the gates use.
     used: BTreeSet<String>,
+    /// Programs from outside of the tree that each phase needs, by its index.
+    needed: BTreeMap<usize, BTreeSet<String>>,
+    /// Index of the phase that is looked at.
+    at: usize,
 }
 
 impl Look<'_> {
@@ -260,6 +278,7 @@ impl Look<'_> {
             Ok(gate) => {
                 for tool in &gate.tools {
                     self.used.insert(tool.clone());
+                    self.needed.entry(index).or_default().insert(tool.clone());
                     if tools::find(tool, self.host.path()).is_none() {
                         self.lacks(phase, tool);
                     }
@@ -274,6 +293,10 @@ impl Look<'_> {
     }
 
     fn needs(&mut self, phase: &PhaseSpec, line: &str, dir: &str) {
+        if let Some(program) = tools::first_program(line).filter(|name| !name.contains('/')) {
+            let needed = self.needed.entry(self.at).or_default();
+            needed.insert(program.to_owned());
+        }
         let paths = &self.tools.paths;
         let in_tree = |path: &str| paths.iter().any(|known| known == path);
         // A phase before this one may make a script; only programs outside of the tree are sure to be missing.

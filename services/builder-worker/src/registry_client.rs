@@ -12,9 +12,12 @@ use autopack_domain::attempt::Intent;
 use autopack_domain::run::settle::Report;
 use autopack_domain::states::AttemptState;
 use autopack_domain::usage::Usage;
-use autopack_domain::{AttemptUid, Cause, ErrorKind, Fault, Fence, Reason, RunUid, WorkerUid};
+use autopack_domain::worker::WorkerProfile;
+use autopack_domain::{
+    AttemptUid, Cause, ErrorKind, Fault, Fence, Reason, RunUid, Timestamp, WorkerUid,
+};
 use autopack_wire::client::Clients;
-use autopack_wire::convert::duration_to_proto;
+use autopack_wire::convert::{duration_to_proto, read};
 use autopack_wire::r#gen::registry::v1 as proto;
 use autopack_wire::r#gen::registry::v1::artifact_service_client::ArtifactServiceClient;
 use autopack_wire::r#gen::registry::v1::work_service_client::WorkServiceClient;
@@ -28,7 +31,9 @@ use tonic::{Response, Status};
 use uuid::Uuid;
 
 use crate::error::CallError;
-use crate::ports::{Held, JobHint, Leased, Pulse, Registry, Settled, Stored, Terms, Turn};
+use crate::ports::{
+    Abilities, Held, JobHint, Leased, Presence, Pulse, Registry, Settled, Stored, Terms, Turn,
+};
 use crate::preflight::Findings;
 
 /// Deadline of an ordinary call.
@@ -117,6 +122,17 @@ fn convert<P, D: TryFrom<P, Error = Vec<Fault>>>(
         .transpose()
 }
 
+fn moment(time: Option<prost_types::Timestamp>) -> Option<Timestamp> {
+    read(|at| at.time_optional(time)).ok().flatten()
+}
+
+fn abilities(worker: proto::WorkerAbilities) -> Abilities {
+    Abilities {
+        capabilities: worker.capabilities.into_iter().collect(),
+        labels: worker.labels.into_iter().collect(),
+    }
+}
+
 fn span(duration: Option<prost_types::Duration>) -> Duration {
     duration.map_or(Duration::ZERO, |d| {
         let nanos = u32::try_from(d.nanos).unwrap_or(0).min(999_999_999);
@@ -133,22 +149,14 @@ where
     T::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
     <T::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
 {
-    async fn register(
-        &self,
-        name: &str,
-        slots: u32,
-        capabilities: &[String],
-    ) -> Result<Terms, CallError> {
-        let request = proto::RegisterWorkerRequest {
-            name: name.to_owned(),
-            slots,
-            capabilities: capabilities.to_vec(),
-        };
+    async fn register(&self, profile: &WorkerProfile) -> Result<Terms, CallError> {
+        let request = proto::RegisterWorkerRequest::from(profile);
         let found = answer(CALL, self.work.clone().register_worker(request)).await?;
         Ok(Terms {
             worker: parse("worker_uid", &found.worker_uid)?,
             lease: span(found.lease),
             heartbeat: span(found.heartbeat),
+            time: moment(found.time),
         })
     }
 
@@ -180,6 +188,7 @@ where
             plan: convert(found.plan)?,
             intents: intents.into_iter().flatten().collect(),
             tier_id: found.tier_id,
+            fleet: found.fleet.into_iter().map(abilities).collect(),
         })
     }
 
@@ -187,6 +196,7 @@ where
         &self,
         worker: WorkerUid,
         leases: &[(Uuid, Fence)],
+        presence: &Presence,
     ) -> Result<Pulse, CallError> {
         let lease = |(uid, fence): &(Uuid, Fence)| proto::LeaseRef {
             uid: uid.to_string(),
@@ -195,6 +205,9 @@ where
         let request = proto::HeartbeatRequest {
             worker_uid: worker.to_string(),
             leases: leases.iter().map(lease).collect(),
+            draining: presence.draining,
+            leaving: presence.leaving,
+            tool_versions: presence.tool_versions.clone().into_iter().collect(),
         };
         let found = answer(CALL, self.work.clone().heartbeat(request)).await?;
         Ok(Pulse {
@@ -204,6 +217,7 @@ where
                 .filter_map(|uid| uid.parse().ok())
                 .collect(),
             unknown_worker: found.unknown_worker,
+            time: moment(found.time),
         })
     }
 

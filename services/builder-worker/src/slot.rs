@@ -8,24 +8,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autopack_bus::{JobDelivery, JobMessage, JobOptions};
+use autopack_domain::Reason;
 use autopack_domain::run::JobKind;
 use autopack_sandbox::CancellationToken;
 use futures::FutureExt;
 use tokio::time::{Instant, sleep};
 
+use crate::board::{Doing, Work};
 use crate::context::Context;
 use crate::failpoints;
 use crate::jobs::{self, Ended};
 use crate::leases::{Lease, Why};
-use crate::ports::{Held, JobHint};
+use crate::ports::{Held, JobHint, Leased};
 
 /// Pause after the bus failed.
 const BUS_PAUSE: Duration = Duration::from_secs(1);
+/// The longest delay of a job that is for another worker.
+const LONGEST_PASS: Duration = Duration::from_secs(10);
 /// The longest delay that is asked of the bus.
 const LONGEST_DELAY: Duration = Duration::from_mins(1);
 
 /// Serves jobs until `stop` is cancelled or the bus is closed.
-pub(crate) async fn serve(cx: Arc<Context>, stop: CancellationToken) {
+pub(crate) async fn serve(cx: Arc<Context>, slot: usize, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let options = JobOptions {
             lanes: cx.config.lanes.clone(),
@@ -44,7 +48,11 @@ pub(crate) async fn serve(cx: Arc<Context>, stop: CancellationToken) {
                     next = source.next() => next,
                 };
                 match next {
-                    Ok(Some(delivery)) => handle(&cx, delivery).await,
+                    Ok(Some(delivery)) => {
+                        cx.show(slot, Doing::Leasing);
+                        handle(&cx, slot, delivery).await;
+                        cx.show(slot, Doing::Nothing);
+                    }
                     Ok(None) => return,
                     Err(error) => break error,
                 }
@@ -76,7 +84,7 @@ fn read(message: &JobMessage) -> Option<JobHint> {
     })
 }
 
-async fn handle(cx: &Context, delivery: Box<dyn JobDelivery>) {
+async fn handle(cx: &Context, slot: usize, delivery: Box<dyn JobDelivery>) {
     let Some(hint) = read(delivery.job()) else {
         tracing::error!(job = ?delivery.job(), "a job on the bus cannot be read; it is dropped");
         return ack(delivery).await;
@@ -88,6 +96,11 @@ async fn handle(cx: &Context, delivery: Box<dyn JobDelivery>) {
     let sent = Instant::now();
     let leased = match cx.ports.registry.lease_job(&hint, terms.worker).await {
         Ok(leased) => leased,
+        Err(error) if error.is(Reason::WorkerNotEligible) => {
+            tracing::info!(job = %hint.job, %error, "the job is for another worker");
+            let delay = pass_on(cx.config.retry_delay, delivery.deliveries());
+            return later(delivery, delay).await;
+        }
         Err(error) if error.is_ours() => {
             tracing::warn!(job = %hint.job, %error, "the registry gives no lease now");
             return later(delivery, cx.config.retry_delay).await;
@@ -107,6 +120,7 @@ async fn handle(cx: &Context, delivery: Box<dyn JobDelivery>) {
     if cx.draining.is_cancelled() {
         lease.stop(Why::Drained);
     }
+    cx.show(slot, working(hint.kind, &lease, &leased));
     cx.failpoint(failpoints::AFTER_LEASE);
     let work = AssertUnwindSafe(jobs::execute(cx, hint.kind, &lease, &leased)).catch_unwind();
     let ended = tokio::select! {
@@ -126,6 +140,29 @@ async fn handle(cx: &Context, delivery: Box<dyn JobDelivery>) {
         Ended::Committed | Ended::Dropped | Ended::HandedBack => ack(delivery).await,
         Ended::Later => later(delivery, cx.config.retry_delay).await,
     }
+}
+
+/// For the board.
+fn working(kind: JobKind, lease: &Arc<Lease>, leased: &Leased) -> Doing {
+    if let Some(attempt) = &leased.attempt {
+        lease.enter(attempt.state);
+    }
+    Doing::Working(Work {
+        lease: Arc::clone(lease),
+        kind,
+        run_id: leased.run.id.to_string(),
+        phase_id: leased
+            .phase
+            .as_ref()
+            .map_or_else(String::new, |phase| phase.id.to_string()),
+        attempt: leased.attempt.as_ref().map_or(0, |attempt| attempt.number),
+    })
+}
+
+/// How long a job that is for another worker is put off: longer each time, so that it never goes round in circles.
+fn pass_on(first: Duration, deliveries: u64) -> Duration {
+    let doublings = u32::try_from(deliveries.saturating_sub(1).min(10)).unwrap_or(10);
+    (first * 2_u32.pow(doublings)).min(LONGEST_PASS)
 }
 
 /// How much too early the job came.
@@ -165,6 +202,16 @@ async fn later(delivery: Box<dyn JobDelivery>, delay: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_for_another_worker_is_put_off_longer_each_time() {
+        let first = Duration::from_millis(500);
+        let delays: Vec<u64> = [1, 2, 3, 5, 6, 1_000_000]
+            .map(|n| u64::try_from(pass_on(first, n).as_millis()).unwrap())
+            .into();
+        assert_eq!(delays, [500, 1_000, 2_000, 8_000, 10_000, 10_000]);
+        assert_eq!(pass_on(first, 0), first);
+    }
 
     #[test]
     fn a_message_is_read_or_dropped() {

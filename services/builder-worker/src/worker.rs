@@ -1,28 +1,26 @@
 //! The life of a worker: start, serve, drain.
 //!
-//! Invariant: when [`Worker::run`] returns, no task and no process of it is left; a shutdown ends within its deadline.
+//! Invariant: when [`Worker::run`] returns, no task and no process of it is left; a shutdown ends within its grace and
+//! its deadline.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use autopack_domain::worker::WorkerProfile;
 use autopack_sandbox::redact::Redactor;
 use autopack_sandbox::{CancellationToken, Sandbox, SandboxConfig};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::board::Stand;
 use crate::config::WorkerConfig;
-use crate::context::Context;
+use crate::context::{Context, Parts};
+use crate::control::Control;
 use crate::error::WorkerError;
-use crate::heartbeat;
 use crate::host::{self, Host};
 use crate::ports::{Ports, Terms};
-use crate::{slot, tools};
+use crate::{heartbeat, profile, repo, slot};
 
-/// Tools that are announced as capabilities where they are found.
-const TOOLS: &[&str] = &[
-    "bun", "cargo", "deno", "go", "gradle", "java", "make", "mvn", "node", "npm", "pnpm", "poetry",
-    "python3", "uv", "yarn",
-];
 /// The longest pause between attempts to register.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -30,61 +28,117 @@ const PAUSE: Duration = Duration::from_secs(2);
 pub struct Worker {
     config: WorkerConfig,
     ports: Ports,
+    control: Control,
 }
 
 impl Worker {
-    pub(crate) fn new(config: WorkerConfig, ports: Ports) -> Self {
-        Self { config, ports }
+    pub(crate) fn new(config: WorkerConfig, ports: Ports, control: Control) -> Self {
+        Self {
+            config,
+            ports,
+            control,
+        }
     }
 
-    /// Serves jobs until `shutdown` is cancelled or the bus is closed. The caller holds the data directory's lock.
+    /// Status, slots and drain of this worker.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Serves jobs until `shutdown` is cancelled, a drain is asked for, or the bus is closed. The caller holds the
+    /// data directory's lock.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), WorkerError> {
-        let Self { config, ports } = self;
+        let Self {
+            config,
+            ports,
+            control,
+        } = self;
         if config.slots == 0 {
             return Err(WorkerError::Config(
                 "`slots` is 0; give at least 1".to_owned(),
             ));
         }
+        control.configure(config.drain_grace);
+        let profile = Arc::new(profile::profile(&config));
+        control.board().introduce(Arc::clone(&profile));
         let host = Host::open(&config).await?;
         let sandbox = Sandbox::new(SandboxConfig {
             supervisor: config.supervisor.clone(),
         });
         let redactor = Redactor::new(host::secrets())?;
-        let capabilities = capabilities(&config);
-        let Some(terms) = register(&config, &ports, &capabilities, &shutdown).await? else {
+        let leave = async {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = control.asked() => {}
+            }
+        };
+        let Some(terms) = register(&config, &ports, &profile, leave).await? else {
+            control.board().move_to(Stand::Drained);
             return Ok(());
         };
         tracing::info!(worker = %terms.worker, slots = config.slots, "the worker is registered");
-        let drain = config.drain;
-        let slots = config.slots;
-        let context = Context::new(config, ports, host, sandbox, redactor, terms);
-        let context = Arc::new(context);
-        let end = CancellationToken::new();
-        let mut heart = JoinSet::new();
-        heart.spawn(heartbeat::beat(
-            Arc::clone(&context),
-            capabilities,
-            end.clone(),
-        ));
-        let mut tasks = JoinSet::new();
-        for _ in 0..slots {
-            tasks.spawn(slot::serve(Arc::clone(&context), context.draining.clone()));
-        }
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = join(&mut tasks) => {}
-        }
-        // No new job is begun; landings in flight finish, everything else is handed back.
-        context.draining.cancel();
-        context.leases.drain();
-        if timeout(drain, join(&mut tasks)).await.is_err() {
-            tracing::warn!("jobs did not end within the shutdown's deadline; they are dropped");
-            tasks.shutdown().await;
-        }
-        end.cancel();
-        join(&mut heart).await;
+        let context = Arc::new(Context::new(Parts {
+            config,
+            ports,
+            host,
+            sandbox,
+            redactor,
+            control,
+            profile,
+            terms,
+        }));
+        serve(&context, &shutdown).await;
         Ok(())
     }
+}
+
+/// Runs the slots and what stands beside them to their end.
+async fn serve(context: &Arc<Context>, shutdown: &CancellationToken) {
+    let slots = context.config.slots;
+    let (board, control) = (context.control.board(), &context.control);
+    board.set_up(slots, context.now());
+    board.move_to(Stand::Active);
+    let end = CancellationToken::new();
+    let mut beside = JoinSet::new();
+    beside.spawn(heartbeat::beat(Arc::clone(context), end.clone()));
+    beside.spawn(repo::mirrors::keep(Arc::clone(context), end.clone()));
+    let mut tasks = JoinSet::new();
+    for slot in 0..slots {
+        let stop = context.draining.clone();
+        tasks.spawn(slot::serve(Arc::clone(context), slot, stop));
+    }
+    tokio::select! {
+        () = shutdown.cancelled() => control.drain(None),
+        () = control.asked() => {}
+        () = join(&mut tasks) => {}
+    }
+    // No new job is begun; what was not begun is handed back, and what runs has the grace to end.
+    board.move_to(Stand::Draining);
+    context.draining.cancel();
+    context.leases.drain_unstarted();
+    context.nudge.notify_one();
+    let hasten = async {
+        // A signal during a drain with a long grace means the configured one.
+        shutdown.cancelled().await;
+        control.drain(None);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = join(&mut tasks) => {}
+        () = control.overdue() => {}
+        () = hasten => {}
+    }
+    context.leases.drain();
+    if timeout(context.config.drain, join(&mut tasks))
+        .await
+        .is_err()
+    {
+        tracing::warn!("jobs did not end within the shutdown's deadline; they are dropped");
+        tasks.shutdown().await;
+    }
+    end.cancel();
+    join(&mut beside).await;
+    board.move_to(Stand::Drained);
 }
 
 async fn join(tasks: &mut JoinSet<()>) {
@@ -95,27 +149,19 @@ async fn join(tasks: &mut JoinSet<()>) {
     }
 }
 
-fn capabilities(config: &WorkerConfig) -> Vec<String> {
-    let found = TOOLS
-        .iter()
-        .filter(|tool| tools::find(tool, &config.path).is_some());
-    found.map(|tool| format!("tool:{tool}")).collect()
-}
-
-/// Registers; `None` if the worker was shut down before the registry answered.
+/// Registers; `None` if the worker was to leave before the registry answered.
 async fn register(
     config: &WorkerConfig,
     ports: &Ports,
-    capabilities: &[String],
-    shutdown: &CancellationToken,
+    profile: &WorkerProfile,
+    leave: impl Future<Output = ()>,
 ) -> Result<Option<Terms>, WorkerError> {
-    let slots = u32::try_from(config.slots).unwrap_or(u32::MAX);
+    tokio::pin!(leave);
     let mut pause = config.retry_delay.min(PAUSE);
     loop {
-        let call = ports.registry.register(&config.name, slots, capabilities);
         let answer = tokio::select! {
-            () = shutdown.cancelled() => return Ok(None),
-            answer = call => answer,
+            () = &mut leave => return Ok(None),
+            answer = ports.registry.register(profile) => answer,
         };
         match answer {
             Ok(terms) if terms.lease.is_zero() || terms.heartbeat.is_zero() => {
@@ -130,7 +176,7 @@ async fn register(
             Err(error) => return Err(WorkerError::Refused(error)),
         }
         tokio::select! {
-            () = shutdown.cancelled() => return Ok(None),
+            () = &mut leave => return Ok(None),
             () = sleep(pause) => {}
         }
         pause = (pause * 2).min(PAUSE);

@@ -1,12 +1,71 @@
 //! What the registry is told. Defaults are those of DESIGN rule 3.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
+
+use autopack_domain::{Reason, Refusal};
+
+/// Where the truth is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseAt {
+    /// A SQLite file: the embedded form.
+    File(PathBuf),
+    /// A `postgres://` address, with its password.
+    Postgres(String),
+}
+
+impl fmt::Debug for DatabaseAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked())
+    }
+}
+
+impl DatabaseAt {
+    /// The database of a distributed registry, from the value of `DATABASE_URL`. Nothing, an empty value and
+    /// another kind of database are refused: a distributed registry never falls back to a file.
+    pub fn distributed(value: Option<&str>) -> Result<Self, Refusal> {
+        let refuse = |problem: &str| {
+            let text = format!(
+                "{problem}; a distributed registry needs DATABASE_URL=postgres://USER:PASSWORD@HOST/DATABASE"
+            );
+            Err(Refusal::new(Reason::DatabaseRequired, text))
+        };
+        let value = value.map(str::trim).unwrap_or_default();
+        if value.is_empty() {
+            return refuse("DATABASE_URL is not set");
+        }
+        match value.split_once("://") {
+            Some(("postgres" | "postgresql", rest)) if !rest.is_empty() => {
+                Ok(Self::Postgres(format!("postgres://{rest}")))
+            }
+            _ => {
+                let scheme = value.split(':').next().unwrap_or_default();
+                // The value may be a password that stands in the wrong place: only its scheme is shown.
+                let known = ["sqlite", "mysql", "mariadb"].contains(&scheme);
+                let kind = if known { scheme } else { "malformed" };
+                refuse(&format!("DATABASE_URL is a {kind} address"))
+            }
+        }
+    }
+
+    /// The address without its password.
+    pub fn masked(&self) -> String {
+        match self {
+            Self::File(file) => format!("sqlite://{}", file.display()),
+            Self::Postgres(url) => autopack_store_write::masked(url),
+        }
+    }
+}
 
 /// Settings of the registry.
 #[derive(Clone, Debug)]
 pub struct RegistryConfig {
-    /// The SQLite file.
-    pub database: PathBuf,
+    /// Where the truth is kept.
+    pub database: DatabaseAt,
+    /// Where other processes reach this registry; a standby sends its callers there.
+    pub advertised: String,
+    /// PostgreSQL: a session of the active registry that is silent for this long is ended, and a standby takes
+    /// over. 1 s at least.
+    pub silence: Duration,
     /// How long a lease lasts without renewal.
     pub lease: Duration,
     /// How often workers renew.
@@ -21,6 +80,8 @@ pub struct RegistryConfig {
     pub database_identity: String,
     /// For `GetInfo`.
     pub version: String,
+    /// For `GetInfo`: switches that are on, by variable.
+    pub switches: Vec<String>,
 }
 
 impl RegistryConfig {
@@ -29,12 +90,62 @@ impl RegistryConfig {
         Self {
             database_masked: format!("sqlite://{}", database.display()),
             database_identity: String::new(),
-            database,
+            database: DatabaseAt::File(database),
+            advertised: String::new(),
+            silence: Duration::from_secs(15),
             lease: Duration::from_secs(10),
             heartbeat: Duration::from_secs(3),
             embedded: true,
             watch_heartbeat: Duration::from_secs(15),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            switches: Vec::new(),
         }
+    }
+    /// The distributed form on the value of `DATABASE_URL`; `advertised` is the address that clients use.
+    pub fn distributed(database_url: Option<&str>, advertised: &str) -> Result<Self, Refusal> {
+        let database = DatabaseAt::distributed(database_url)?;
+        let masked = database.masked();
+        let identity = crate::app::sha256(masked.as_bytes());
+        let identity = identity.chars().take(12).collect();
+        Ok(Self {
+            database_masked: masked,
+            database_identity: identity,
+            database,
+            advertised: advertised.to_owned(),
+            embedded: false,
+            ..Self::embedded(PathBuf::new())
+        })
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use super::DatabaseAt;
+
+    #[test]
+    fn a_distributed_registry_needs_a_postgresql_address() {
+        for (value, said) in [
+            (None, "DATABASE_URL is not set"),
+            (Some("  "), "DATABASE_URL is not set"),
+            (Some("sqlite:///x.db"), "a sqlite address"),
+            (Some("hunter2"), "a malformed address"),
+        ] {
+            let refusal = DatabaseAt::distributed(value).expect_err("refused");
+            assert!(refusal.message.contains(said), "{refusal}");
+            assert!(refusal.message.contains("postgres://USER"), "{refusal}");
+            assert!(!refusal.message.contains("hunter2"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let found =
+            DatabaseAt::distributed(Some("postgresql://u:hunter2@h/db")).expect("an address");
+        assert_eq!(
+            found,
+            DatabaseAt::Postgres("postgres://u:hunter2@h/db".to_owned())
+        );
+        assert_eq!(format!("{found:?}"), "postgres://u:***@h/db");
     }
 }

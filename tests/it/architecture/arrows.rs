@@ -36,6 +36,10 @@ const ALL_IN_ONE: &str = "services/autopack";
 const IN_TESTS: &[(&str, &[&str])] = &[
     ("libs/git", &["autopack-sandbox"]),
     ("migrations", &["autopack-domain"]),
+    (
+        "libs/store-write",
+        &["autopack-migrations", "autopack-policy"],
+    ),
     ("tests", &["autopack-domain", "autopack-wire"]),
 ];
 

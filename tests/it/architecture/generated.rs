@@ -8,6 +8,8 @@ use autopack_wire::{
     status,
 };
 
+use regex::Regex;
+
 use crate::repo;
 
 const NOTE: &str = "<!-- Generated. `UPDATE_DOCS=1 cargo test --workspace --test architecture -- generated` writes it. -->";
@@ -66,6 +68,21 @@ fn errors_page() {
 }
 
 #[test]
+fn states_page() {
+    let mut text = format!(
+        "# States\n\n{NOTE}\n\n\
+         The closed sets. The database enforces them, on SQLite and PostgreSQL alike; the API spells them with\n\
+         `STATE_` in front. A stored state that is in none of them sets its run aside (`DATA_CORRUPT`).\n\n\
+         | of | states |\n|---|---|\n"
+    );
+    for (table, _, states) in crate::lists::state_sets() {
+        let states: Vec<String> = states.iter().map(|s| format!("`{s}`")).collect();
+        let _ = writeln!(text, "| {table} | {} |", states.join(" "));
+    }
+    page("docs/reference/states.md", &text);
+}
+
+#[test]
 fn events_page() {
     let catalogue: toml::Table = repo::read("libs/domain/catalogue/events.toml")
         .parse()
@@ -101,7 +118,7 @@ fn principals_page() {
     let mut text = format!(
         "# Principals\n\n{NOTE}\n\n\
          Who may call which RPC. A principal is proved by the transport (the same process, or a Unix socket whose peer\n\
-         has the owner's uid) or by a bearer token; nothing a caller writes into a header counts. A call without a row\n\
+         has the owner's uid) or by a key; nothing a caller writes into a header counts. A call without a row\n\
          is not served; one without a mark is refused with `PERMISSION_DENIED`.\n"
     );
     let mut service = "";
@@ -129,4 +146,118 @@ fn principals_page() {
         text.push('\n');
     }
     page("docs/reference/principals.md", &text);
+}
+
+#[test]
+fn metrics_page() {
+    let row = Regex::new(r#"(?m)^    \w+ (Counter|Gauge|Histogram) "(\w+)" \[(.*)\] "(.+)";$"#)
+        .expect("pattern");
+    let source = repo::read("libs/runtime/src/metrics.rs");
+    let mut text = format!(
+        "# Metrics\n\n{NOTE}\n\n\
+         What `/metrics` of a service shows, and what it sends by OTLP under the same names. The part after `autopack_` says\n\
+         which service has it; `service` and `bus` stand for all.\n\n\
+         | name | kind | labels | meaning |\n|---|---|---|---|\n"
+    );
+    let mut count = 0;
+    for hit in row.captures_iter(&source) {
+        count += 1;
+        let labels = hit[3].replace('"', "`");
+        let kind = hit[1].to_lowercase();
+        let _ = writeln!(text, "| `{}` | {kind} | {labels} | {} |", &hit[2], &hit[4]);
+    }
+    assert_eq!(
+        count,
+        source.matches(" \"autopack_").count(),
+        "every entry is read"
+    );
+    page("docs/reference/metrics.md", &text);
+}
+
+/// Fields of a struct of the settings, with their comments: name, type, meaning.
+fn fields(path: &str, name: &str) -> Vec<(String, String, String)> {
+    let source = repo::read(path);
+    let start = source
+        .find(&format!("struct {name} {{"))
+        .unwrap_or_else(|| panic!("{path} has no {name}"));
+    let body = &source[start..];
+    let body = &body[..body.find("\n}").expect("its end")];
+    let field =
+        Regex::new(r"(?m)((?:^\s+/// .*\n)+)\s+pub(?:\(crate\))? (\w+): (.+),$").expect("pattern");
+    let meaning = |text: &str| {
+        let lines = text
+            .lines()
+            .map(|line| line.trim().trim_start_matches("///").trim());
+        lines.collect::<Vec<_>>().join(" ")
+    };
+    field
+        .captures_iter(body)
+        .map(|hit| (hit[2].to_owned(), hit[3].to_owned(), meaning(&hit[1])))
+        .collect()
+}
+
+#[test]
+fn config_page() {
+    const COMMON: &str = "libs/runtime/src/service/settings.rs";
+    let mut text = format!(
+        "# Configuration\n\n{NOTE}\n\n\
+         Keys of the services that run apart. How layers, variables and files of secrets work: [operations](../operations.md).\n\
+         `--print-config` of a service shows its values and where each came from.\n"
+    )
+    .replace("`--print-config` of a service", "`run-registry --print-config`");
+    let sections = [
+        ("log", "Log", COMMON),
+        ("tls", "ServerTlsFiles", COMMON),
+        ("registry", "RegistryAddress", COMMON),
+        ("bus", "BusSettings", "libs/bus/src/settings.rs"),
+    ];
+    let parts = [
+        ("Every service", "Common", COMMON.to_owned()),
+        (
+            "run-registry",
+            "Settings",
+            "services/run-registry/src/settings.rs".to_owned(),
+        ),
+        (
+            "phase-scheduler",
+            "Settings",
+            "services/phase-scheduler/src/settings.rs".to_owned(),
+        ),
+        (
+            "builder-worker",
+            "Settings",
+            "services/builder-worker/src/settings.rs".to_owned(),
+        ),
+        (
+            "telemetry",
+            "Settings",
+            "services/telemetry/src/settings.rs".to_owned(),
+        ),
+    ];
+    let table = "| key | meaning |\n|---|---|\n";
+    for (title, name, path) in &parts {
+        let _ = write!(text, "\n## {title}\n\n{table}");
+        for (key, _, meaning) in fields(path, name) {
+            match sections.iter().find(|(section, ..)| *section == key) {
+                Some(_) => {
+                    let _ = writeln!(text, "| [`{key}`](#{key}) | {meaning} |");
+                }
+                None => {
+                    let _ = writeln!(text, "| `{key}` | {meaning} |");
+                }
+            }
+        }
+    }
+    for (section, name, path) in sections {
+        let _ = write!(text, "\n## {section}\n\n{table}");
+        for (key, _, meaning) in fields(path, name) {
+            let _ = writeln!(text, "| `{section}.{key}` | {meaning} |");
+        }
+    }
+    text.push_str("\n## Short names\n\n| variable | key |\n|---|---|\n");
+    let short = Regex::new(r#"(?m)^    \("(\w+)", "([\w.]+)"\),$"#).expect("pattern");
+    for hit in short.captures_iter(&repo::read(COMMON)) {
+        let _ = writeln!(text, "| `{}` | `{}` |", &hit[1], &hit[2]);
+    }
+    page("docs/reference/config.md", &text);
 }

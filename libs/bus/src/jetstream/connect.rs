@@ -8,14 +8,18 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use async_nats::{Client, ConnectError, ConnectErrorKind, Event, ServerAddr};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout_at},
 };
 
-use super::{FLOOR, Link};
-use crate::{config::BusConfig, error::BusError};
+use super::{FLOOR, Link, identity};
+use crate::{
+    config::BusConfig,
+    error::BusError,
+    stats::{Counters, count},
+};
 
 /// Longest pause between two attempts to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -23,34 +27,46 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Connects within the configured deadline, trying again meanwhile.
 pub(super) async fn connect(
     config: &BusConfig,
+    counters: &Arc<Counters>,
 ) -> Result<(Client, watch::Receiver<Link>), BusError> {
     let addresses = addresses(config)?;
     let deadline = Instant::now() + config.connect_deadline;
     let (sender, mut link) = watch::channel(Link::default());
     let sender = Arc::new(sender);
     for attempt in 0.. {
-        let options = options(config, Arc::clone(&sender)).await?;
+        let (noted, counters) = (Arc::clone(&sender), Arc::clone(counters));
+        let options = identity::options(config).await?;
+        let options = options
+            .max_reconnects(None)
+            .reconnect_delay_callback(pause)
+            .event_callback(move |event| {
+                note(&noted, &counters, &event);
+                std::future::ready(())
+            });
         let error = match timeout_at(deadline, options.connect(addresses.clone())).await {
             Ok(Ok(client)) => {
                 // The event of this first connection is not to look like a reconnection later.
                 let _ = timeout_at(deadline, link.wait_for(|l| l.connects > 0)).await;
                 return Ok((client, link));
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer".to_owned(),
+            Ok(Err(error)) => refusal(&error, config)?,
+            Err(_) => BusError::Unavailable("no answer".to_owned()),
         };
         let next = Instant::now() + pause(attempt);
         if next >= deadline {
-            return Err(BusError::Unavailable(error));
+            return Err(error);
         }
-        tracing::debug!(error, "the bus does not answer yet");
+        tracing::debug!(%error, "the bus does not answer yet");
         sleep(next - Instant::now()).await;
     }
     Err(BusError::Unavailable("no attempt was made".into()))
 }
 
-/// Refuses a server below the floor unless allowed; whether it lacks several filters per consumer.
-pub(super) fn check_version(client: &Client, allow_unsupported: bool) -> Result<bool, BusError> {
+/// The server's version; refuses one below the floor unless allowed.
+pub(super) fn check_version(
+    client: &Client,
+    allow_unsupported: bool,
+) -> Result<(u64, u64, u64), BusError> {
     let found = client.server_info().version;
     let version = parse_version(&found);
     if version < FLOOR {
@@ -63,7 +79,7 @@ pub(super) fn check_version(client: &Client, allow_unsupported: bool) -> Result<
         }
         tracing::warn!(version = %found, "this nats-server is not supported; it was allowed by configuration");
     }
-    Ok(version < (2, 10, 0))
+    Ok(version)
 }
 
 fn addresses(config: &BusConfig) -> Result<Vec<ServerAddr>, BusError> {
@@ -81,55 +97,54 @@ fn addresses(config: &BusConfig) -> Result<Vec<ServerAddr>, BusError> {
         .collect()
 }
 
-async fn options(
-    config: &BusConfig,
-    link: Arc<watch::Sender<Link>>,
-) -> Result<ConnectOptions, BusError> {
-    let mut options = ConnectOptions::new()
-        .name(&config.name)
-        .max_reconnects(None)
-        .reconnect_delay_callback(pause)
-        .connection_timeout(config.request_timeout)
-        .request_timeout(Some(config.request_timeout))
-        .ping_interval(Duration::from_secs(10))
-        .event_callback(move |event| {
-            let link = Arc::clone(&link);
-            async move { note(&link, &event) }
-        });
-    if let (Some(user), Some(password)) = (&config.user, &config.password) {
-        options = options.user_and_password(user.clone(), password.0.clone());
+/// What to report when the time is over; an error at once where trying again cannot help.
+fn refusal(error: &ConnectError, config: &BusConfig) -> Result<BusError, BusError> {
+    let text = causes(error);
+    match error.kind() {
+        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+            Err(BusError::Denied(text))
+        }
+        _ if text.contains("invalid peer certificate") => Ok(BusError::Config(format!(
+            "bus.tls: the server's certificate is not accepted: {text}; check bus.tls.ca and the host's name"
+        ))),
+        ConnectErrorKind::Tls => Ok(BusError::Config(format!("bus.tls: {text}"))),
+        // A server that wants a client's certificate, or TLS from the first byte, just hangs up.
+        ConnectErrorKind::Io if config.tls.is_set() => Ok(BusError::Config(format!(
+            "bus.tls: the server ended the connection: {text}; check its `verify` and `handshake_first`"
+        ))),
+        _ => Ok(BusError::Unavailable(text)),
     }
-    if let Some(file) = &config.credentials_file {
-        options = options
-            .credentials_file(file)
-            .await
-            .map_err(|error| BusError::Config(format!("{}: {error}", file.display())))?;
-    }
-    let tls = &config.tls;
-    if let Some(ca) = &tls.ca {
-        options = options.add_root_certificates(ca.clone());
-    }
-    if let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) {
-        options = options.add_client_certificate(certificate.clone(), key.clone());
-    }
-    if tls.required {
-        options = options.require_tls(true);
-    }
-    if tls.first {
-        options = options.tls_first();
-    }
-    Ok(options)
 }
 
-fn note(link: &watch::Sender<Link>, event: &Event) {
+/// An error with its causes, each once.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+fn note(link: &watch::Sender<Link>, counters: &Counters, event: &Event) {
     match event {
         Event::Connected => {
             tracing::info!("connected to the bus");
+            count(&counters.connects);
             link.send_modify(|l| l.connects += 1);
         }
         Event::SlowConsumer(_) => {
             tracing::warn!("a consumer of the bus was too slow and missed messages");
+            count(&counters.overflows);
             link.send_modify(|l| l.overflows += 1);
+        }
+        Event::Disconnected => {
+            tracing::warn!("the connection to the bus was lost");
+            count(&counters.disconnects);
         }
         other => tracing::info!(event = %other, "the connection to the bus changed"),
     }
@@ -161,7 +176,8 @@ mod tests {
     fn versions_compare_by_number() {
         assert!(parse_version("2.9.10") < FLOOR);
         assert!(parse_version("2.10.27") < FLOOR);
-        assert!(parse_version("v2.11.0-RC.1") >= FLOOR);
+        assert!(parse_version("2.11.10") < FLOOR);
+        assert!(parse_version("v2.11.11-RC.1") >= FLOOR);
         assert!(parse_version("2.15.1") >= FLOOR);
         assert!(parse_version("") < FLOOR);
     }

@@ -12,8 +12,15 @@ use prost::Message as _;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, fault, publish::TRACEPARENT};
-use crate::{error::BusError, port::JobDelivery};
+use super::{
+    Shared,
+    dead_letters::{self, Corpse},
+    fault,
+    publish::TRACEPARENT,
+};
+use crate::{
+    dead_letter::DeadReason, error::BusError, port::JobDelivery, stats::count, subject::JOBS_STREAM,
+};
 
 pub(super) struct Delivery {
     shared: Arc<Shared>,
@@ -50,6 +57,9 @@ impl Delivery {
                 return Err(Box::new(Unreadable { message, why }));
             }
         };
+        if deliveries > 1 {
+            count(&shared.counters.redeliveries);
+        }
         let headers = message.headers.as_ref();
         let traceparent = headers
             .and_then(|h| h.get(TRACEPARENT))
@@ -103,6 +113,14 @@ impl JobDelivery for Delivery {
         bounded(&self.shared, "handing back", message.ack_with(kind)).await
     }
 
+    async fn give_up(mut self: Box<Self>, detail: &str) -> Result<(), BusError> {
+        // Until it is buried it is handed back if this is dropped.
+        if let Some(message) = &self.message {
+            bury(&self.shared, message, DeadReason::Refused, detail).await?;
+        }
+        self.take().map(drop)
+    }
+
     async fn progress(&self) -> Result<(), BusError> {
         let Some(message) = &self.message else {
             return Err(BusError::Closed);
@@ -120,6 +138,27 @@ impl Drop for Delivery {
             tracing::debug!("a dropped job comes back after its ack_wait only");
         }
     }
+}
+
+/// Makes a dead letter of a message, and takes it out of the queue.
+pub(super) async fn bury(
+    shared: &Shared,
+    message: &Message,
+    reason: DeadReason,
+    detail: &str,
+) -> Result<(), BusError> {
+    let info = message.info().map_err(fault::unavailable)?;
+    let jobs = shared.streams.get(JOBS_STREAM, &shared.counters).await?;
+    let corpse = Corpse {
+        sequence: info.stream_sequence,
+        subject: message.subject.as_str(),
+        headers: message.headers.as_ref(),
+        body: message.payload.clone(),
+        deliveries: u64::try_from(info.delivered).unwrap_or(1),
+    };
+    dead_letters::store(shared, &jobs, corpse, reason, detail).await?;
+    let term = message.double_ack_with(AckKind::Term);
+    bounded(shared, "removing a dead job", term).await
 }
 
 async fn bounded(

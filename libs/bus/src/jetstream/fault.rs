@@ -7,6 +7,7 @@ use std::{error::Error, time::Duration};
 use async_nats::jetstream::{
     Error as ApiError, ErrorCode,
     context::{PublishError, PublishErrorKind},
+    stream::{RawMessageError, RawMessageErrorKind},
 };
 
 use crate::error::BusError;
@@ -44,6 +45,15 @@ pub(super) fn management(error: impl std::fmt::Display, code: Option<ErrorCode>)
         // A stream or consumer of another shape is in the way.
         Some(ErrorCode(10052 | 10100)) => BusError::Config(text),
         _ => BusError::Unavailable(text),
+    }
+}
+
+/// Whether a message is not there.
+pub(super) fn is_missing(error: &RawMessageError) -> bool {
+    match error.kind() {
+        RawMessageErrorKind::NoMessageFound => true,
+        RawMessageErrorKind::JetStream(api) => api.error_code() == ErrorCode::NO_MESSAGE_FOUND,
+        _ => code(error) == Some(ErrorCode::NO_MESSAGE_FOUND),
     }
 }
 

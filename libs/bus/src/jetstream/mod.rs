@@ -4,15 +4,20 @@
 //! consumers are made anew when they are gone, so that a lost broker disk is a delay.
 
 mod connect;
+mod consumers;
+mod dead_letters;
 mod delivery;
 mod events;
 mod fault;
+mod identity;
 mod publish;
 mod puller;
+mod scan;
 mod source;
 mod streams;
+mod telemetry;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_nats::{
     Client,
@@ -31,14 +36,25 @@ use crate::{
     error::BusError,
     message::{EventEnvelope, EventOptions, JobEnvelope, JobOptions},
     port::{Bus, EventSource, JobSource},
+    stats::{BusStats, Counters},
+    subject::{JOBS_ALL, JOBS_STREAM},
+    telemetry::Numbers,
 };
+use autopack_wire::r#gen::bus::v1::{JobMessage, TelemetryMessage};
+use consumers::Consumers;
+use prost::Message as _;
 use streams::Streams;
 
 /// Deliveries dropped at the same moment that are handed back at once; more wait for `ack_wait`.
 const RETURNS: usize = 1024;
 
+/// Jobs read at a time when the whole stream is looked through.
+const PAGE: usize = 500;
+/// Oldest nats-server that reads a stream in batches.
+const BATCHES: (u64, u64, u64) = (2, 11, 0);
+
 /// Oldest supported nats-server.
-pub const FLOOR: (u64, u64, u64) = (2, 11, 0);
+pub const FLOOR: (u64, u64, u64) = (2, 11, 11);
 
 /// What happened to the connection; sources compare it with what they saw last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +70,12 @@ pub(crate) struct Shared {
     client: Client,
     context: Context,
     streams: Streams,
+    consumers: Consumers,
+    counters: Arc<Counters>,
+    numbers: Numbers,
+    outgoing: mpsc::Sender<TelemetryMessage>,
+    /// The server is too old to read a stream in batches.
+    one_by_one: bool,
     link: watch::Receiver<Link>,
     returns: mpsc::Sender<Message>,
     request_timeout: Duration,
@@ -69,28 +91,35 @@ pub struct JetStreamBus {
 impl JetStreamBus {
     /// Connects, checks the server's version, and makes the streams if they are missing.
     pub async fn connect(config: BusConfig) -> Result<Self, BusError> {
-        let (client, link) = connect::connect(&config).await?;
+        let counters = Arc::new(Counters::default());
+        let (client, link) = connect::connect(&config, &counters).await?;
         let mut context = async_nats::jetstream::new(client.clone());
         context.set_timeout(config.request_timeout);
-        let old_server = connect::check_version(&client, config.allow_unsupported)?;
-        let streams = Streams::new(context.clone(), &config, old_server);
-        streams.ensure().await?;
+        let version = connect::check_version(&client, config.allow_unsupported)?;
         let (returns, dropped) = mpsc::channel(RETURNS);
-        let closed = CancellationToken::new();
-        let tasks = TaskTracker::new();
-        tasks.spawn(delivery::hand_back(dropped, closed.clone()));
-        Ok(Self {
-            shared: Arc::new(Shared {
-                client,
-                context,
-                streams,
-                link,
-                returns,
-                request_timeout: config.request_timeout,
-                closed,
-                tasks,
-            }),
-        })
+        let (outgoing, buffer) = mpsc::channel(config.telemetry_buffer.max(1));
+        let shared = Arc::new(Shared {
+            streams: Streams::new(context.clone(), &config),
+            consumers: Consumers::new(&config, version < (2, 10, 0)),
+            counters,
+            numbers: Numbers::new(),
+            outgoing,
+            one_by_one: version < BATCHES,
+            client,
+            context,
+            link,
+            returns,
+            request_timeout: config.request_timeout,
+            closed: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        let bus = Self { shared };
+        bus.shared.ensure().await?;
+        let closed = bus.shared.closed.clone();
+        let tasks = &bus.shared.tasks;
+        tasks.spawn(delivery::hand_back(dropped, closed));
+        tasks.spawn(telemetry::send(Arc::clone(&bus.shared), buffer));
+        Ok(bus)
     }
 
     fn open(&self) -> Result<&Arc<Shared>, BusError> {
@@ -98,6 +127,24 @@ impl JetStreamBus {
             return Err(BusError::Closed);
         }
         Ok(&self.shared)
+    }
+}
+
+impl Shared {
+    /// Streams and consumers as configured, on a bus that manages them.
+    async fn ensure(&self) -> Result<(), BusError> {
+        self.streams.ensure(&self.counters).await?;
+        match self.streams.find(JOBS_STREAM).await? {
+            Some(jobs) => self.consumers.ensure(&jobs, &self.counters).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The consumers of these lanes are there.
+    async fn bind(&self, lanes: &[String], ack_wait: Duration) -> Result<(), BusError> {
+        let jobs = self.streams.get(JOBS_STREAM, &self.counters).await?;
+        let consumers = &self.consumers;
+        consumers.bind(&jobs, lanes, ack_wait, &self.counters).await
     }
 }
 
@@ -129,13 +176,40 @@ impl Bus for JetStreamBus {
         self.open()?.streams.has_job(sequence).await
     }
 
+    async fn stored_jobs(&self) -> Result<HashSet<String>, BusError> {
+        let shared = self.open()?;
+        let stream = shared.streams.get(JOBS_STREAM, &shared.counters).await?;
+        let mut uids = HashSet::new();
+        let mut from = stream.cached_info().state.first_sequence;
+        loop {
+            let page = scan::batch(shared, &stream, JOBS_ALL, from, PAGE).await?;
+            let full = page.len() == PAGE;
+            from = page.last().map_or(from, |message| message.sequence + 1);
+            let jobs = page.iter().map(|m| JobMessage::decode(m.payload.clone()));
+            uids.extend(jobs.filter_map(Result::ok).map(|job| job.job_uid));
+            if !full {
+                return Ok(uids);
+            }
+        }
+    }
+
+    async fn maintain(&self) -> Result<(), BusError> {
+        self.open()?.ensure().await
+    }
+
     async fn stream_epoch(&self) -> Result<String, BusError> {
-        self.open()?.streams.epoch().await
+        let shared = self.open()?;
+        let stream = shared.streams.get(JOBS_STREAM, &shared.counters).await?;
+        Ok(streams::epoch(&stream))
     }
 
     fn is_connected(&self) -> bool {
         !self.shared.closed.is_cancelled()
             && self.shared.client.connection_state() == State::Connected
+    }
+
+    fn stats(&self) -> BusStats {
+        self.shared.counters.read()
     }
 
     async fn close(&self, deadline: Duration) {

@@ -16,6 +16,7 @@ use super::{Shared, fault};
 use crate::{
     error::BusError,
     message::{EventEnvelope, JobEnvelope},
+    stats::count,
     subject,
 };
 
@@ -33,6 +34,13 @@ struct Outgoing {
 
 /// Publishes jobs; their sequences in order.
 pub(super) async fn jobs(shared: &Shared, jobs: &[JobEnvelope]) -> Result<Vec<u64>, BusError> {
+    for envelope in jobs {
+        let lane = subject::lane(&envelope.job.lane);
+        // A lane without a consumer would keep its jobs from everybody.
+        if shared.consumers.is_new(&lane) {
+            shared.ensure().await?;
+        }
+    }
     let prepare = |envelope: &JobEnvelope| Outgoing {
         subject: subject::job(envelope.job.priority, &envelope.job.lane),
         id: envelope.id.clone(),
@@ -58,11 +66,20 @@ async fn all<T>(
     items: &[T],
     prepare: impl Fn(&T) -> Outgoing,
 ) -> Result<Vec<u64>, BusError> {
+    let done = windows(shared, items, prepare).await;
+    done.inspect_err(|_| count(&shared.counters.publish_failures))
+}
+
+async fn windows<T>(
+    shared: &Shared,
+    items: &[T],
+    prepare: impl Fn(&T) -> Outgoing,
+) -> Result<Vec<u64>, BusError> {
     let mut sequences = Vec::with_capacity(items.len());
     for window in items.chunks(WINDOW) {
         let done = match send(shared, window, &prepare).await {
             Err(Refused::NoStream) => {
-                shared.streams.ensure().await?;
+                shared.ensure().await?;
                 send(shared, window, &prepare).await
             }
             done => done,

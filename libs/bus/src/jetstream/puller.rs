@@ -2,15 +2,12 @@
 //!
 //! Invariant: a message that nobody waits for is handed back within [`GRACE`]; nothing is prefetched
 //! for a worker that is busy. With several consumers each demand first asks one after the other without
-//! waiting, most urgent first, and only then waits at all of them; the extra message that may arrive is
-//! one of those handed back.
+//! waiting, most urgent first (now and then another one first, in turn), and only then waits at all of them;
+//! the extra message that may arrive is one of those handed back.
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{
-    StatusCode, Subscriber,
-    jetstream::{AckKind, Message},
-};
+use async_nats::{StatusCode, Subscriber, jetstream::Message};
 use futures::StreamExt as _;
 use tokio::{
     sync::{mpsc, watch},
@@ -22,8 +19,10 @@ use super::{
     delivery::{self, Delivery},
     source::Answer,
 };
-use crate::{message::JobOptions, subject::JOBS_STREAM};
+use crate::{dead_letter::DeadReason, message::JobOptions, subject::JOBS_STREAM};
 
+/// Of so many jobs, one is first looked for in a less urgent band, so that none waits for ever.
+const TURN_OF_THE_REST: usize = 8;
 /// How long a message is kept for a worker whose `next` was dropped and is called again.
 const GRACE: Duration = Duration::from_millis(100);
 /// How long the server keeps a waiting pull.
@@ -48,6 +47,10 @@ pub(super) struct Puller {
     pulls: Vec<Option<Instant>>,
     /// The consumer being asked without waiting.
     probe: Option<usize>,
+    /// The consumer that was asked first for this demand.
+    first: usize,
+    /// Jobs handed over so far.
+    served: usize,
     held: Vec<Message>,
     held_until: Instant,
     retry_at: Option<Instant>,
@@ -58,7 +61,7 @@ impl Puller {
     pub(super) fn new(
         shared: Arc<Shared>,
         options: JobOptions,
-        consumers: Vec<String>,
+        (consumers, bound): (Vec<String>, bool),
         inbox: String,
         subscriber: Subscriber,
         asked: mpsc::Receiver<Answer>,
@@ -78,9 +81,11 @@ impl Puller {
             demand: None,
             pulls,
             probe: None,
+            first: 0,
+            served: 0,
             held: Vec::new(),
             held_until: Instant::now(),
-            retry_at: None,
+            retry_at: (!bound).then(Instant::now),
             pause: RETRY.0,
         }
     }
@@ -135,8 +140,9 @@ impl Puller {
             return;
         }
         if self.consumers.len() > 1 && self.pulls.iter().all(Option::is_none) {
-            self.probe = Some(0);
-            return self.pull(0, false).await;
+            self.first = first_of(self.served, self.consumers.len());
+            self.probe = Some(self.first);
+            return self.pull(self.first, false).await;
         }
         self.wait_at_all().await;
     }
@@ -210,11 +216,12 @@ impl Puller {
         if self.demand.is_none() {
             return;
         }
-        if index + 1 < self.consumers.len() {
-            self.probe = Some(index + 1);
-            self.pull(index + 1, false).await;
-        } else {
+        let next = (index + 1) % self.consumers.len();
+        if next == self.first {
             self.wait_at_all().await;
+        } else {
+            self.probe = Some(next);
+            self.pull(next, false).await;
         }
     }
 
@@ -243,13 +250,19 @@ impl Puller {
             Ok(delivery) => delivery,
             Err(unreadable) => {
                 let why = &unreadable.why;
-                tracing::error!(why, "a job that cannot be read is removed from the bus");
-                let _ = unreadable.message.ack_with(AckKind::Term).await;
+                tracing::error!(why, "a job cannot be read");
+                let (message, reason) = (&unreadable.message, DeadReason::Unreadable);
+                if let Err(error) = delivery::bury(&self.shared, message, reason, why).await {
+                    tracing::warn!(%error, "it comes again, because it could not be buried");
+                }
                 return;
             }
         };
         let refused = match self.demand.take() {
-            Some(answer) => answer.send(Ok(delivery)).err().and_then(Result::ok),
+            Some(answer) => {
+                self.served += 1;
+                answer.send(Ok(delivery)).err().and_then(Result::ok)
+            }
             None => Some(delivery),
         };
         if let Some(message) = refused.and_then(Delivery::into_message) {
@@ -315,8 +328,8 @@ impl Puller {
     async fn bind(&mut self) {
         self.retry_at = None;
         let (lanes, ack_wait) = (&self.options.lanes, self.options.ack_wait);
-        match self.shared.streams.consumers(lanes, ack_wait).await {
-            Ok(_) => self.pull_more().await,
+        match self.shared.bind(lanes, ack_wait).await {
+            Ok(()) => self.pull_more().await,
             Err(error) => {
                 tracing::debug!(%error, "the consumers could not be bound");
                 self.bind_later();
@@ -342,6 +355,15 @@ impl Puller {
         for message in &self.held {
             delivery::give_back(message).await;
         }
+    }
+}
+
+/// The consumer to ask first for the job after so many.
+fn first_of(served: usize, consumers: usize) -> usize {
+    if served % TURN_OF_THE_REST == TURN_OF_THE_REST - 1 {
+        1 + (served / TURN_OF_THE_REST) % (consumers - 1)
+    } else {
+        0
     }
 }
 

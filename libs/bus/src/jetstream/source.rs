@@ -32,8 +32,16 @@ pub(super) async fn open(shared: &Arc<Shared>, options: &JobOptions) -> Result<S
     if options.ack_wait < Duration::from_millis(100) {
         return Err(BusError::Config("ack_wait: 100 ms or more".into()));
     }
-    let (lanes, ack_wait) = (options.lanes.clone(), options.ack_wait);
-    let consumers = shared.streams.consumers(&lanes, ack_wait).await?;
+    let consumers = shared.consumers.names(&options.lanes);
+    let bound = match shared.bind(&options.lanes, options.ack_wait).await {
+        Ok(()) => true,
+        // The puller tries again; the registry may be later than its workers.
+        Err(error) if error.is_transient() => {
+            tracing::info!(%error, "no jobs yet");
+            false
+        }
+        Err(error) => return Err(error),
+    };
     let inbox = shared.client.new_inbox();
     let subscribe = shared.client.subscribe(format!("{inbox}.*"));
     let subscriber = timeout(shared.request_timeout, subscribe)
@@ -44,7 +52,7 @@ pub(super) async fn open(shared: &Arc<Shared>, options: &JobOptions) -> Result<S
     let puller = Puller::new(
         Arc::clone(shared),
         options.clone(),
-        consumers,
+        (consumers, bound),
         inbox,
         subscriber,
         asked,

@@ -1,175 +1,90 @@
-//! Streams and consumers: made if missing, adjusted if they differ.
+//! Streams: made if missing, mended if they differ.
 //!
-//! Invariant: filters of two consumers never overlap, or the server refuses the second.
+//! Invariant: only a managing bus changes anything on the server; the others find what it made.
 
 use std::time::Duration;
 
 use async_nats::jetstream::{
     Context, ErrorCode,
-    consumer::{AckPolicy, PullConsumer, pull},
     context::{CreateStreamErrorKind, GetStreamErrorKind},
-    stream::{
-        Config, ConsumerErrorKind, DiscardPolicy, RawMessageErrorKind, RetentionPolicy,
-        StorageType, Stream,
-    },
+    stream::{Config, DiscardPolicy, RawMessageErrorKind, RetentionPolicy, StorageType, Stream},
 };
 
 use super::fault;
 use crate::{
     config::BusConfig,
     error::BusError,
-    subject::{self, BANDS, EVENTS_ALL, EVENTS_STREAM, JOBS_ALL, JOBS_STREAM},
+    stats::{Counters, count},
+    subject::{
+        ADVISORIES, ADVISORIES_STREAM, DLQ_ALL, DLQ_STREAM, EVENTS_ALL, EVENTS_STREAM, JOBS_ALL,
+        JOBS_STREAM, TELEMETRY_ALL, TELEMETRY_STREAM,
+    },
 };
 
 /// How long the server remembers ids.
 const DEDUPE_WINDOW: Duration = Duration::from_mins(2);
-/// Unacknowledged jobs per consumer; at the bound the whole consumer stalls, so far above all slots.
-const MAX_ACK_PENDING: i64 = 10_000;
-/// Waiting pulls per consumer, one for each idle slot.
-const MAX_WAITING: i64 = 4_096;
+/// What the server says about jobs is small, and read within seconds.
+const ADVISORIES_BYTES: i64 = 16 << 20;
+const ADVISORIES_AGE: Duration = Duration::from_hours(7 * 24);
 
-/// Makes and finds what lives on the server.
+/// Makes and finds the streams on the server.
 pub(super) struct Streams {
     context: Context,
-    jobs: Config,
-    events: Config,
-    one_filter: bool,
+    manage: bool,
+    wanted: Vec<Config>,
 }
 
 impl Streams {
-    /// `one_filter`: the server is too old for several filters, so a lane has one consumer without bands.
-    pub(super) fn new(context: Context, config: &BusConfig, one_filter: bool) -> Self {
-        let common = Config {
-            storage: StorageType::File,
-            num_replicas: config.replicas.max(1),
-            duplicate_window: DEDUPE_WINDOW,
-            allow_direct: true,
-            ..Config::default()
-        };
-        let jobs = Config {
-            name: JOBS_STREAM.to_owned(),
-            description: Some("Jobs on offer; the registry holds the truth".to_owned()),
-            subjects: vec![JOBS_ALL.to_owned()],
-            retention: RetentionPolicy::WorkQueue,
-            // Discarding old ones would lose jobs; refused publishers keep their outbox row.
-            discard: DiscardPolicy::New,
-            max_bytes: bytes(config.jobs_max_bytes),
-            deny_purge: true,
-            ..common.clone()
-        };
-        let events = Config {
-            name: EVENTS_STREAM.to_owned(),
-            description: Some("Committed events, for whoever comes late".to_owned()),
-            subjects: vec![EVENTS_ALL.to_owned()],
-            retention: RetentionPolicy::Limits,
-            discard: DiscardPolicy::Old,
-            max_bytes: bytes(config.events_max_bytes),
-            max_age: config.events_max_age.max(DEDUPE_WINDOW),
-            ..common
-        };
+    pub(super) fn new(context: Context, config: &BusConfig) -> Self {
         Self {
             context,
-            jobs,
-            events,
-            one_filter,
+            manage: config.manage,
+            wanted: wanted(config),
         }
     }
 
-    /// Makes both streams, or brings their limits up to the configuration.
-    pub(super) async fn ensure(&self) -> Result<(), BusError> {
-        for config in [&self.jobs, &self.events] {
-            let done = self.context.create_or_update_stream(config.clone()).await;
-            done.map_err(|error| {
-                let code = match error.kind() {
-                    CreateStreamErrorKind::JetStream(api) => Some(api.error_code()),
-                    _ => fault::code(&error),
-                };
-                fault::management(format!("stream {}: {error}", config.name), code)
-            })?;
+    /// Makes what is missing and mends what differs; on a bus that does not manage, nothing.
+    pub(super) async fn ensure(&self, counters: &Counters) -> Result<(), BusError> {
+        if !self.manage {
+            return Ok(());
+        }
+        for config in &self.wanted {
+            match self.find(&config.name).await? {
+                None => self.put(config).await?,
+                Some(stream) => {
+                    let drift = drift(&stream.cached_info().config, config);
+                    if drift.is_empty() {
+                        continue;
+                    }
+                    count(&counters.drifts);
+                    let drift = drift.join(", ");
+                    tracing::warn!(stream = %config.name, drift, "a stream differs from the configuration; it is updated");
+                    self.put(config).await.map_err(|error| match error {
+                        BusError::Config(text) => BusError::Config(format!(
+                            "{text}; it differs in {drift}: drain and delete the stream, or configure it as it is"
+                        )),
+                        other => other,
+                    })?;
+                }
+            }
         }
         Ok(())
     }
 
-    /// The consumers of these lanes, most urgent band first.
-    pub(super) async fn consumers(
-        &self,
-        lanes: &[String],
-        ack_wait: Duration,
-    ) -> Result<Vec<String>, BusError> {
-        let stream = self.jobs_stream().await?;
-        let mut names = Vec::new();
-        for (name, filters) in self.layout(lanes) {
-            self.consumer(&stream, &name, filters, ack_wait).await?;
-            names.push(name);
-        }
-        Ok(names)
-    }
-
-    fn layout(&self, lanes: &[String]) -> Vec<(String, Vec<String>)> {
-        let lanes = lanes.iter().map(|lane| subject::lane(lane));
-        if self.one_filter {
-            let one = |lane: String| {
-                let filter = format!("autopack.jobs.*.{lane}");
-                (format!("jobs-all-{lane}"), vec![filter])
-            };
-            return lanes.map(one).collect();
-        }
-        let lanes: Vec<String> = lanes.collect();
-        let of_band = |band| lanes.iter().map(move |lane| subject::consumer(band, lane));
-        BANDS.iter().flat_map(of_band).collect()
-    }
-
-    async fn consumer(
-        &self,
-        stream: &Stream,
-        name: &str,
-        filters: Vec<String>,
-        ack_wait: Duration,
-    ) -> Result<(), BusError> {
-        let mut config = pull::Config {
-            durable_name: Some(name.to_owned()),
-            ack_policy: AckPolicy::Explicit,
-            ack_wait,
-            // Attempts are counted by the registry; a message that is given up on would never leave.
-            max_deliver: -1,
-            max_ack_pending: MAX_ACK_PENDING,
-            max_waiting: MAX_WAITING,
-            ..pull::Config::default()
-        };
-        if let [only] = filters.as_slice() {
-            config.filter_subject.clone_from(only);
-        } else {
-            config.filter_subjects.clone_from(&filters);
-        }
-        let made: PullConsumer = stream.create_consumer(config).await.map_err(|error| {
+    async fn put(&self, config: &Config) -> Result<(), BusError> {
+        let done = self.context.create_or_update_stream(config.clone()).await;
+        done.map(drop).map_err(|error| {
             let code = match error.kind() {
-                ConsumerErrorKind::JetStream(api) => Some(api.error_code()),
+                CreateStreamErrorKind::JetStream(api) => Some(api.error_code()),
                 _ => fault::code(&error),
             };
-            fault::management(format!("consumer {name}: {error}"), code)
-        })?;
-        let kept = &made.cached_info().config;
-        if filters.len() > 1 && kept.filter_subjects != filters {
-            // An old server drops what it does not know, and the consumer would get everything.
-            return Err(BusError::Config(format!(
-                "consumer {name}: the server does not keep several filters"
-            )));
-        }
-        Ok(())
+            fault::management(format!("stream {}: {error}", config.name), code)
+        })
     }
 
-    /// The job stream, made anew if it is gone.
-    async fn jobs_stream(&self) -> Result<Stream, BusError> {
-        if let Some(stream) = self.find_jobs().await? {
-            return Ok(stream);
-        }
-        self.ensure().await?;
-        let found = self.find_jobs().await?;
-        found.ok_or_else(|| BusError::Unavailable("the job stream vanished again".into()))
-    }
-
-    async fn find_jobs(&self) -> Result<Option<Stream>, BusError> {
-        match self.context.get_stream(JOBS_STREAM).await {
+    /// The stream of this name; `None`: there is none.
+    pub(super) async fn find(&self, name: &str) -> Result<Option<Stream>, BusError> {
+        match self.context.get_stream(name).await {
             Ok(stream) => Ok(Some(stream)),
             Err(error) => {
                 let code = match error.kind() {
@@ -184,11 +99,19 @@ impl Streams {
         }
     }
 
-    /// When the job stream was made: another one after each loss.
-    pub(super) async fn epoch(&self) -> Result<String, BusError> {
-        let stream = self.jobs_stream().await?;
-        let created = stream.cached_info().created;
-        Ok(format!("{:x}", created.unix_timestamp_nanos()))
+    /// The stream of this name, made anew if it is gone.
+    pub(super) async fn get(&self, name: &str, counters: &Counters) -> Result<Stream, BusError> {
+        if let Some(stream) = self.find(name).await? {
+            return Ok(stream);
+        }
+        if !self.manage {
+            return Err(BusError::Unavailable(format!(
+                "stream {name} is not there; the registry makes it"
+            )));
+        }
+        self.ensure(counters).await?;
+        let found = self.find(name).await?;
+        found.ok_or_else(|| BusError::Unavailable(format!("stream {name} vanished again")))
     }
 
     /// Whether the message of this sequence is stored; asked of the leader, replicas may be behind.
@@ -210,6 +133,109 @@ impl Streams {
             }
         }
     }
+}
+
+/// When a stream was made: another one after each loss.
+pub(super) fn epoch(stream: &Stream) -> String {
+    let created = stream.cached_info().created;
+    format!("{:x}", created.unix_timestamp_nanos())
+}
+
+fn wanted(config: &BusConfig) -> Vec<Config> {
+    let common = Config {
+        storage: StorageType::File,
+        retention: RetentionPolicy::Limits,
+        discard: DiscardPolicy::Old,
+        num_replicas: config.replicas.max(1),
+        duplicate_window: DEDUPE_WINDOW,
+        allow_direct: true,
+        ..Config::default()
+    };
+    let of = |name: &str, what: &str, subjects: &[&str]| Config {
+        name: name.to_owned(),
+        description: Some(what.to_owned()),
+        subjects: subjects.iter().map(ToString::to_string).collect(),
+        ..common.clone()
+    };
+    let jobs = Config {
+        retention: RetentionPolicy::WorkQueue,
+        // Discarding old ones would lose jobs; refused publishers keep their outbox row.
+        discard: DiscardPolicy::New,
+        max_bytes: bytes(config.jobs_max_bytes),
+        deny_purge: true,
+        ..of(
+            JOBS_STREAM,
+            "Jobs on offer; the registry holds the truth",
+            &[JOBS_ALL],
+        )
+    };
+    let events = Config {
+        max_bytes: bytes(config.events_max_bytes),
+        max_age: config.events_max_age.max(DEDUPE_WINDOW),
+        ..of(
+            EVENTS_STREAM,
+            "Committed events, for whoever comes late",
+            &[EVENTS_ALL],
+        )
+    };
+    let telemetry = Config {
+        max_bytes: bytes(config.telemetry_max_bytes),
+        max_age: config.telemetry_max_age.max(DEDUPE_WINDOW),
+        ..of(
+            TELEMETRY_STREAM,
+            "Measurements, with best effort",
+            &[TELEMETRY_ALL],
+        )
+    };
+    let dead = Config {
+        max_bytes: bytes(config.dead_max_bytes),
+        max_age: config.dead_max_age.max(DEDUPE_WINDOW),
+        max_messages_per_subject: 1,
+        ..of(
+            DLQ_STREAM,
+            "Jobs that were given up on, and why",
+            &[DLQ_ALL],
+        )
+    };
+    let advisories = Config {
+        max_bytes: ADVISORIES_BYTES,
+        max_age: ADVISORIES_AGE,
+        ..of(
+            ADVISORIES_STREAM,
+            "What the server says about jobs that it gives up on",
+            &ADVISORIES,
+        )
+    };
+    vec![jobs, events, telemetry, dead, advisories]
+}
+
+/// Names of the fields that matter and differ.
+fn drift(found: &Config, wanted: &Config) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    let mut check = |name, same: bool| {
+        if !same {
+            names.push(name);
+        }
+    };
+    check("subjects", found.subjects == wanted.subjects);
+    check("retention", found.retention == wanted.retention);
+    check("discard", found.discard == wanted.discard);
+    check("storage", found.storage == wanted.storage);
+    check("max_bytes", found.max_bytes == wanted.max_bytes);
+    check("max_age", found.max_age == wanted.max_age);
+    check("num_replicas", found.num_replicas == wanted.num_replicas);
+    check(
+        "duplicate_window",
+        found.duplicate_window == wanted.duplicate_window,
+    );
+    check("allow_direct", found.allow_direct == wanted.allow_direct);
+    check("deny_purge", found.deny_purge == wanted.deny_purge);
+    let per_subject = |config: &Config| config.max_messages_per_subject.max(0);
+    check(
+        "max_msgs_per_subject",
+        per_subject(found) == per_subject(wanted),
+    );
+    names
 }
 
 fn bytes(count: u64) -> i64 {

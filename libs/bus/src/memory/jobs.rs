@@ -10,8 +10,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Shared, queue::Taken};
 use crate::{
+    dead_letter::{self, DeadReason},
     error::BusError,
     port::{JobDelivery, JobSource},
+    stats::count,
 };
 
 /// One consumer of the queue.
@@ -38,6 +40,9 @@ impl JobSource for Jobs {
                     drop(queue);
                     if taken.rearm {
                         self.shared.wake.notify_waiters();
+                    }
+                    if taken.delivery > 1 {
+                        count(&self.shared.counters.redeliveries);
                     }
                     let shared = Arc::clone(&self.shared);
                     return Ok(Some(Box::new(Delivery {
@@ -106,6 +111,19 @@ impl JobDelivery for Delivery {
 
     async fn nak(mut self: Box<Self>, delay: Duration) -> Result<(), BusError> {
         self.give_back(delay);
+        Ok(())
+    }
+
+    async fn give_up(mut self: Box<Self>, detail: &str) -> Result<(), BusError> {
+        self.answered = true;
+        let detail = dead_letter::detail(detail);
+        let mut queue = self.shared.queue();
+        let grave = queue.give_up(self.taken.sequence, DeadReason::Refused, detail);
+        drop(queue);
+        if let Some(grave) = grave {
+            self.shared.graves().add(grave);
+            count(&self.shared.counters.dead_letters);
+        }
         Ok(())
     }
 

@@ -4,10 +4,13 @@
 //! for delayed and forgotten ones.
 
 mod events;
+mod graves;
 mod jobs;
 mod queue;
+mod telemetry;
 
 use std::{
+    collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -23,6 +26,7 @@ use crate::{
     error::BusError,
     message::{EventEnvelope, EventOptions, JobEnvelope, JobOptions},
     port::{Bus, EventSource, JobSource},
+    stats::{BusStats, Counters},
     subject,
 };
 
@@ -33,6 +37,12 @@ pub struct Limits {
     pub jobs: usize,
     /// Events a consumer may lag behind before it gets a gap instead.
     pub events: usize,
+    /// Measurements a reader may lag behind before it misses some.
+    pub telemetry: usize,
+    /// Deliveries of a job before it becomes a dead letter.
+    pub deliveries: u32,
+    /// Dead letters kept; beyond it the oldest go.
+    pub dead: usize,
 }
 
 impl Default for Limits {
@@ -40,6 +50,9 @@ impl Default for Limits {
         Self {
             jobs: 65_536,
             events: 4_096,
+            telemetry: 4_096,
+            deliveries: 64,
+            dead: 1_024,
         }
     }
 }
@@ -52,13 +65,20 @@ pub struct InProcessBus {
 struct Shared {
     queue: Mutex<queue::Queue>,
     wake: Notify,
+    graves: Mutex<graves::Graves>,
     events: broadcast::Sender<events::Sent>,
+    telemetry: telemetry::Hub,
+    counters: Counters,
     closed: CancellationToken,
 }
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, queue::Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn graves(&self) -> MutexGuard<'_, graves::Graves> {
+        self.graves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -67,8 +87,11 @@ impl InProcessBus {
     pub fn new(limits: Limits) -> Self {
         Self {
             shared: Arc::new(Shared {
-                queue: Mutex::new(queue::Queue::new(limits.jobs)),
+                queue: Mutex::new(queue::Queue::new(limits.jobs, limits.deliveries)),
                 wake: Notify::new(),
+                graves: Mutex::new(graves::Graves::new(limits.dead)),
+                telemetry: telemetry::Hub::new(limits.telemetry),
+                counters: Counters::default(),
                 events: broadcast::channel(limits.events.max(1)).0,
                 closed: CancellationToken::new(),
             }),
@@ -99,7 +122,9 @@ impl Drop for InProcessBus {
 impl Bus for InProcessBus {
     async fn publish_jobs(&self, jobs: Vec<JobEnvelope>) -> Result<Vec<u64>, BusError> {
         let shared = self.open()?;
-        let sequences = shared.queue().publish(jobs, Instant::now())?;
+        let published = shared.queue().publish(jobs, Instant::now());
+        let sequences =
+            published.inspect_err(|_| crate::stats::count(&shared.counters.publish_failures))?;
         shared.wake.notify_waiters();
         Ok(sequences)
     }
@@ -139,12 +164,24 @@ impl Bus for InProcessBus {
         Ok(self.open()?.queue().has(sequence))
     }
 
+    async fn stored_jobs(&self) -> Result<HashSet<String>, BusError> {
+        Ok(self.open()?.queue().uids())
+    }
+
+    async fn maintain(&self) -> Result<(), BusError> {
+        self.open().map(|_| ())
+    }
+
     async fn stream_epoch(&self) -> Result<String, BusError> {
         Ok(self.open()?.queue().epoch())
     }
 
     fn is_connected(&self) -> bool {
         !self.shared.closed.is_cancelled()
+    }
+
+    fn stats(&self) -> BusStats {
+        self.shared.counters.read()
     }
 
     async fn close(&self, _deadline: Duration) {

@@ -1,11 +1,11 @@
 //! The in-process work queue as plain data: every method is one step under the caller's lock.
 //!
 //! Invariant: a stored job is in exactly one place (ready, delayed, taken), and gone only by an
-//! acknowledgement or by [`Queue::lose`].
+//! acknowledgement, as a dead letter, or by [`Queue::lose`].
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     hash::{BuildHasher, Hasher, RandomState},
     sync::Arc,
     time::Duration,
@@ -14,10 +14,13 @@ use std::{
 use autopack_wire::r#gen::bus::v1::JobMessage;
 use tokio::time::Instant;
 
-use crate::{error::BusError, message::JobEnvelope, subject};
+use super::graves::Grave;
+use crate::{dead_letter::DeadReason, error::BusError, message::JobEnvelope, subject};
 
 /// How long a published id is remembered, as on the job stream.
 pub(crate) const DEDUPE_WINDOW: Duration = Duration::from_mins(2);
+/// Of so many jobs taken, one is of a less urgent priority, so that none waits for ever.
+const TURN_OF_THE_REST: u64 = 8;
 /// How many ids are remembered at most.
 const DEDUPE_IDS: usize = 65_536;
 
@@ -37,6 +40,7 @@ enum Place {
 }
 
 struct Stored {
+    id: String,
     job: Arc<JobMessage>,
     traceparent: Option<String>,
     lane: String,
@@ -58,6 +62,9 @@ pub(crate) struct Taken {
 /// All jobs of the process.
 pub(crate) struct Queue {
     capacity: usize,
+    max_deliver: u64,
+    served: u64,
+    fallen: Vec<Grave>,
     epoch: String,
     last: u64,
     jobs: HashMap<u64, Stored>,
@@ -68,9 +75,12 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize, max_deliver: u32) -> Self {
         Self {
             capacity,
+            max_deliver: u64::from(max_deliver.max(1)),
+            served: 0,
+            fallen: Vec::new(),
             epoch: random_epoch(),
             last: 0,
             jobs: HashMap::new(),
@@ -87,6 +97,12 @@ impl Queue {
 
     pub(crate) fn has(&self, sequence: u64) -> bool {
         self.jobs.contains_key(&sequence)
+    }
+
+    /// Uids of all that is stored.
+    pub(crate) fn uids(&self) -> HashSet<String> {
+        let uids = self.jobs.values().map(|stored| stored.job.job_uid.clone());
+        uids.collect()
     }
 
     /// Stores all of them or, beyond the bound, none.
@@ -109,13 +125,14 @@ impl Queue {
         self.last += 1;
         let sequence = self.last;
         self.ids.insert(envelope.id.clone(), sequence);
-        self.id_order.push_back((now, envelope.id));
+        self.id_order.push_back((now, envelope.id.clone()));
         let lane = subject::lane(&envelope.job.lane);
         let rank = rank(&envelope.job, sequence);
         self.ready.entry(lane.clone()).or_default().insert(rank);
         self.jobs.insert(
             sequence,
             Stored {
+                id: envelope.id,
                 job: Arc::new(envelope.job),
                 traceparent: envelope.traceparent,
                 lane,
@@ -137,7 +154,7 @@ impl Queue {
         }
     }
 
-    /// The most urgent ready job of these lanes.
+    /// The most urgent ready job of these lanes, and now and then a less urgent one.
     pub(crate) fn take(
         &mut self,
         lanes: &[String],
@@ -145,10 +162,17 @@ impl Queue {
         now: Instant,
     ) -> Option<Taken> {
         self.wake_due(now);
-        let (lane, rank) = lanes
+        let ready: Vec<_> = lanes
             .iter()
-            .filter_map(|lane| Some((lane, *self.ready.get(lane)?.first()?)))
+            .filter_map(|lane| Some((lane, self.ready.get(lane)?)))
+            .collect();
+        let priority = self.turn(&ready)?;
+        let (lane, rank) = ready
+            .into_iter()
+            .filter_map(|(lane, ranks)| Some((lane, *ranks.range((priority, 0)..).next()?)))
+            .filter(|(_, rank)| rank.0 == priority)
             .min_by_key(|(_, rank)| *rank)?;
+        self.served += 1;
         self.unready(lane, rank);
         let until = now + ack_wait;
         let sequence = rank.1;
@@ -164,6 +188,31 @@ impl Queue {
             delivery: stored.deliveries,
             rearm,
         })
+    }
+
+    /// The most urgent priority that has a job; now and then another one, in turn.
+    fn turn(&self, ready: &[(&String, &BTreeSet<Rank>)]) -> Option<Reverse<u32>> {
+        let first = |from: Reverse<u32>| {
+            let ranks = ready
+                .iter()
+                .filter_map(|(_, ranks)| ranks.range((from, 0)..).next());
+            ranks.map(|rank| rank.0).min()
+        };
+        let top = first(Reverse(u32::MAX))?;
+        if self.served % TURN_OF_THE_REST != TURN_OF_THE_REST - 1 {
+            return Some(top);
+        }
+        let mut others = Vec::new();
+        let mut last = top;
+        while last.0 > 0
+            && let Some(next) = first(Reverse(last.0 - 1))
+        {
+            others.push(next);
+            last = next;
+        }
+        let turn = (self.served / TURN_OF_THE_REST) as usize;
+        let other = turn.checked_rem(others.len()).and_then(|n| others.get(n));
+        Some(other.copied().unwrap_or(top))
     }
 
     /// When something becomes ready by itself.
@@ -186,6 +235,7 @@ impl Queue {
         delay: Duration,
         now: Instant,
     ) {
+        let max_deliver = self.max_deliver;
         let Some(stored) = self.held(sequence, delivery) else {
             return;
         };
@@ -193,6 +243,13 @@ impl Queue {
             return;
         };
         let at = now + delay;
+        if delay.is_zero() && stored.deliveries >= max_deliver {
+            self.due.remove(&(until, sequence));
+            return self.fall(sequence);
+        }
+        let Some(stored) = self.held(sequence, delivery) else {
+            return;
+        };
         stored.place = if delay.is_zero() {
             Place::Ready
         } else {
@@ -223,8 +280,8 @@ impl Queue {
 
     /// Forgets everything and becomes another stream, as a broker that lost its disk does.
     pub(crate) fn lose(&mut self) {
-        let (capacity, last) = (self.capacity, self.last);
-        *self = Self::new(capacity);
+        let last = self.last;
+        *self = Self::new(self.capacity, self.max_deliver as u32);
         self.last = last;
     }
 
@@ -240,7 +297,10 @@ impl Queue {
                 return;
             }
             self.due.remove(&(at, sequence));
-            if let Some(stored) = self.jobs.get_mut(&sequence) {
+            let deliveries = self.jobs.get(&sequence).map(|stored| stored.deliveries);
+            if deliveries.is_some_and(|deliveries| deliveries >= self.max_deliver) {
+                self.fall(sequence);
+            } else if let Some(stored) = self.jobs.get_mut(&sequence) {
                 stored.place = Place::Ready;
                 let rank = rank(&stored.job, sequence);
                 self.ready
@@ -249,6 +309,44 @@ impl Queue {
                     .insert(rank);
             }
         }
+    }
+
+    /// Gives a job up: it leaves the queue as what becomes a dead letter.
+    pub(crate) fn give_up(
+        &mut self,
+        sequence: u64,
+        reason: DeadReason,
+        detail: String,
+    ) -> Option<Grave> {
+        let stored = self.jobs.remove(&sequence)?;
+        self.leave(&stored, sequence);
+        Some(Grave {
+            epoch: self.epoch.clone(),
+            sequence,
+            id: stored.id,
+            reason,
+            detail,
+            deliveries: stored.deliveries,
+            traceparent: stored.traceparent,
+            job: stored.job,
+        })
+    }
+
+    /// It was delivered once too often; its place in `due` or `ready` is left already.
+    fn fall(&mut self, sequence: u64) {
+        let detail = format!("delivered {} times, never acknowledged", self.max_deliver);
+        let grave = self.give_up(sequence, DeadReason::MaxDeliveries, detail);
+        self.fallen.extend(grave);
+    }
+
+    /// What was given up on since the last call.
+    pub(crate) fn fallen(&mut self) -> Vec<Grave> {
+        std::mem::take(&mut self.fallen)
+    }
+
+    /// Looks at the clock although nobody takes.
+    pub(crate) fn look(&mut self, now: Instant) {
+        self.wake_due(now);
     }
 
     fn leave(&mut self, stored: &Stored, sequence: u64) {

@@ -235,3 +235,73 @@ pub(crate) async fn many_workers_share_many_jobs(rig: Rig) {
     let unique: BTreeSet<_> = got.iter().collect();
     assert_eq!((got.len(), unique.len()), (JOBS, JOBS));
 }
+
+pub(crate) async fn the_less_urgent_have_their_turn(rig: Rig) {
+    let urgent = (0..80).map(|n| job_of(&format!("urgent-{n}"), 9, "default"));
+    let others = (0..4).flat_map(|n| {
+        [
+            job_of(&format!("normal-{n}"), 5, "default"),
+            job_of(&format!("low-{n}"), 1, "default"),
+        ]
+    });
+    let jobs: Vec<_> = others.chain(urgent).collect();
+    rig.publish(&jobs).await;
+    let mut source = rig.source(LONG).await;
+    let (mut early, mut low, mut taken) = (0, 0, 0);
+    while low < 4 {
+        let delivery = take(&mut source).await;
+        let uid = delivery.job().job_uid.clone();
+        delivery.ack().await.unwrap();
+        taken += 1;
+        low += usize::from(uid.starts_with("low"));
+        early += usize::from(taken <= 40 && uid.starts_with("urgent"));
+    }
+    assert!(taken <= 72, "the last low one came as number {taken}");
+    let first = taken.min(40);
+    assert!(
+        early >= first * 7 / 8 - 1,
+        "only {early} of the first {first} were urgent"
+    );
+}
+
+/// A slot takes one job and asks for no other: what it holds never exceeds the slots.
+pub(crate) async fn each_slot_holds_exactly_what_it_took(rig: Rig) {
+    let jobs: Vec<_> = (0..10).map(|n| job(&format!("job-{n}"))).collect();
+    rig.publish(&jobs).await;
+    let mut slots = Vec::new();
+    for _ in 0..3 {
+        let mut source = rig.source(LONG).await;
+        let held = take(&mut source).await;
+        slots.push((source, held));
+    }
+    let mut rest = rig.source(LONG).await;
+    for _ in 0..7 {
+        take(&mut rest).await.ack().await.unwrap();
+    }
+    assert_silent(&mut rest).await;
+    for (_, held) in slots {
+        assert_eq!(held.deliveries(), 1);
+        held.ack().await.unwrap();
+    }
+}
+
+pub(crate) async fn what_is_stored_is_told(rig: Rig) {
+    assert!(rig.bus.stored_jobs().await.unwrap().is_empty());
+    // More than one page.
+    let jobs: Vec<_> = (0..1_203).map(|n| job(&format!("job-{n}"))).collect();
+    rig.publish(&jobs).await;
+    let mut source = rig.source(LONG).await;
+    let held = take(&mut source).await;
+    let delayed = take(&mut source).await;
+    let gone = take(&mut source).await;
+    let uids = [&held, &delayed, &gone].map(|d| d.job().job_uid.clone());
+    delayed.nak(LONG).await.unwrap();
+    gone.ack().await.unwrap();
+    let stored = rig.bus.stored_jobs().await.unwrap();
+    assert_eq!(stored.len(), jobs.len() - 1);
+    assert!(stored.contains(&uids[0]) && stored.contains(&uids[1]));
+    assert!(!stored.contains(&uids[2]));
+    rig.bus.maintain().await.unwrap();
+    rig.lose_jobs().await;
+    assert!(rig.bus.stored_jobs().await.unwrap().is_empty());
+}

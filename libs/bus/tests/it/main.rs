@@ -7,28 +7,44 @@
     reason = "helpers of tests fail by panicking"
 )]
 
+mod binding;
+mod chaos;
 mod conformance;
+mod dead_letters;
 mod events;
+mod identity;
 mod jetstream;
 mod memory;
+mod page;
 mod rig;
-mod server;
+mod telemetry;
+mod tls;
 
-/// Each test of the suites, once over each bus.
-macro_rules! over_both {
+/// Each test of the suites, once over each bus, JetStream in both supported versions.
+macro_rules! over_all {
     ($($suite:ident :: $test:ident),+ $(,)?) => {
         mod in_process {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() { super::$suite::$test(super::rig::Rig::in_process()).await; })+
         }
-        mod over_jetstream {
+        mod over_oldest_jetstream {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() { super::$suite::$test(super::rig::Rig::jetstream().await).await; })+
+            async fn $test() {
+                let rig = super::rig::Rig::jetstream(autopack_testkit::NatsVersion::Oldest).await;
+                super::$suite::$test(rig).await;
+            })+
+        }
+        mod over_newest_jetstream {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                let rig = super::rig::Rig::jetstream(autopack_testkit::NatsVersion::Newest).await;
+                super::$suite::$test(rig).await;
+            })+
         }
     };
 }
 
-over_both!(
+over_all!(
     conformance::a_job_is_taken_once_and_gone_when_acknowledged,
     conformance::a_job_given_back_waits_for_its_delay,
     conformance::a_dropped_delivery_comes_back_at_once,
@@ -42,6 +58,14 @@ over_both!(
     conformance::a_lost_stream_is_another_stream,
     conformance::closing_ends_everything,
     conformance::many_workers_share_many_jobs,
+    conformance::the_less_urgent_have_their_turn,
+    conformance::each_slot_holds_exactly_what_it_took,
+    conformance::what_is_stored_is_told,
+    dead_letters::a_job_delivered_too_often_is_buried,
+    dead_letters::a_job_that_a_worker_gives_up_is_buried,
+    dead_letters::letters_come_newest_first_in_pages,
+    telemetry::measurements_come_in_order_and_by_kind,
+    telemetry::redeliveries_are_counted,
     events::events_come_in_order_after_a_first_gap,
     events::a_hole_in_the_numbers_is_a_gap,
     events::doubles_are_dropped,

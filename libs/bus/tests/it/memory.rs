@@ -8,7 +8,10 @@ use crate::rig::{event, job, job_of, take};
 
 #[tokio::test]
 async fn a_full_bus_refuses_and_keeps_nothing_of_what_it_refused() {
-    let bus = InProcessBus::new(Limits { jobs: 2, events: 8 });
+    let bus = InProcessBus::new(Limits {
+        jobs: 2,
+        ..Limits::default()
+    });
     bus.publish_jobs(vec![job("a")]).await.unwrap();
     let refused = bus.publish_jobs(vec![job("b"), job("c")]).await;
     let Err(error @ BusError::Full(_)) = refused else {
@@ -46,7 +49,10 @@ async fn a_job_given_back_keeps_its_place() {
 
 #[tokio::test]
 async fn a_slow_consumer_gets_a_gap_for_what_it_missed() {
-    let bus = InProcessBus::new(Limits { jobs: 8, events: 4 });
+    let bus = InProcessBus::new(Limits {
+        events: 4,
+        ..Limits::default()
+    });
     let mut source = bus.events(EventOptions::default()).await.unwrap();
     assert_eq!(source.next().await.unwrap(), Some(EventItem::Gap));
     let events = (1..=10).map(|n| event("aa", n, n)).collect();

@@ -6,9 +6,8 @@ use autopack_bus::{
     Bus, BusConfig, Event, EventEnvelope, InProcessBus, JetStreamBus, JobDelivery, JobEnvelope,
     JobMessage, JobOptions, JobSource, Limits,
 };
+use autopack_testkit::{Nats, NatsVersion};
 use tokio::time::timeout;
-
-use crate::server::Server;
 
 /// Longer than anything here takes on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
@@ -18,7 +17,7 @@ pub(crate) const SILENCE: Duration = Duration::from_millis(250);
 pub(crate) struct Rig {
     pub(crate) bus: Arc<dyn Bus>,
     memory: Option<Arc<InProcessBus>>,
-    server: Option<Server>,
+    server: Option<Nats>,
 }
 
 impl Rig {
@@ -31,8 +30,8 @@ impl Rig {
         }
     }
 
-    pub(crate) async fn jetstream() -> Self {
-        let server = Server::start(&[]);
+    pub(crate) async fn jetstream(version: NatsVersion) -> Self {
+        let server = Nats::start(version);
         let config = BusConfig::at(server.url());
         Self {
             bus: Arc::new(JetStreamBus::connect(config).await.unwrap()),

@@ -19,6 +19,9 @@ const WRAPPERS: &[&str] = &[
 
 /// The files of the tree that the steps run as programs or scripts.
 pub fn of_steps(steps: &[StepSpec], tree_paths: &[String]) -> BTreeSet<String> {
+    if steps.is_empty() {
+        return BTreeSet::new();
+    }
     let tree: BTreeSet<&str> = tree_paths.iter().map(String::as_str).collect();
     let mut found = BTreeSet::new();
     for step in steps {

@@ -25,17 +25,28 @@ pub(super) fn names(changes: &ChangeSet, facts: &TreeFacts, found: &mut Vec<Viol
                 .or_insert(path);
         }
     }
+    // Most names of the tree are told apart by their length alone: folding keeps that of ASCII.
+    let lengths: BTreeSet<usize> = fresh.keys().map(String::len).collect();
     // Spellings that stand in the tree without the change.
     let mut standing: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut last = "";
     for path in &facts.paths {
         if added.contains(path.as_str()) {
             continue;
         }
-        for name in ancestors(path).chain([path.as_str()]) {
+        // A folder of the path before was looked at with that one.
+        let seen = |name: &&str| last.starts_with(name) && last[name.len()..].starts_with('/');
+        let may_be = |name: &&str| !name.is_ascii() || lengths.contains(&name.len());
+        for name in ancestors(path)
+            .filter(|name| !seen(name))
+            .chain([path.as_str()])
+            .filter(may_be)
+        {
             if let Some((folded, _)) = fresh.get_key_value(fold(name).as_str()) {
                 standing.entry(folded.as_str()).or_default().insert(name);
             }
         }
+        last = path;
     }
     for (folded, spellings) in &fresh {
         let known = standing.get(folded.as_str());

@@ -125,6 +125,10 @@ fn collisions_count_only_when_the_change_makes_them() {
         hit("cafe\u{301}")
     );
     assert_eq!(check(&["doc", "Doc/a"], vec![added("Doc/a")]), hit("Doc/a"));
+    // A sign of three bytes that folds to one letter, and a folder that only a later file of it tells apart.
+    assert_eq!(check(&["\u{212a}", "k"], vec![added("k")]), hit("k"));
+    let later = check(&["Lib/a/x", "Lib/b/y", "lib/b/z"], vec![added("lib/b/z")]);
+    assert_eq!(later, [hit("lib/b/z"), hit("lib/b/z")].concat());
     assert_eq!(check(&["A", "a"], vec![added("A"), added("a")]).len(), 2);
     // The base has it already, or the other name is gone.
     assert!(check(&["x/A", "x/a"], vec![modified("x/a")]).is_empty());

@@ -121,6 +121,19 @@ impl Layers {
         self
     }
 
+    /// Whether there is a key of this dotted path.
+    pub fn has(&self, path: &str) -> bool {
+        let keys: Vec<String> = path.split('.').map(ToOwned::to_owned).collect();
+        layer::find(&self.defaults, &keys).is_some()
+    }
+
+    /// Sets one value from a variable whose name does not spell the key.
+    pub fn variable(mut self, path: &str, name: &str, text: &str) -> Self {
+        let keys: Vec<String> = path.split('.').map(ToOwned::to_owned).collect();
+        self.set(&keys, name, text, Source::Environment(name.to_owned()));
+        self
+    }
+
     /// Sets one value from a flag, such as `bus.url` from `--bus-url`.
     pub fn flag(mut self, path: &str, flag: &str, text: &str) -> Self {
         let keys: Vec<String> = path.split('.').map(ToOwned::to_owned).collect();

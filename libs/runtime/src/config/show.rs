@@ -41,6 +41,7 @@ fn shown(key: &str, value: &Value) -> String {
     let names_a_file = last.ends_with("_file") || last.ends_with("_path");
     match value {
         Value::Null => "unset".to_owned(),
+        Value::String(text) if text.is_empty() => value.to_string(),
         Value::Number(_) | Value::Bool(_) => value.to_string(),
         Value::String(text) if text.contains("://") => {
             Value::String(mask_database_url(text)).to_string()

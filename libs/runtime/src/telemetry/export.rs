@@ -2,20 +2,24 @@
 //!
 //! Invariant: its queue is bounded; when the collector is slow, spans are dropped, not work delayed.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use opentelemetry::KeyValue;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 
-use super::{TelemetryConfig, TelemetryError};
+use super::{
+    TelemetryConfig, TelemetryError,
+    bounded::{Bounded, SpanCounts},
+};
 
 /// How long one batch may take.
-const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The provider for the endpoint, if there is one.
 pub(super) fn provider(
     config: &TelemetryConfig,
+    counts: &Arc<SpanCounts>,
 ) -> Result<Option<SdkTracerProvider>, TelemetryError> {
     let Some(endpoint) = &config.otlp_endpoint else {
         return Ok(None);
@@ -23,14 +27,14 @@ pub(super) fn provider(
     let exporter = SpanExporter::builder()
         .with_tonic()
         .with_endpoint(endpoint)
-        .with_timeout(EXPORT_TIMEOUT)
+        .with_timeout(TIMEOUT)
         .build()
         .map_err(|error| TelemetryError::Endpoint {
             endpoint: endpoint.clone(),
             why: error.to_string(),
         })?;
     let provider = SdkTracerProvider::builder()
-        .with_batch_exporter(exporter)
+        .with_span_processor(Bounded::new(exporter, Arc::clone(counts)))
         .with_resource(resource(config))
         .build();
     opentelemetry::global::set_tracer_provider(provider.clone());
@@ -38,7 +42,7 @@ pub(super) fn provider(
 }
 
 /// Who sends; `OTEL_RESOURCE_ATTRIBUTES` adds to it.
-fn resource(config: &TelemetryConfig) -> Resource {
+pub(super) fn resource(config: &TelemetryConfig) -> Resource {
     let mut attributes = vec![
         KeyValue::new("service.namespace", "autopack"),
         KeyValue::new("service.version", config.service_version.clone()),
@@ -68,18 +72,26 @@ mod tests {
             otlp_endpoint: Some(format!("http://{}", deaf.local_addr().unwrap())),
             ..TelemetryConfig::new("svc")
         };
-        let provider = provider(&config).unwrap().unwrap();
+        let counts = Arc::new(SpanCounts::default());
+        let provider = provider(&config, &counts).unwrap().unwrap();
         let before = Instant::now();
         let tracer = provider.tracer("test");
         for _ in 0..10_000 {
             drop(tracer.start("work"));
         }
         assert!(before.elapsed() < Duration::from_secs(2));
+        let dropped = counts.dropped();
+        assert!(
+            dropped >= 10_000 - 2 * 2048,
+            "the queue is bounded: {dropped}"
+        );
         let guard = super::super::Guard {
             provider: Some(provider),
+            counts: Arc::clone(&counts),
         };
         guard.shutdown(Duration::from_secs(1)).await;
         assert!(before.elapsed() < Duration::from_secs(4));
+        assert_eq!(counts.sent(), 0);
     }
 
     #[tokio::test]
@@ -88,7 +100,7 @@ mod tests {
             otlp_endpoint: Some("not an address".into()),
             ..TelemetryConfig::new("svc")
         };
-        let refused = provider(&config).map(|_| ());
+        let refused = provider(&config, &Arc::default()).map(|_| ());
         assert!(matches!(refused, Err(TelemetryError::Endpoint { .. })));
     }
 }

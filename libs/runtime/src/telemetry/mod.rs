@@ -1,12 +1,14 @@
-//! Logs and traces of a process.
+//! Logs, traces and metrics of a process.
 //!
 //! Invariant: no endpoint, no exporter and no noise; a collector that fails or hangs never blocks work.
 
+mod bounded;
 mod export;
 mod log;
+mod meters;
 pub mod propagation;
 
-use std::{io::IsTerminal as _, time::Duration};
+use std::{io::IsTerminal as _, sync::Arc, time::Duration};
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -16,6 +18,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+pub use bounded::{QUEUE, SpanCounts};
+pub use meters::Meters;
 pub use propagation::{HeaderExtractor, current_traceparent, extract, inject, set_parent};
 
 use crate::switches::flag;
@@ -48,6 +52,10 @@ pub struct TelemetryConfig {
     pub log_filter: String,
     /// The collector, such as `http://localhost:4317`; `None`: no traces.
     pub otlp_endpoint: Option<String>,
+    /// The collector for metrics; `None`: they are only there to be fetched.
+    pub metrics_endpoint: Option<String>,
+    /// How often metrics are sent; `None`: every 15 s.
+    pub metrics_period: Option<Duration>,
 }
 
 impl TelemetryConfig {
@@ -60,6 +68,8 @@ impl TelemetryConfig {
             json_logs: false,
             log_filter: "warn".to_owned(),
             otlp_endpoint: None,
+            metrics_endpoint: None,
+            metrics_period: None,
         }
     }
 
@@ -75,11 +85,18 @@ impl TelemetryConfig {
         }
         config.json_logs = set("AUTOPACK_LOG_FORMAT").is_some_and(|format| format == "json");
         let off = |name| set(name).is_some_and(|value| flag(name, &value).unwrap_or(false));
-        let none = set("OTEL_TRACES_EXPORTER").is_some_and(|exporter| exporter == "none");
-        if !off("OTEL_SDK_DISABLED") && !none {
-            config.otlp_endpoint = set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-                .or_else(|| set("OTEL_EXPORTER_OTLP_ENDPOINT"));
+        let none = |name| set(name).is_some_and(|exporter| exporter == "none");
+        let endpoint = |name| set(name).or_else(|| set("OTEL_EXPORTER_OTLP_ENDPOINT"));
+        if !off("OTEL_SDK_DISABLED") {
+            config.otlp_endpoint = endpoint("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+                .filter(|_| !none("OTEL_TRACES_EXPORTER"));
+            config.metrics_endpoint = endpoint("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
+                .filter(|_| !none("OTEL_METRICS_EXPORTER"));
         }
+        let period = set("OTEL_METRIC_EXPORT_INTERVAL").and_then(|text| text.parse().ok());
+        config.metrics_period = period
+            .filter(|millis| *millis > 0)
+            .map(Duration::from_millis);
         config
     }
 }
@@ -113,6 +130,7 @@ pub enum TelemetryError {
 #[must_use = "spans are lost without `shutdown`"]
 pub struct Guard {
     provider: Option<SdkTracerProvider>,
+    counts: Arc<SpanCounts>,
 }
 
 /// Sets up logs and traces for the whole process; within a tokio runtime if there is an endpoint.
@@ -136,7 +154,8 @@ where
         filter: config.log_filter.clone(),
         why: why.to_string(),
     })?;
-    let provider = export::provider(config)?;
+    let counts = Arc::new(SpanCounts::default());
+    let provider = export::provider(config, &counts)?;
     opentelemetry::global::set_text_map_propagator(
         opentelemetry_sdk::propagation::TraceContextPropagator::new(),
     );
@@ -163,10 +182,15 @@ where
         .with(traces)
         .try_init()
         .map_err(|_| TelemetryError::Twice)?;
-    Ok(Guard { provider })
+    Ok(Guard { provider, counts })
 }
 
 impl Guard {
+    /// What became of spans so far.
+    pub fn counts(&self) -> Arc<SpanCounts> {
+        Arc::clone(&self.counts)
+    }
+
     /// Sends what is left, until the deadline at most.
     pub async fn shutdown(self, deadline: Duration) {
         let Some(provider) = self.provider else {

@@ -12,3 +12,4 @@ mod config;
 mod data_dir;
 mod supervise;
 mod telemetry;
+mod tls;

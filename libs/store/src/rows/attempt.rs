@@ -7,7 +7,7 @@ use autopack_domain::{
 };
 use sea_orm::ActiveValue::Set;
 
-use super::{parse, run::json, signed, small, time, unsigned};
+use super::{causes, closed, parse, run::json, signed, small, time, unsigned};
 use crate::{CorruptRow, entity::attempt};
 
 /// A row as an attempt.
@@ -28,7 +28,14 @@ pub fn read(row: attempt::Model) -> Result<Attempt, CorruptRow> {
         uid: autopack_domain::AttemptUid(uid("uid", &row.uid)?),
         phase: small(row.phase) as usize,
         number: small(row.number),
-        state: parse("attempt", &id, "state", &row.state, AttemptState::parse)?,
+        state: closed(
+            "attempt",
+            &id,
+            "state",
+            &row.state,
+            AttemptState::parse,
+            AttemptState::spellings,
+        )?,
         job: autopack_domain::JobUid(uid("job_uid", &row.job_uid)?),
         fence: Fence(unsigned(row.fence)),
         worker: row
@@ -43,7 +50,7 @@ pub fn read(row: attempt::Model) -> Result<Attempt, CorruptRow> {
         cause: row
             .cause
             .as_deref()
-            .map(|c| parse("attempt", &id, "cause", c, Cause::parse))
+            .map(|c| closed("attempt", &id, "cause", c, Cause::parse, causes))
             .transpose()?,
         detail: row.detail,
         gate: row.gate,

@@ -6,7 +6,7 @@ use autopack_domain::{
 };
 use sea_orm::ActiveValue::Set;
 
-use super::{parse, signed, small, time, unsigned};
+use super::{closed, parse, signed, small, time, unsigned};
 use crate::{CorruptRow, entity::job};
 
 /// A row as a job.
@@ -14,8 +14,22 @@ pub fn read(row: job::Model) -> Result<Job, CorruptRow> {
     let id = row.uid.clone();
     Ok(Job {
         uid: parse("job", &id, "uid", &row.uid, |t| t.parse::<JobUid>().ok())?,
-        kind: parse("job", &id, "kind", &row.kind, JobKind::parse)?,
-        state: parse("job", &id, "state", &row.state, JobState::parse)?,
+        kind: closed(
+            "job",
+            &id,
+            "kind",
+            &row.kind,
+            JobKind::parse,
+            JobKind::spellings,
+        )?,
+        state: closed(
+            "job",
+            &id,
+            "state",
+            &row.state,
+            JobState::parse,
+            JobState::spellings,
+        )?,
         fence: Fence(unsigned(row.fence)),
         worker: row
             .worker_uid

@@ -11,7 +11,7 @@ use autopack_domain::{budget::Account, tier::PhaseCounts, time::Timestamp};
 
 use crate::CorruptRow;
 
-/// Parses one column, or says which one does not parse.
+/// Parses one column, or says which one does not parse and what form it should have.
 pub(crate) fn parse<T>(
     table: &'static str,
     id: &str,
@@ -19,12 +19,52 @@ pub(crate) fn parse<T>(
     value: &str,
     parse: impl FnOnce(&str) -> Option<T>,
 ) -> Result<T, CorruptRow> {
-    parse(value).ok_or_else(|| CorruptRow {
+    parse(value).ok_or_else(|| {
+        let form = match column {
+            "uid" | "run_uid" | "job_uid" | "worker_uid" | "attempt_uid" | "current_attempt" => {
+                "a UUID"
+            }
+            "id" => autopack_domain::ids::ID_RULE,
+            _ => "the JSON that this version writes",
+        };
+        corrupt(table, id, column, value, form.to_owned())
+    })
+}
+
+/// Parses a column of a closed list, or says which values are in it.
+pub(crate) fn closed<T>(
+    table: &'static str,
+    id: &str,
+    column: &'static str,
+    value: &str,
+    parse: impl FnOnce(&str) -> Option<T>,
+    spellings: impl FnOnce() -> Vec<&'static str>,
+) -> Result<T, CorruptRow> {
+    parse(value).ok_or_else(|| corrupt(table, id, column, value, spellings().join(", ")))
+}
+
+/// The codes of all causes.
+pub(crate) fn causes() -> Vec<&'static str> {
+    autopack_domain::Cause::ALL
+        .iter()
+        .map(|c| c.code())
+        .collect()
+}
+
+pub(crate) fn corrupt(
+    table: &'static str,
+    id: &str,
+    column: &'static str,
+    value: &str,
+    valid: String,
+) -> CorruptRow {
+    CorruptRow {
         table,
         id: id.to_owned(),
         column,
         value: value.chars().take(100).collect(),
-    })
+        valid,
+    }
 }
 
 pub(crate) fn account(cap: Option<i64>, reserved: i64, settled: i64) -> Account {

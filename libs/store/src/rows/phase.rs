@@ -7,7 +7,7 @@ use autopack_domain::{
 };
 use sea_orm::ActiveValue::Set;
 
-use super::{account, parse, signed, small, time};
+use super::{account, causes, closed, parse, signed, small, time};
 use crate::{CorruptRow, entity::phase};
 
 /// A row as a phase.
@@ -17,7 +17,14 @@ pub fn read(row: phase::Model) -> Result<Phase, CorruptRow> {
         id: parse("phase", &id, "id", &row.id, |t| t.parse().ok())?,
         tier: small(row.tier) as usize,
         place: small(row.place) as usize,
-        state: parse("phase", &id, "state", &row.state, PhaseState::parse)?,
+        state: closed(
+            "phase",
+            &id,
+            "state",
+            &row.state,
+            PhaseState::parse,
+            PhaseState::spellings,
+        )?,
         attempts_made: small(row.attempts_made),
         attempts_charged: small(row.attempts_charged),
         infra_charged: small(row.infra_charged),
@@ -27,14 +34,23 @@ pub fn read(row: phase::Model) -> Result<Phase, CorruptRow> {
         cause: row
             .cause
             .as_deref()
-            .map(|c| parse("phase", &id, "cause", c, Cause::parse))
+            .map(|c| closed("phase", &id, "cause", c, Cause::parse, causes))
             .transpose()?,
         detail: row.detail,
         commit: row.commit_sha,
         outcome: row
             .outcome
             .as_deref()
-            .map(|o| parse("phase", &id, "outcome", o, PhaseOutcome::parse))
+            .map(|o| {
+                closed(
+                    "phase",
+                    &id,
+                    "outcome",
+                    o,
+                    PhaseOutcome::parse,
+                    PhaseOutcome::spellings,
+                )
+            })
             .transpose()?,
         tokens: account(row.tokens_cap, row.tokens_reserved, row.tokens_settled),
         current: row

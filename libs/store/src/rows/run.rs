@@ -8,7 +8,7 @@ use autopack_domain::{
 };
 use sea_orm::ActiveValue::Set;
 
-use super::{account, counts, parse, signed, small, time, unsigned};
+use super::{account, causes, closed, corrupt, counts, signed, small, time, unsigned};
 use crate::{
     CorruptRow,
     entity::{run, run_document},
@@ -16,24 +16,30 @@ use crate::{
 
 /// A row as a run.
 pub fn read(row: run::Model) -> Result<Run, CorruptRow> {
-    let at = |column, value: &str| CorruptRow {
-        table: "run",
-        id: row.uid.clone(),
-        column,
-        value: value.chars().take(100).collect(),
-    };
+    let uid = row.uid.clone();
+    let field = |column, value: &str| corrupt("run", &uid, column, value, form(column));
     Ok(Run {
-        uid: row.uid.parse::<RunUid>().map_err(|_| at("uid", &row.uid))?,
-        id: row.id.parse::<RunId>().map_err(|_| at("id", &row.id))?,
-        state: parse("run", &row.uid, "state", &row.state, RunState::parse)?,
+        uid: row
+            .uid
+            .parse::<RunUid>()
+            .map_err(|_| field("uid", &row.uid))?,
+        id: row.id.parse::<RunId>().map_err(|_| field("id", &row.id))?,
+        state: closed(
+            "run",
+            &row.uid,
+            "state",
+            &row.state,
+            RunState::parse,
+            RunState::spellings,
+        )?,
         cause: row
             .cause
             .as_deref()
-            .map(|c| parse("run", &row.uid, "cause", c, Cause::parse))
+            .map(|c| closed("run", &row.uid, "cause", c, Cause::parse, causes))
             .transpose()?,
         facts: serde_json::from_str::<Facts>(&row.facts)
             .map(Arc::new)
-            .map_err(|_| at("facts", &row.facts))?,
+            .map_err(|_| field("facts", &row.facts))?,
         project: row.project,
         version: unsigned(row.version),
         last_event: unsigned(row.last_event),
@@ -74,6 +80,14 @@ pub fn read(row: run::Model) -> Result<Run, CorruptRow> {
         started_at: time(row.started_at),
         completed_at: time(row.completed_at),
     })
+}
+
+fn form(column: &str) -> String {
+    match column {
+        "uid" => "a UUID".to_owned(),
+        "id" => autopack_domain::ids::ID_RULE.to_owned(),
+        _ => "a JSON object of texts".to_owned(),
+    }
 }
 
 /// A run as a row.
@@ -129,14 +143,13 @@ pub fn write(run: &Run) -> run::ActiveModel {
 
 /// Plan and strategy from their row.
 pub fn read_document(row: &run_document::Model) -> Result<(Arc<Plan>, Arc<Strategy>), CorruptRow> {
-    let at = |column| CorruptRow {
-        table: "run_document",
-        id: row.run_uid.clone(),
-        column,
-        value: "(JSON)".to_owned(),
+    let at = |column, text: &str, error: serde_json::Error| {
+        let valid = format!("the JSON that this version writes ({error})");
+        corrupt("run_document", &row.run_uid, column, text, valid)
     };
-    let plan = serde_json::from_str(&row.plan).map_err(|_| at("plan"))?;
-    let strategy = serde_json::from_str(&row.strategy).map_err(|_| at("strategy"))?;
+    let plan = serde_json::from_str(&row.plan).map_err(|e| at("plan", &row.plan, e))?;
+    let strategy =
+        serde_json::from_str(&row.strategy).map_err(|e| at("strategy", &row.strategy, e))?;
     Ok((Arc::new(plan), Arc::new(strategy)))
 }
 

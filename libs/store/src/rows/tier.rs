@@ -3,7 +3,7 @@
 use autopack_domain::{RunUid, states::TierState, tier::Tier};
 use sea_orm::ActiveValue::Set;
 
-use super::{account, counts, parse, signed, time};
+use super::{account, closed, counts, parse, signed, time};
 use crate::{CorruptRow, entity::tier};
 
 /// A row as a tier.
@@ -11,7 +11,14 @@ pub fn read(row: tier::Model) -> Result<Tier, CorruptRow> {
     let id = format!("{}/{}", row.run_uid, row.idx);
     Ok(Tier {
         id: parse("tier", &id, "id", &row.id, |t| t.parse().ok())?,
-        state: parse("tier", &id, "state", &row.state, TierState::parse)?,
+        state: closed(
+            "tier",
+            &id,
+            "state",
+            &row.state,
+            TierState::parse,
+            TierState::spellings,
+        )?,
         counts: counts([
             row.count_queued,
             row.count_executing,

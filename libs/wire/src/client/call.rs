@@ -1,7 +1,8 @@
 //! One call of a client: limit, headers, deadline, tries.
 //!
 //! Invariant: a unary call always has a deadline and tells the server; it covers the wait for a free slot, all
-//! tries and the pauses between them. Only UNAVAILABLE is tried again, only for calls that may be repeated.
+//! tries and the pauses between them. Only UNAVAILABLE is tried again, only for calls that may be repeated; a request
+//! that makes no progress is held back (see [`super::breaker`]).
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -23,6 +24,7 @@ use tower::{Service, ServiceExt as _};
 
 use super::{
     ClientOptions, GrpcService, Inject,
+    breaker::Breaker,
     replay::{Payload, payload},
     timeout::{self, GRPC_TIMEOUT},
 };
@@ -44,6 +46,7 @@ struct Plan {
     authorization: Option<HeaderValue>,
     inject: Option<Inject>,
     jitter: RandomState,
+    breaker: Breaker,
 }
 
 impl ClientService {
@@ -62,6 +65,7 @@ impl ClientService {
             authorization,
             inject: options.inject.clone(),
             jitter: RandomState::new(),
+            breaker: Breaker::default(),
         };
         Self {
             inner,
@@ -129,24 +133,31 @@ impl Plan {
         deadline: Option<Instant>,
     ) -> Result<Response<Body>, Status> {
         let (parts, body) = request.into_parts();
-        let bytes = match payload(method, body).await? {
+        let (bytes, most) = match payload(method, body).await? {
             Payload::Once(body) => {
                 let request = Request::from_parts(parts, body);
                 return inner.oneshot(with_timeout(request, deadline)).await;
             }
-            Payload::Kept(bytes) => bytes,
+            Payload::Single(bytes) => (bytes, 1),
+            Payload::Kept(bytes) => (bytes, self.tries),
         };
+        let key = self.breaker.key(parts.uri.path(), &bytes);
+        if let Some(status) = self.breaker.held(key) {
+            return Err(status);
+        }
         let mut pause = self.backoff;
         let mut tried = 1;
         loop {
             let request = Request::from_parts(parts.clone(), Body::new(Full::new(bytes.clone())));
             let answer = inner.clone().oneshot(with_timeout(request, deadline)).await;
-            let Some(asked) = unavailable(&answer) else {
+            let status = refusal(&answer);
+            self.breaker.note(key, status.as_ref());
+            let Some(asked) = status.as_ref().and_then(unavailable) else {
                 return answer;
             };
             let wait = asked.max(self.jittered(pause, tried));
             // A pause beyond the deadline would only hide why the call failed.
-            if tried >= self.tries || deadline.is_some_and(|d| Instant::now() + wait >= d) {
+            if tried >= most || deadline.is_some_and(|d| Instant::now() + wait >= d) {
                 return answer;
             }
             sleep(wait).await;
@@ -173,15 +184,21 @@ fn with_timeout(mut request: Request<Body>, deadline: Option<Instant>) -> Reques
     request
 }
 
-/// `Some` if the answer is UNAVAILABLE: the pause that the server asks for, or none.
-fn unavailable(answer: &Result<Response<Body>, Status>) -> Option<Duration> {
-    let status = match answer {
-        // A refusal before the first byte comes as headers alone.
-        Ok(response) => Status::from_header_map(response.headers())?,
-        Err(status) => status.clone(),
-    };
+/// The status of an answer that is a refusal before the first byte.
+fn refusal(answer: &Result<Response<Body>, Status>) -> Option<Status> {
+    match answer {
+        // It comes as headers alone.
+        Ok(response) => {
+            Status::from_header_map(response.headers()).filter(|status| status.code() != Code::Ok)
+        }
+        Err(status) => Some(status.clone()),
+    }
+}
+
+/// `Some` if the status is UNAVAILABLE: the pause that the server asks for, or none.
+fn unavailable(status: &Status) -> Option<Duration> {
     (status.code() == Code::Unavailable)
-        .then(|| status::from_status(&status).retry_after.unwrap_or_default())
+        .then(|| status::from_status(status).retry_after.unwrap_or_default())
 }
 
 fn expired(span: Option<Duration>) -> Status {

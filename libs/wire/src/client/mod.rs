@@ -3,8 +3,10 @@
 //! Invariant: both forms go through the same client layers, and the in-process form through the server's own
 //! layers too, so that there is one code path; only the socket is missing.
 
+mod breaker;
 mod call;
 mod connect;
+mod health;
 mod replay;
 pub(crate) mod timeout;
 mod transport;
@@ -15,7 +17,8 @@ use tonic::{Status, service::Routes};
 use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
 
 pub use call::ClientService;
-pub use connect::{BadAddress, channel_http, channel_uds};
+pub use connect::{BadAddress, ClientTls, channel, channel_http, channel_uds};
+pub use health::check_health;
 
 use crate::{
     registry::{
@@ -25,6 +28,7 @@ use crate::{
     },
     scheduler::scheduler_service_client::SchedulerServiceClient,
     server::{Peer, Principal, ServerLayer},
+    worker::worker_service_client::WorkerServiceClient,
 };
 
 /// The transport that all generated clients here use. Its error is a status already, so calls can be spawned
@@ -113,6 +117,8 @@ pub struct Clients {
     pub artifacts: ArtifactServiceClient<GrpcService>,
     /// The scheduler's own service, where it is served at the same address.
     pub scheduler: SchedulerServiceClient<GrpcService>,
+    /// For operators: a worker's own service, where the address is a worker's or the all-in-one's.
+    pub worker: WorkerServiceClient<GrpcService>,
 }
 
 impl Clients {
@@ -127,7 +133,9 @@ impl Clients {
             work: WorkServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),
             artifacts: ArtifactServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
-            scheduler: SchedulerServiceClient::new(service).max_decoding_message_size(MAX_DECODE),
+            scheduler: SchedulerServiceClient::new(service.clone())
+                .max_decoding_message_size(MAX_DECODE),
+            worker: WorkerServiceClient::new(service),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Invariant: a call is repeated only if it changes nothing (see [`crate::methods::READS`]) or carries a
 //! non-empty `request_id`; what cannot be judged is not repeated.
 
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use prost::bytes::{Buf as _, Bytes};
 use tonic::{Status, body::Body};
 
@@ -19,14 +19,15 @@ const FRAME: usize = 5;
 pub(super) enum Payload {
     /// All bytes of a call that may be repeated.
     Kept(Bytes),
-    /// Everything else.
+    /// All bytes of a call that is sent once.
+    Single(Bytes),
+    /// A stream.
     Once(Body),
 }
 
-/// Reads the body of a call that may be repeated; leaves every other one alone.
+/// Reads the body of a call with one message; leaves every other one alone.
 pub(super) async fn payload(method: Option<Method>, body: Body) -> Result<Payload, Status> {
-    let Some(method) = method.filter(|m| !m.client_streaming && (m.read || m.request_id.is_some()))
-    else {
+    let Some(method) = method.filter(|m| !m.client_streaming) else {
         return Ok(Payload::Once(body));
     };
     let bytes = body.collect().await?.to_bytes();
@@ -37,7 +38,7 @@ pub(super) async fn payload(method: Option<Method>, body: Body) -> Result<Payloa
     if repeatable && bytes.len() <= MAX_KEPT {
         Ok(Payload::Kept(bytes))
     } else {
-        Ok(Payload::Once(Body::new(Full::new(bytes))))
+        Ok(Payload::Single(bytes))
     }
 }
 

@@ -25,6 +25,7 @@ mod strategy;
 mod tier;
 mod time;
 mod usage;
+mod worker;
 
 #[cfg(test)]
 pub(crate) mod samples;
@@ -36,6 +37,7 @@ pub use event::RecordedEvent;
 pub use project::NamedLimits;
 pub use snapshot::{snapshot_from_proto, snapshot_to_proto};
 pub use time::{duration_to_proto, time_to_proto};
+pub use worker::tool_versions;
 
 /// `TryFrom` for each pair by its [`Decode`].
 macro_rules! try_from_proto {

@@ -3,6 +3,7 @@
 //! Invariant: `serve_*` return within the grace period after the shutdown signal, whatever streams are open.
 
 mod guarded;
+mod late;
 mod probes;
 mod uds;
 
@@ -17,7 +18,8 @@ use tonic::{
 };
 
 pub use guarded::Guarded;
-pub use probes::{Probes, with_probes};
+pub use late::{Late, late_routes};
+pub use probes::{LIVENESS, Probes, READINESS, with_liveness, with_probes};
 pub use uds::{UdsSocket, bind_uds};
 
 use crate::server::{Peer, Principal, ServerLayer};

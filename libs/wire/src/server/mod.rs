@@ -6,6 +6,7 @@
 
 mod auth;
 mod body;
+mod keys;
 mod principal;
 mod reply;
 mod service;
@@ -17,7 +18,8 @@ use tokio::sync::Semaphore;
 use tower::Layer;
 
 pub use auth::authorise;
-pub use principal::{Peer, Principal, ShortToken, TokenTable};
+pub use keys::{Grant, Known, Now, ShortToken, TokenTable, digest};
+pub use principal::{Peer, Principal};
 pub use service::{RequestId, ServerService};
 pub use table::ALLOWED;
 
@@ -34,8 +36,12 @@ pub struct ServerOptions {
     pub max_deadline: Duration,
     /// Calls at a time; more are refused with `LIMIT_EXCEEDED`.
     pub concurrency: usize,
-    /// Bearer tokens and whose they are.
+    /// Keys and whose they are.
     pub tokens: TokenTable,
+    /// Ask nobody for a key: whoever reaches the socket may act as anybody.
+    pub open: bool,
+    /// The wall time, for keys that expire.
+    pub now: Option<Now>,
     /// Whether health and reflection answer without a credential.
     pub open_probes: bool,
     /// Continues the caller's trace.
@@ -48,6 +54,8 @@ impl Default for ServerOptions {
             max_deadline: Duration::from_mins(1),
             concurrency: 1024,
             tokens: TokenTable::default(),
+            open: false,
+            now: None,
             open_probes: true,
             extract: None,
         }

@@ -1,12 +1,12 @@
 //! Who calls, and how that is known.
 //!
-//! Invariant: a principal comes from a token in the table, or from a transport that proved it (same process, or a
+//! Invariant: a principal comes from a key in the table, or from a transport that proved it (same process, or a
 //! Unix socket whose peer has our uid); never from anything a caller can write into a header.
 
 /// The kinds of caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Principal {
-    /// A person or a tool that acts for one.
+    /// An operator: a person, or a tool that acts for one.
     User,
     /// A builder-worker.
     Worker,
@@ -18,6 +18,8 @@ pub enum Principal {
     Builder,
     /// Somebody who may read everything and change nothing.
     Auditor,
+    /// Somebody who may see how runs stand, but no code and no output.
+    Reader,
 }
 
 impl Principal {
@@ -29,22 +31,27 @@ impl Principal {
         Self::Telemetry,
         Self::Builder,
         Self::Auditor,
+        Self::Reader,
     ];
 
     /// The spelling in configuration and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::User => "user",
+            Self::User => "operator",
             Self::Worker => "worker",
             Self::Scheduler => "scheduler",
             Self::Telemetry => "telemetry",
             Self::Builder => "builder",
             Self::Auditor => "auditor",
+            Self::Reader => "reader",
         }
     }
 
-    /// The kind with this spelling.
+    /// The kind with this spelling; `user` is an older word for an operator.
     pub fn parse(text: &str) -> Option<Self> {
+        if text == "user" {
+            return Some(Self::User);
+        }
         Self::ALL.iter().copied().find(|p| p.as_str() == text)
     }
 }
@@ -59,92 +66,9 @@ impl std::fmt::Display for Principal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub Option<Principal>);
 
-/// A token that is too short to be secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShortToken;
-
-impl std::fmt::Display for ShortToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a token has at least {} bytes", TokenTable::MIN)
-    }
-}
-
-impl std::error::Error for ShortToken {}
-
-/// Bearer tokens and whose they are.
-#[derive(Clone, Default)]
-pub struct TokenTable {
-    entries: Vec<(Box<[u8]>, Principal)>,
-}
-
-impl TokenTable {
-    /// Bytes that a token has at least.
-    pub const MIN: usize = 16;
-
-    /// Adds a token.
-    pub fn with(mut self, token: &str, principal: Principal) -> Result<Self, ShortToken> {
-        if token.len() < Self::MIN {
-            return Err(ShortToken);
-        }
-        self.entries.push((token.as_bytes().into(), principal));
-        Ok(self)
-    }
-
-    /// Whose token it is. Takes the same time for every token of a length.
-    pub fn find(&self, presented: &str) -> Option<Principal> {
-        let mut found = None;
-        for (token, principal) in &self.entries {
-            if same(token, presented.as_bytes()) {
-                found = Some(*principal);
-            }
-        }
-        found
-    }
-}
-
-impl std::fmt::Debug for TokenTable {
-    /// Without the tokens.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list()
-            .entries(self.entries.iter().map(|(_, principal)| principal))
-            .finish()
-    }
-}
-
-/// Compares without stopping at the first difference.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    let difference = a
-        .iter()
-        .zip(b)
-        .fold(0_u8, |acc, (x, y)| std::hint::black_box(acc | (x ^ y)));
-    std::hint::black_box(difference) == 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tokens_are_found_whole_and_never_printed() {
-        let table = TokenTable::default()
-            .with("0123456789abcdef-user", Principal::User)
-            .unwrap()
-            .with("0123456789abcdef-work", Principal::Worker)
-            .unwrap();
-        assert_eq!(table.find("0123456789abcdef-work"), Some(Principal::Worker));
-        assert_eq!(table.find("0123456789abcdef-wor"), None);
-        assert_eq!(table.find(""), None);
-        assert_eq!(
-            TokenTable::default()
-                .with("short", Principal::User)
-                .unwrap_err(),
-            ShortToken
-        );
-        assert!(!format!("{table:?}").contains("0123"));
-    }
 
     #[test]
     fn spellings_come_back() {
@@ -153,6 +77,7 @@ mod tests {
                 .iter()
                 .all(|p| Principal::parse(p.as_str()) == Some(*p))
         );
+        assert_eq!(Principal::parse("user"), Some(Principal::User));
         assert_eq!(Principal::parse("root"), None);
     }
 }

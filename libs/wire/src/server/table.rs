@@ -3,7 +3,9 @@
 //! Invariant: every RPC of the descriptor stands here once; a test fails for one that does not. A method that is
 //! not here is not served.
 
-use super::principal::Principal::{self, Auditor, Builder, Scheduler, Telemetry, User, Worker};
+use super::principal::Principal::{
+    self, Auditor, Builder, Reader, Scheduler, Telemetry, User, Worker,
+};
 
 /// Principals by `/package.Service/Method`.
 pub const ALLOWED: &[(&str, &[Principal])] = &[
@@ -24,23 +26,23 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
     ),
     (
         "/autopack.registry.v1.RegistryService/GetRun",
-        &[User, Worker, Scheduler, Telemetry, Builder, Auditor],
+        &[User, Worker, Scheduler, Telemetry, Builder, Auditor, Reader],
     ),
     (
         "/autopack.registry.v1.RegistryService/ListRuns",
-        &[User, Scheduler, Telemetry, Auditor],
+        &[User, Scheduler, Telemetry, Auditor, Reader],
     ),
     (
         "/autopack.registry.v1.RegistryService/WatchRun",
-        &[User, Scheduler, Telemetry, Auditor],
+        &[User, Scheduler, Telemetry, Auditor, Reader],
     ),
     (
         "/autopack.registry.v1.RegistryService/ExplainRun",
-        &[User, Telemetry, Auditor],
+        &[User, Telemetry, Auditor, Reader],
     ),
     (
         "/autopack.registry.v1.RegistryService/ListAttempts",
-        &[User, Telemetry, Auditor],
+        &[User, Telemetry, Auditor, Reader],
     ),
     (
         "/autopack.registry.v1.RegistryService/ListFacts",
@@ -48,11 +50,27 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
     ),
     (
         "/autopack.registry.v1.RegistryService/GetProject",
+        &[User, Telemetry, Auditor, Reader],
+    ),
+    (
+        "/autopack.registry.v1.RegistryService/ListDeadLetters",
         &[User, Telemetry, Auditor],
     ),
     (
+        "/autopack.registry.v1.RegistryService/RequeueDeadLetter",
+        &[User],
+    ),
+    (
+        "/autopack.registry.v1.RegistryService/DiscardDeadLetter",
+        &[User],
+    ),
+    (
         "/autopack.registry.v1.RegistryService/GetInfo",
-        &[User, Worker, Scheduler, Telemetry, Builder, Auditor],
+        &[User, Worker, Scheduler, Telemetry, Builder, Auditor, Reader],
+    ),
+    (
+        "/autopack.registry.v1.RegistryService/ListWorkers",
+        &[User, Scheduler, Telemetry, Auditor],
     ),
     (
         "/autopack.registry.v1.DispatchService/ListActiveRuns",
@@ -124,11 +142,28 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
     ),
     (
         "/autopack.scheduler.v1.SchedulerService/Explain",
-        &[User, Telemetry, Auditor],
+        &[User, Telemetry, Auditor, Reader],
     ),
     (
         "/autopack.scheduler.v1.SchedulerService/ListQueue",
-        &[User, Telemetry, Auditor],
+        &[User, Telemetry, Auditor, Reader],
     ),
     ("/autopack.scheduler.v1.SchedulerService/PauseLane", &[User]),
+    (
+        "/autopack.telemetry.v1.TelemetryService/GetRunUsage",
+        &[User, Auditor, Reader],
+    ),
+    (
+        "/autopack.telemetry.v1.TelemetryService/StreamMetrics",
+        &[User, Auditor, Reader],
+    ),
+    (
+        "/autopack.worker.v1.WorkerService/GetStatus",
+        &[User, Scheduler, Telemetry, Auditor, Reader],
+    ),
+    (
+        "/autopack.worker.v1.WorkerService/ListSlots",
+        &[User, Scheduler, Telemetry, Auditor, Reader],
+    ),
+    ("/autopack.worker.v1.WorkerService/Drain", &[User]),
 ];

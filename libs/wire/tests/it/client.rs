@@ -61,6 +61,23 @@ async fn a_refusal_comes_back_with_its_faults() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deterministic_refusal_is_not_asked_for_again_and_again() {
+    let stub = Stub::default();
+    let mut clients = clients(&stub);
+    let end = tokio::time::Instant::now() + Duration::from_mins(10);
+    while tokio::time::Instant::now() < end {
+        let status = clients.registry.get_run(get("faulty")).await.unwrap_err();
+        let error = from_status(&status);
+        assert!(error.is(Reason::ArgumentInvalid) && error.faults[0].allowed == ["ok"]);
+        clients.registry.get_run(get("ok")).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let others = 6000;
+    assert!(stub.calls() >= others, "another request is not held up");
+    assert!(stub.calls() <= others + 60, "{}", stub.calls() - others);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_read_is_repeated_while_the_registry_is_unavailable() {
     let stub = Stub::default();
     clients(&stub).registry.get_run(get("flaky")).await.unwrap();

@@ -139,7 +139,7 @@ async fn a_wrong_token_is_not_outweighed_by_a_trusted_transport() {
     );
     let status = clients.registry.get_run(get("ok")).await.unwrap_err();
     assert_eq!((status.code(), stub.calls()), (Code::Unauthenticated, 0));
-    assert!(from_status(&status).is(Reason::Unauthenticated));
+    assert!(from_status(&status).is(Reason::KeyUnknown));
 }
 
 /// Keeps what a subscriber writes.

@@ -1,10 +1,16 @@
 //! Every RPC by every principal, through the real layers.
 
-use std::{collections::BTreeSet, convert::Infallible};
+use std::{
+    collections::BTreeSet,
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
 
+use autopack_domain::{Reason, Timestamp};
 use autopack_wire::{
     methods,
-    server::{ALLOWED, Peer, Principal, ServerLayer, ServerOptions, TokenTable},
+    server::{ALLOWED, Grant, Peer, Principal, ServerLayer, ServerOptions, TokenTable, digest},
+    status::from_status,
 };
 use http::{Request, Response};
 use tonic::{Code, Status, body::Body};
@@ -69,7 +75,16 @@ async fn the_table_decides_for_tokens_and_for_trusted_peers() {
                 );
             })
             .await;
-            assert_eq!((by_peer, by_token), (want, want), "{principal} {path}");
+            let by_api_key = call(&layer, path, |r| {
+                r.headers_mut()
+                    .insert("x-api-key", token(*principal).parse().unwrap());
+            })
+            .await;
+            assert_eq!(
+                (by_peer, by_token, by_api_key),
+                (want, want, want),
+                "{principal} {path}"
+            );
         }
         let remote = call(&layer, path, |r| {
             r.extensions_mut().insert(Peer(None));
@@ -91,8 +106,8 @@ async fn a_malformed_credential_is_no_credential() {
         "Bearer",
         "Bearer ",
         "Basic dXNlcg==",
-        "token-of-the-user",
-        "Bearer token-of-the-use",
+        "token-of-the-operator",
+        "Bearer token-of-the-operato",
     ] {
         let code = call(&layer, path, |r| {
             r.headers_mut()
@@ -102,8 +117,10 @@ async fn a_malformed_credential_is_no_credential() {
         assert_eq!(code.await, Code::Unauthenticated, "{bad}");
     }
     let code = call(&layer, path, |r| {
-        r.headers_mut()
-            .insert("authorization", "bearer token-of-the-user".parse().unwrap());
+        r.headers_mut().insert(
+            "authorization",
+            "bearer token-of-the-operator".parse().unwrap(),
+        );
     });
     assert_eq!(code.await, Code::Ok, "the scheme's case does not matter");
 }
@@ -143,4 +160,58 @@ async fn probes_are_open_only_if_configured() {
         });
         assert_eq!(code.await, Code::Ok);
     }
+}
+
+/// Sends a request and reads the reason of its refusal.
+async fn reason(layer: &ServerLayer, dress: impl FnOnce(&mut Request<Body>)) -> Option<Reason> {
+    let ok = service_fn(|_: Request<Body>| async {
+        Ok::<_, Infallible>(Status::ok("").into_http::<Body>())
+    });
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = ALLOWED[0].0.parse().unwrap();
+    dress(&mut request);
+    let response: Response<Body> = layer.layer(ok).oneshot(request).await.unwrap();
+    let status = Status::from_header_map(response.headers()).unwrap();
+    (status.code() != Code::Ok).then(|| from_status(&status).reason.unwrap())
+}
+
+#[tokio::test]
+async fn a_refusal_says_missing_wrong_or_expired() {
+    let now = Arc::new(Mutex::new(Timestamp(0)));
+    let clock = Arc::clone(&now);
+    let tokens = TokenTable::default().grant(Grant {
+        digest: digest("a-key-for-an-hour").unwrap(),
+        roles: vec![Principal::Reader, Principal::User],
+        expires: Some(Timestamp(3_600_000_000)),
+    });
+    let layer = ServerLayer::new(ServerOptions {
+        tokens,
+        now: Some(Arc::new(move || *clock.lock().unwrap())),
+        ..Default::default()
+    });
+    let with = |name: &'static str, value: &'static str| {
+        move |r: &mut Request<Body>| {
+            r.headers_mut().insert(name, value.parse().unwrap());
+        }
+    };
+    assert_eq!(reason(&layer, |_| {}).await, Some(Reason::Unauthenticated));
+    for bad in ["another-key-of-16", "", "a-key-for-an-hou"] {
+        let sent = reason(&layer, with("x-api-key", bad)).await;
+        assert_eq!(sent, Some(Reason::KeyUnknown), "{bad}");
+    }
+    assert_eq!(
+        reason(&layer, with("x-api-key", "a-key-for-an-hour")).await,
+        None,
+        "the second role is allowed"
+    );
+    *now.lock().unwrap() = Timestamp(3_600_000_000);
+    assert_eq!(
+        reason(&layer, with("authorization", "Bearer a-key-for-an-hour")).await,
+        Some(Reason::KeyExpired)
+    );
+    let open = ServerLayer::new(ServerOptions {
+        open: true,
+        ..Default::default()
+    });
+    assert_eq!(reason(&open, |_| {}).await, None);
 }

@@ -115,6 +115,10 @@ unimplemented_rpcs!(
     list_facts(ListFactsRequest) -> ListFactsResponse,
     import_ruleset(ImportRulesetRequest) -> ImportRulesetResponse,
     get_project(GetProjectRequest) -> GetProjectResponse,
+    list_dead_letters(ListDeadLettersRequest) -> ListDeadLettersResponse,
+    requeue_dead_letter(RequeueDeadLetterRequest) -> RequeueDeadLetterResponse,
+    discard_dead_letter(DiscardDeadLetterRequest) -> DiscardDeadLetterResponse,
+    list_workers(ListWorkersRequest) -> ListWorkersResponse,
     get_info(GetInfoRequest) -> GetInfoResponse,
 );
 

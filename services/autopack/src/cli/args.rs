@@ -190,6 +190,36 @@ pub(crate) enum RulesetCommand {
     },
 }
 
+/// `dlq`.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum DlqCommand {
+    /// List jobs that the bus gave up on, newest first
+    #[command(after_help = "Examples:\n  autopack dlq list\n  autopack dlq list --json --limit 0")]
+    List {
+        /// At most this many; 0: all
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: usize,
+    },
+    /// Show one with its headers and body
+    #[command(after_help = "Example:\n  autopack dlq show 18c2f0a1b2c3d4e5-17")]
+    Show {
+        /// Id of the dead letter
+        id: String,
+    },
+    /// Offer its job again, if the run still waits for it
+    #[command(after_help = "Example:\n  autopack dlq requeue 18c2f0a1b2c3d4e5-17")]
+    Requeue {
+        /// Id of the dead letter
+        id: String,
+    },
+    /// Forget it, once nobody waits for its job
+    #[command(after_help = "Example:\n  autopack dlq discard 18c2f0a1b2c3d4e5-17")]
+    Discard {
+        /// Id of the dead letter
+        id: String,
+    },
+}
+
 /// `plan`.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum PlanCommand {

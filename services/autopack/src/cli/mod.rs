@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use args::{
-    AddPhaseArgs, ArtifactArgs, BenchArgs, CancelArgs, DoctorArgs, ExplainArgs, NewRun, PhaseRef,
-    PlanCommand, PlanExplainArgs, PlanValidateArgs, RulesetCommand, RunArgs, RunRef, RunsArgs,
-    SubmitArgs, UpArgs,
+    AddPhaseArgs, ArtifactArgs, BenchArgs, CancelArgs, DlqCommand, DoctorArgs, ExplainArgs, NewRun,
+    PhaseRef, PlanCommand, PlanExplainArgs, PlanValidateArgs, RulesetCommand, RunArgs, RunRef,
+    RunsArgs, SubmitArgs, UpArgs,
 };
 pub(crate) use queue::{LaneCommand, LimitsArgs, QueueArgs, WhyArgs};
 
@@ -43,9 +43,26 @@ pub(crate) struct Global {
     /// Data directory [default: $AUTONOMOUS_RUNS_DIR, else $XDG_STATE_HOME/autopack]
     #[arg(long, global = true, value_name = "DIR", env = "AUTOPACK_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Registry to talk to: unix:PATH or http://HOST:PORT [default: the local one]
+    /// Registry to talk to: unix:PATH, http://HOST:PORT or https://HOST:PORT [default: the local one]
     #[arg(long, global = true, value_name = "ADDR", env = "AUTOPACK_REGISTRY")]
     pub(crate) registry: Option<String>,
+    /// File with the key for the registry [default: AUTOPACK_API_KEY, AUTOPACK_API_KEY_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) api_key_file: Option<PathBuf>,
+    /// Authority that signed the registry's certificate, PEM
+    #[arg(long, global = true, value_name = "FILE", env = "AUTOPACK_CA_FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Our certificate, PEM, for a registry that asks for one
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "AUTOPACK_CERTIFICATE_FILE"
+    )]
+    pub(crate) certificate_file: Option<PathBuf>,
+    /// Private key of our certificate, PEM
+    #[arg(long, global = true, value_name = "FILE", env = "AUTOPACK_KEY_FILE")]
+    pub(crate) key_file: Option<PathBuf>,
     /// Print data as JSON on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -79,6 +96,11 @@ pub(crate) enum Command {
     Status(RunRef),
     /// List runs, newest first
     Runs(RunsArgs),
+    /// List workers with what they hold
+    #[command(
+        after_help = "Examples:\n  autopack workers\n  autopack workers --json --registry http://127.0.0.1:7878"
+    )]
+    Workers,
     /// Start a run that was submitted with --hold
     #[command(after_help = "Example:\n  autopack start demo-1")]
     Start(RunRef),
@@ -112,6 +134,9 @@ pub(crate) enum Command {
     Attempts(PhaseRef),
     /// Write an artifact to standard output
     Artifact(ArtifactArgs),
+    /// Jobs that the bus gave up on: list, show, requeue, discard
+    #[command(subcommand)]
+    Dlq(DlqCommand),
     /// Import or show a project's ruleset
     #[command(subcommand)]
     Ruleset(RulesetCommand),

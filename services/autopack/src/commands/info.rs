@@ -36,6 +36,7 @@ pub(super) async fn run(context: &Context) -> Outcome {
                 "data_dir": data_dir,
                 "served": served,
                 "set_aside": info.set_aside,
+                "switches": info.switches,
             })
         },
         || {

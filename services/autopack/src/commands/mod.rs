@@ -5,6 +5,7 @@
 mod artifact;
 mod bench;
 mod control;
+mod dlq;
 mod doctor;
 mod explain;
 mod info;
@@ -17,6 +18,7 @@ mod runs;
 mod submit;
 mod up;
 mod watch;
+mod workers;
 
 use std::time::Duration;
 
@@ -62,7 +64,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
             return error.exit;
         }
     };
-    let exit = match dispatch(cli, ui).await {
+    let exit = match Box::pin(dispatch(cli, ui)).await {
         Ok(exit) => exit,
         Err(error) => {
             ui.error(&error);
@@ -115,6 +117,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::Watch(args) => watch::run(&context, &args.run).await,
         Command::Status(args) => reads::status(&context, &args.run).await,
         Command::Runs(args) => runs::run(&context, args).await,
+        Command::Workers => workers::run(&context).await,
         Command::Start(args) => control::start(&context, args.run).await,
         Command::Pause(args) => control::pause(&context, args.run).await,
         Command::Resume(args) => control::resume(&context, args.run).await,
@@ -127,6 +130,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::Lane(command) => queue::lane(&context, command).await,
         Command::Attempts(args) => reads::attempts(&context, args).await,
         Command::Artifact(args) => artifact::run(&context, &args.digest).await,
+        Command::Dlq(command) => dlq::run(&context, command).await,
         Command::Ruleset(command) => ruleset::run(&context, command).await,
         Command::Plan(command) => plan::run(&context, command).await,
         Command::Info => info::run(&context).await,

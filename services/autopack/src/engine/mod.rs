@@ -4,17 +4,19 @@
 //! ended; at the end workers hand their leases back while the registry still answers.
 //!
 //! - `parts`: scheduler, worker and sockets around a registry
-//! - `failpoint`: crashes for tests
 
-mod failpoint;
 mod parts;
+#[cfg(test)]
+mod several;
+#[cfg(test)]
+mod several_rig;
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use autopack_artifacts::Artifacts;
 use autopack_bus::{Bus, BusConfig};
 use autopack_domain::Reason;
-use autopack_runtime::{Clock, DataDir, RegistryFile, Supervisor, SystemClock, V7Ids};
+use autopack_runtime::{Clock, DataDir, RegistryFile, Supervisor, SystemClock, V7Ids, failpoint};
 use autopack_wire::{
     client::Clients,
     serve::with_probes,
@@ -37,7 +39,6 @@ const SERVICES: &[&str] = &[
     "autopack.registry.v1.DispatchService",
     "autopack.registry.v1.WorkService",
     "autopack.registry.v1.ArtifactService",
-    "autopack.scheduler.v1.SchedulerService",
 ];
 /// What to start.
 #[derive(Clone, Debug)]
@@ -137,17 +138,26 @@ impl Engine {
         let config = RegistryConfig {
             database_masked,
             database_identity,
+            switches: settings.switches.iter().map(ToString::to_string).collect(),
             ..RegistryConfig::embedded(settings.database_file())
         };
         let started = Registry::start(config, ports, &registry).await?;
         let layer = ServerLayer::new(server_options(&data)?);
+        let control = builder_worker::Control::new();
         let mut routes = started.routes(services.token());
+        let mut served = SERVICES.to_vec();
         let scheduler = matches!(scope, Scope::All { .. })
             .then(|| parts::scheduler(&routes, &layer, Arc::clone(&bus), Arc::clone(&clock)));
         if let Some(scheduler) = &scheduler {
-            routes = routes.add_service(scheduler.service());
+            routes = routes
+                .add_service(scheduler.service())
+                .add_service(control.service());
+            served.extend([
+                "autopack.scheduler.v1.SchedulerService",
+                "autopack.worker.v1.WorkerService",
+            ]);
         }
-        let (routes, probes) = with_probes(routes, SERVICES)
+        let (routes, probes) = with_probes(routes, &served)
             .await
             .map_err(|error| CliError::reason(Reason::InternalFault, error.to_string()))?;
         let parts = Parts {
@@ -167,7 +177,7 @@ impl Engine {
         };
         if let Scope::All { slots, listen, .. } = scope {
             clear(&data.tmp());
-            parts.work(data.path(), slots, scheduler);
+            parts.work(data.path(), slots, scheduler, control);
             parts.watch_ends(files.clone());
             addresses = parts.listen(&data, listen, addresses).await?;
             probes.set_ready(true).await;

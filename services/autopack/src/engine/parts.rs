@@ -8,6 +8,7 @@ use autopack_bus::Bus;
 use autopack_runtime::{
     Clock, DataDir, Kind, RegistryFile, Supervisor,
     config::environment,
+    failpoint,
     telemetry::propagation::{extract, inject, set_parent_context},
 };
 use autopack_wire::{
@@ -15,11 +16,11 @@ use autopack_wire::{
     serve::{ServeOptions, bind_uds, serve_tcp, serve_uds_socket},
     server::{Principal, ServerLayer, ServerOptions, TokenTable},
 };
-use builder_worker::{WorkerConfig, registry_client::WireRegistry};
+use builder_worker::{Control, WorkerConfig, WorkerError, registry_client::WireRegistry};
 use phase_scheduler::{Scheduler, SchedulerConfig};
 use tonic::service::Routes;
 
-use super::{GRACE, failpoint};
+use super::GRACE;
 use crate::{error::CliError, runfiles::RunFiles};
 
 /// Variables that git needs to reach a remote repository.
@@ -38,6 +39,8 @@ const GIT_REMOTE: &[&str] = &[
     "NO_PROXY",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
 ];
 
 /// What the parts of an engine are made from.
@@ -75,7 +78,13 @@ pub(super) fn scheduler(
 
 impl Parts<'_> {
     /// Starts scheduler and worker.
-    pub(super) fn work(&self, data: &Path, slots: usize, scheduler: Option<Scheduler>) {
+    pub(super) fn work(
+        &self,
+        data: &Path,
+        slots: usize,
+        scheduler: Option<Scheduler>,
+        control: Control,
+    ) {
         if let Some(scheduler) = scheduler {
             self.services.spawn(
                 "scheduler",
@@ -91,9 +100,14 @@ impl Parts<'_> {
             clock: Arc::new(move || clock.now()),
             failpoint: failpoint::hit,
         };
-        let worker = builder_worker::build(worker_config(data, slots), ports);
-        self.services
-            .spawn("worker", Kind::Critical, worker.run(self.services.token()));
+        let worker = builder_worker::build_with(worker_config(data, slots), ports, control);
+        let token = self.services.token();
+        self.services.spawn("worker", Kind::Critical, async move {
+            worker.run(token.clone()).await?;
+            // A drained worker does not end the registry beside it.
+            token.cancelled().await;
+            Ok::<_, WorkerError>(())
+        });
     }
 
     /// Writes the files of runs that end.

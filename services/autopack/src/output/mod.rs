@@ -5,12 +5,14 @@
 //! - [`json`]: messages as JSON
 //! - [`table`]: columns of text
 //! - [`text`]: a run for people
+//! - [`workers`]: workers and what they hold
 //! - [`live`]: progress of a run that is followed
 
 pub(crate) mod json;
 pub(crate) mod live;
 pub(crate) mod table;
 pub(crate) mod text;
+pub(crate) mod workers;
 
 use std::io::{IsTerminal as _, Write as _};
 

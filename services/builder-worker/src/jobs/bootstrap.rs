@@ -55,7 +55,7 @@ async fn work(cx: &Context, lease: &Lease, leased: &Leased) -> Result<Findings, 
     } else {
         &run.base_ref
     };
-    let report = preflight::check_opened(&cx.host, &opened, plan, base, &patches)
+    let report = preflight::check_opened(&cx.host, &opened, plan, base, &patches, &leased.fleet)
         .await
         .map_err(|error| Stop::failed(error.cause, error.detail))?;
     let mut findings = report.findings;

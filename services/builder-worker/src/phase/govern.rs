@@ -14,8 +14,8 @@ use autopack_policy::govern::{
 use autopack_policy::scope::CompiledScope;
 use futures::{StreamExt, TryStreamExt};
 
-use super::Job;
 use super::build::Candidate;
+use super::{Job, land};
 use crate::error::{Failure, Stop};
 use crate::repo::{Opened, Repo};
 use crate::text;
@@ -27,44 +27,81 @@ const LINK: usize = 4096;
 /// Blobs that are read at a time.
 const AT_ONCE: usize = 4;
 
+/// What is known of a candidate that was found good, for its landing.
+pub(crate) struct Judged {
+    /// The trees and blobs that the candidate has and its base has not.
+    pub(crate) objects: Vec<Oid>,
+    /// Its commit on the base, made meanwhile and held by the attempt's private reference.
+    pub(crate) draft: Option<Oid>,
+}
+
+/// What is to be judged.
+struct Look {
+    changes: ChangeSet,
+    facts: TreeFacts,
+    objects: Vec<Oid>,
+}
+
 /// Judges the candidate; a violation or a missing deliverable is a failure.
 pub(crate) async fn govern(
     job: &mut Job<'_>,
     opened: &Opened,
     base: &Oid,
     candidate: &Candidate,
-) -> Result<(), Stop> {
+) -> Result<Judged, Stop> {
     job.evidence.candidate = Some(candidate.tree.clone());
     let lease = job.lease;
-    // The report tells the stage; nothing of the look depends on its answer.
+    // The report tells the stage; nothing of the look depends on its answer, and neither does a commit that no branch
+    // names.
     let (reported, looked) = futures::join!(
         job.report(AttemptState::Governing),
-        lease.guard(look(&opened.repo, base, candidate))
+        lease.guard(async {
+            let looked = async {
+                let look = look(&opened.repo, base, candidate).await?;
+                let violations = judge(job, &look)?;
+                Ok::<_, Stop>((look, violations))
+            };
+            let (looked, draft) = futures::join!(looked, land::draft(job, opened, candidate));
+            looked.map(|(look, violations)| (look, violations, draft))
+        })
     );
     reported?;
-    let (changes, facts) = looked?;
+    let (look, violations, draft) = looked?;
+    let (changes, facts) = (look.changes, look.facts);
     job.fact("changed_files", changes.entries.len());
     let bytes = changes.entries.iter().map(|change| change.size);
     job.fact("changed_bytes", bytes.fold(0, u64::saturating_add));
+    if let Some(failure) = refused(&violations) {
+        return Err(failure.into());
+    }
+    deliverables(job, &facts.paths, candidate)?;
+    Ok(Judged {
+        objects: look.objects,
+        draft,
+    })
+}
+
+/// All that is wrong with the candidate.
+fn judge(job: &Job<'_>, look: &Look) -> Result<Vec<Violation>, Stop> {
     let scope = CompiledScope::compile(&job.spec.scope).map_err(|faults| {
         let lines = text::lines(faults.iter().map(ToString::to_string), LINES);
         Stop::failed(Cause::PreflightFailed, lines)
     })?;
+    let (changes, facts) = (&look.changes, &look.facts);
     // A script that the change deletes decided the gate, too.
-    let mut paths = facts.paths.clone();
-    paths.extend(
-        changes
-            .entries
-            .iter()
-            .filter(|change| change.kind == govern::ChangeKind::Deleted)
-            .filter_map(|change| String::from_utf8(change.path.clone()).ok()),
-    );
+    let deleted = changes
+        .entries
+        .iter()
+        .filter(|change| change.kind == govern::ChangeKind::Deleted)
+        .filter_map(|change| String::from_utf8(change.path.clone()).ok());
+    let paths: Vec<String> = if job.steps().is_empty() {
+        Vec::new()
+    } else {
+        facts.paths.iter().cloned().chain(deleted).collect()
+    };
     let rules = Rules::for_builder(job.builder, GateFiles::for_steps(job.steps(), &paths));
-    let violations = govern::judge(&changes, &scope, &job.spec.limits, &facts, &rules);
-    if let Some(failure) = refused(&violations) {
-        return Err(failure.into());
-    }
-    deliverables(job, &facts.paths, candidate)
+    let limits = &job.spec.limits;
+    Ok(govern::judge(changes, &scope, limits, facts, &rules))
 }
 
 /// The failure that these violations are.
@@ -112,17 +149,10 @@ fn deliverables(job: &Job<'_>, paths: &[String], candidate: &Candidate) -> Resul
 }
 
 /// The change set and what has to be known about the candidate's tree.
-async fn look(
-    repo: &Repo,
-    base: &Oid,
-    candidate: &Candidate,
-) -> Result<(ChangeSet, TreeFacts), GitError> {
+async fn look(repo: &Repo, base: &Oid, candidate: &Candidate) -> Result<Look, GitError> {
     let own = &repo.own;
-    let (changes, binary): (Vec<Change>, Vec<bool>) = own
-        .list_changes_with_binaries(base, &candidate.tree)
-        .await?
-        .into_iter()
-        .unzip();
+    let diff = own.compare_trees(base, &candidate.tree).await?;
+    let (changes, binary): (Vec<Change>, Vec<bool>) = diff.changes.into_iter().unzip();
     let oids: Vec<Oid> = changes
         .iter()
         .filter(|change| !change.new_mode.is_gitlink())
@@ -155,7 +185,11 @@ async fn look(
         }
         facts.paths.push(path);
     }
-    Ok((ChangeSet { entries }, facts))
+    Ok(Look {
+        changes: ChangeSet { entries },
+        facts,
+        objects: diff.objects,
+    })
 }
 
 async fn describe(

@@ -8,9 +8,10 @@ use autopack_domain::Reason;
 use autopack_domain::attempt::Intent;
 use autopack_domain::phase::PhaseOutcome;
 use autopack_domain::states::AttemptState;
-use autopack_git::{CommitSpec, Identity, MergeResult, Oid, message};
+use autopack_git::{CommitSpec, GitError, Identity, MergeResult, Oid, message};
 use tokio::time::{Duration, Instant, sleep};
 
+use super::govern::Judged;
 use super::{Candidate, Job, Proof, Success, gate, parse_tip, push};
 use crate::error::Stop;
 use crate::failpoints;
@@ -34,6 +35,7 @@ pub(crate) async fn land(
     job: &mut Job<'_>,
     opened: &Opened,
     candidate: &Candidate,
+    judged: &Judged,
     proof: Proof,
 ) -> Result<Success, Stop> {
     let end = Instant::now() + job.cx.config.landing_patience;
@@ -55,23 +57,37 @@ pub(crate) async fn land(
             });
         };
         let expected = push::expected(opened, job.run, landing.tip.as_ref()).await?;
-        let commit = commit(job, opened, &landing).await?;
+        // What was found out about the candidate on its base holds as long as nothing else landed.
+        let base_tip = job.evidence.base.as_ref().map(|(tip, _)| tip);
+        let judged = (base_tip == Some(&landing.tip)).then_some(judged);
+        let draft = judged.and_then(|judged| judged.draft.clone());
+        let is_held = draft.is_some();
+        let commit = match draft {
+            Some(commit) => commit,
+            None => commit(job, opened, &landing).await?,
+        };
         job.cx.failpoint(failpoints::BEFORE_PREPARE);
         job.lease.begin_landing()?;
         // The commit is held by a reference of our own before the branch moves (DESIGN rule 7).
-        let name = job.private_ref();
-        let (held, prepared) = futures::join!(
-            opened
-                .repo
-                .own
-                .set_private_ref(job.run.id.as_str(), &name, &commit),
-            prepare(job, &turn.tip, &landing.tree, &commit)
+        let own = &opened.repo.own;
+        let hold = async {
+            if is_held {
+                Ok(())
+            } else {
+                hold(job, opened, &commit).await
+            }
+        };
+        let objects = judged.map(|judged| judged.objects.as_slice());
+        let (held, prepared, offered) = futures::join!(
+            hold,
+            prepare(job, &turn.tip, &landing.tree, &commit),
+            own.offer(&opened.target, &commit, expected.as_ref(), objects)
         );
         match prepared {
             Ok(()) => {
                 held?;
                 job.cx.failpoint(failpoints::AFTER_PREPARE);
-                push::push(job, opened, &commit, expected.as_ref()).await?;
+                push::push(job, opened, &commit, expected.as_ref(), offered.ok()).await?;
                 opened.repo.note_tree(&commit, &landing.tree);
                 job.cx.failpoint(failpoints::AFTER_PUSH);
                 return Ok(Success {
@@ -99,6 +115,38 @@ pub(crate) async fn land(
             Err(other) => return Err(other),
         }
     }
+}
+
+/// The candidate's commit on its base, held by the attempt's private reference, where its text is known before the
+/// verdict: without a gate. It lands only if the candidate is found good and nothing else landed meanwhile.
+pub(super) async fn draft(job: &Job<'_>, opened: &Opened, candidate: &Candidate) -> Option<Oid> {
+    let (tip, base_tree) = job.evidence.base.clone()?;
+    if !job.steps().is_empty() || candidate.tree == base_tree {
+        return None;
+    }
+    let landing = Landing {
+        tip,
+        tree: candidate.tree.clone(),
+        proof: Proof::not_required(),
+    };
+    let made = async {
+        let commit = commit(job, opened, &landing).await?;
+        hold(job, opened, &commit).await?;
+        Ok::<_, Stop>(commit)
+    };
+    match made.await {
+        Ok(commit) => Some(commit),
+        Err(stop) => {
+            tracing::debug!(attempt = %job.attempt.uid, ?stop, "the commit is made at the landing");
+            None
+        }
+    }
+}
+
+/// Points the attempt's private reference at its commit.
+async fn hold(job: &Job<'_>, opened: &Opened, commit: &Oid) -> Result<(), GitError> {
+    let (own, run) = (&opened.repo.own, job.run.id.as_str());
+    own.set_private_ref(run, &job.private_ref(), commit).await
 }
 
 /// Waits for the turn for as long as the lease holds.

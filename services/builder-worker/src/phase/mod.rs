@@ -151,6 +151,7 @@ impl Job<'_> {
             .guard(opened.tree(tip.as_ref(), &self.run.branch))
             .await?;
         self.evidence.base = Some((tip.clone(), tree.clone()));
+        self.lease.begin()?;
         let candidate = match build::build(self, &opened, &tree).await? {
             build::Built::AlreadyPresent => {
                 return Ok(Success::without_commit(PhaseOutcome::AlreadyPresent));
@@ -167,7 +168,7 @@ impl Job<'_> {
             ));
         }
         self.enter("govern");
-        govern::govern(self, &opened, &tree, &candidate).await?;
+        let judged = govern::govern(self, &opened, &tree, &candidate).await?;
         let proof = self.prove(&opened, &candidate.tree, &tree).await?;
         self.cx.failpoint(failpoints::AFTER_GATE);
         if !changed {
@@ -175,7 +176,7 @@ impl Job<'_> {
         }
         self.lease.check()?;
         self.enter("land");
-        land::land(self, &opened, &candidate, proof).await
+        land::land(self, &opened, &candidate, &judged, proof).await
     }
 
     /// The gate on one tree, with its stage; a verdict that does not land is a failure.
@@ -207,6 +208,7 @@ impl Job<'_> {
     /// Tells the registry the stage.
     async fn report(&self, stage: AttemptState) -> Result<(), Stop> {
         let (registry, held) = (&self.cx.ports.registry, self.lease.held);
+        self.lease.enter(stage);
         self.cx
             .repeat(self.lease, || registry.report_stage(held, stage))
             .await

@@ -7,7 +7,7 @@ use autopack_domain::Cause;
 use autopack_domain::attempt::Attempt;
 use autopack_domain::run::Run;
 use autopack_domain::states::AttemptState;
-use autopack_git::{GitError, Oid, PushOutcome};
+use autopack_git::{GitError, Offer, Oid, PushOutcome};
 
 use super::Job;
 use crate::error::{Stop, git_cause};
@@ -31,17 +31,21 @@ pub(crate) async fn expected(
     Ok(found.map(|_| tip.clone()))
 }
 
-/// Moves the branch to the commit.
+/// Moves the branch to the commit, which may have been offered to the target already.
 pub(crate) async fn push(
     job: &Job<'_>,
     opened: &Opened,
     commit: &Oid,
     expected: Option<&Oid>,
+    offer: Option<Offer>,
 ) -> Result<(), Stop> {
     // The lease may have run out while the intent was stored: then whoever comes next decides.
     job.lease.check()?;
     let (own, branch) = (&opened.repo.own, job.run.branch.as_str());
-    let pushed = own.push(&opened.target, commit, branch, expected).await;
+    let pushed = match offer {
+        Some(offer) => own.push_offered(&opened.target, &offer, branch).await,
+        None => own.push(&opened.target, commit, branch, expected).await,
+    };
     let actual = match pushed {
         Ok(PushOutcome::Moved) => return Ok(()),
         Ok(PushOutcome::CheckedOut { path }) => return Err(checked_out(job, &path)),

@@ -90,6 +90,15 @@ fn empty(folder: &Path) -> std::io::Result<()> {
     make_private(folder)
 }
 
+/// Removes a folder, whatever is in it; one that is gone is no fault.
+pub(super) fn discard(folder: &Path) -> std::io::Result<()> {
+    if fs::symlink_metadata(folder).is_err() {
+        return Ok(());
+    }
+    empty(folder)?;
+    fs::remove_dir(folder)
+}
+
 /// Gives back the right to empty folders that a command took from us.
 fn open_up(folder: &Path) {
     let mut todo = vec![folder.to_owned()];
@@ -103,7 +112,7 @@ fn open_up(folder: &Path) {
     }
 }
 
-fn disk_bytes(folder: &Path) -> u64 {
+pub(super) fn disk_bytes(folder: &Path) -> u64 {
     let mut todo = vec![folder.to_owned()];
     let mut bytes = 0;
     while let Some(folder) = todo.pop() {

@@ -3,6 +3,7 @@
 //! Invariant: a clone is opened once a process (which removes stale locks), and fetched by one slot at a time.
 
 pub(crate) mod bench;
+pub(crate) mod mirrors;
 pub(crate) mod toolset;
 
 use std::collections::{BTreeMap, HashMap};
@@ -38,6 +39,7 @@ pub(crate) struct Repos {
 pub(crate) struct Opened {
     pub(crate) target: Target,
     pub(crate) repo: Arc<Repo>,
+    used: Mutex<Instant>,
 }
 
 /// Modes by path of all files of a tree.
@@ -74,6 +76,7 @@ impl Repos {
     pub(crate) async fn open(&self, location: &str) -> Result<Arc<Opened>, GitError> {
         let mut all = self.opened.lock().await;
         if let Some(found) = all.get(location) {
+            found.touch();
             return Ok(Arc::clone(found));
         }
         let target = Target::discover(&self.git, location).await?;
@@ -83,15 +86,31 @@ impl Repos {
             Some(opened) => Arc::clone(&opened.repo),
             None => Arc::new(self.open_clone(&target, key).await?),
         };
-        let opened = Arc::new(Opened { target, repo });
+        let opened = Arc::new(Opened {
+            target,
+            repo,
+            used: Mutex::new(Instant::now()),
+        });
         all.insert(location.to_owned(), Arc::clone(&opened));
         Ok(opened)
     }
 
+    fn clones(&self) -> PathBuf {
+        self.data_dir.join("repos")
+    }
+
+    fn work_folders(&self) -> PathBuf {
+        self.data_dir.join("workspaces")
+    }
+
+    fn tmp(&self) -> PathBuf {
+        self.data_dir.join("tmp")
+    }
+
     async fn open_clone(&self, target: &Target, key: String) -> Result<Repo, GitError> {
-        let dir = self.data_dir.join("repos").join(&key);
+        let dir = self.clones().join(&key);
         let own = OwnClone::open_or_create_as(&self.git, &dir, target.object_format()).await?;
-        let work = self.data_dir.join("workspaces").join(&key);
+        let work = self.work_folders().join(&key);
         let (builds, gates) = (work.clone(), work);
         let indexes = dir.join("autopack-indexes");
         Ok(Repo {
@@ -115,6 +134,16 @@ impl Repos {
 }
 
 impl Opened {
+    fn touch(&self) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// How long nobody has asked for it.
+    fn idle(&self) -> std::time::Duration {
+        let used = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.elapsed()
+    }
+
     /// Fetches every branch and tag, unless a fetch has begun since `asked`.
     pub(crate) async fn fetch(&self, asked: Instant) -> Result<(), GitError> {
         let mut last = self.repo.fetched.lock().await;

@@ -11,9 +11,12 @@ use autopack_domain::plan::{PhaseSpec, Plan};
 use autopack_domain::run::{JobKind, Run, settle::Report};
 use autopack_domain::states::AttemptState;
 use autopack_domain::usage::Usage;
-use autopack_domain::{AttemptUid, Cause, Fence, JobUid, Reason, RunUid, WorkerUid};
+use autopack_domain::worker::WorkerProfile;
+use autopack_domain::{AttemptUid, Cause, Fence, JobUid, Reason, RunUid, Timestamp, WorkerUid};
 use builder_worker::CallError;
-use builder_worker::ports::{Held, JobHint, Leased, Pulse, Registry, Settled, Stored, Terms, Turn};
+use builder_worker::ports::{
+    Abilities, Held, JobHint, Leased, Presence, Pulse, Registry, Settled, Stored, Terms, Turn,
+};
 use builder_worker::preflight::Findings;
 use sha2::{Digest, Sha256};
 use tokio::sync::Barrier;
@@ -55,6 +58,16 @@ pub(crate) struct State {
     pub(crate) unavailable: u32,
     pub(crate) registered: u32,
     pub(crate) forget_worker: bool,
+    /// The registry's wall clock; it stands still.
+    pub(crate) time: Option<Timestamp>,
+    /// Heartbeats that were answered with it.
+    pub(crate) told: u32,
+    pub(crate) profile: WorkerProfile,
+    /// What the last heartbeat said.
+    pub(crate) presence: Presence,
+    /// How often `lease_job` says that the job is for another worker.
+    pub(crate) not_eligible: u32,
+    pub(crate) fleet: Vec<Abilities>,
 }
 
 pub(crate) struct Fake {
@@ -87,6 +100,12 @@ impl Fake {
             unavailable: 0,
             registered: 0,
             forget_worker: false,
+            time: None,
+            told: 0,
+            profile: WorkerProfile::default(),
+            presence: Presence::default(),
+            not_eligible: 0,
+            fleet: Vec::new(),
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -138,12 +157,15 @@ impl Fake {
 
 #[async_trait]
 impl Registry for Fake {
-    async fn register(&self, _: &str, _: u32, _: &[String]) -> Result<Terms, CallError> {
-        self.state().registered += 1;
+    async fn register(&self, profile: &WorkerProfile) -> Result<Terms, CallError> {
+        let mut state = self.state();
+        state.registered += 1;
+        state.profile = profile.clone();
         Ok(Terms {
             worker: WorkerUid(Uuid::from_u128(7)),
             lease: Duration::from_secs(5),
             heartbeat: Duration::from_millis(100),
+            time: state.time,
         })
     }
 
@@ -154,6 +176,10 @@ impl Registry for Fake {
         if state.unavailable > 0 {
             state.unavailable -= 1;
             return Err(CallError::unavailable("not now"));
+        }
+        if state.not_eligible > 0 {
+            state.not_eligible -= 1;
+            return Err(CallError::refused(Reason::WorkerNotEligible, "not you"));
         }
         let gone = || CallError::refused(Reason::JobGone, "gone");
         let offer = state.offers.get_mut(&job.job).ok_or_else(gone)?;
@@ -182,11 +208,19 @@ impl Registry for Fake {
             plan: offer.plan.clone(),
             intents,
             tier_id: "T1".into(),
+            fleet: state.fleet.clone(),
         })
     }
 
-    async fn heartbeat(&self, _: WorkerUid, leases: &[(Uuid, Fence)]) -> Result<Pulse, CallError> {
+    async fn heartbeat(
+        &self,
+        _: WorkerUid,
+        leases: &[(Uuid, Fence)],
+        presence: &Presence,
+    ) -> Result<Pulse, CallError> {
         let mut state = self.state();
+        state.presence = presence.clone();
+        state.told += u32::from(state.time.is_some());
         let stop = leases
             .iter()
             .map(|(uid, _)| *uid)
@@ -195,6 +229,7 @@ impl Registry for Fake {
         Ok(Pulse {
             stop,
             unknown_worker: std::mem::take(&mut state.forget_worker),
+            time: state.time,
         })
     }
 
@@ -308,6 +343,7 @@ impl Registry for Fake {
     }
 
     async fn get_artifact(&self, digest: &str, _: usize) -> Result<Vec<u8>, CallError> {
+        self.called("get_artifact").await;
         let found = self.state().artifacts.get(digest).cloned();
         found.ok_or_else(|| CallError::refused(Reason::ArtifactNotFound, "no such artifact"))
     }

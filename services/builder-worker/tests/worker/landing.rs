@@ -44,6 +44,32 @@ async fn a_moved_tip_is_merged_and_gated_again() {
 }
 
 #[tokio::test]
+async fn a_commit_made_early_lands_only_on_its_own_base() {
+    let mut world = World::new();
+    let phases = [
+        world.patch_phase("P1", &adding("a.txt", "a")),
+        world.patch_phase("P2", &adding("b.txt", "b")),
+    ];
+    let [a, b] = side_by_side(&mut world, phases).await;
+    let (a, b) = (world.report(a).await, world.report(b).await);
+    assert_eq!((a.cause, b.cause), (None, None));
+    // Both had a commit on the base before either landed; the later one was made anew on the earlier.
+    assert_eq!(
+        world.git(&["rev-list", "--count", &format!("main..{BRANCH}")]),
+        "2"
+    );
+    assert_eq!(
+        world.private_ref("attempt/P1/1"),
+        Some(a.commit.clone()),
+        "the reference follows to the commit that landed"
+    );
+    assert_eq!(world.private_ref("attempt/P2/1"), Some(b.commit.clone()));
+    let tip = world.branch().unwrap();
+    assert!(tip == a.commit || tip == b.commit);
+    world.git(&["fsck", "--no-dangling", "--connectivity-only"]);
+}
+
+#[tokio::test]
 async fn a_red_second_gate_is_told_apart() {
     let mut world = World::new();
     let gate = |spec| {

@@ -9,9 +9,13 @@
 
 mod bootstrap;
 mod builders;
+mod drain;
 mod fake;
 mod gates;
 mod landing;
 mod life;
+mod mirrors;
+mod placement;
+mod remotes;
 mod samples;
 mod world;

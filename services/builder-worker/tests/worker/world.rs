@@ -10,7 +10,10 @@ use autopack_domain::plan::{BuilderSpec, PatchSpec, PhaseSpec, Plan};
 use autopack_domain::run::{JobKind, settle::Report};
 use autopack_domain::{AttemptUid, JobUid, Timestamp};
 use autopack_sandbox::CancellationToken;
-use builder_worker::{Ports, WorkerConfig, WorkerError};
+use autopack_wire::client::Clients;
+use autopack_wire::convert::time_to_proto;
+use autopack_wire::server::Principal;
+use builder_worker::{Control, Ports, WorkerConfig, WorkerError};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -26,6 +29,9 @@ pub(crate) struct World {
     pub(crate) fake: Arc<Fake>,
     pub(crate) bus: Arc<InProcessBus>,
     worker: Option<(JoinHandle<Result<(), WorkerError>>, CancellationToken)>,
+    control: Option<Control>,
+    /// Jobs are not to be begun before.
+    pub(crate) due: Option<Timestamp>,
     next: u128,
 }
 
@@ -60,6 +66,8 @@ impl World {
             fake,
             bus,
             worker: None,
+            control: None,
+            due: None,
             next: 100,
         }
     }
@@ -78,6 +86,11 @@ impl World {
     }
 
     pub(crate) fn start_with(&mut self, failpoint: fn(&str)) {
+        let config = self.config();
+        self.start_on(config, failpoint);
+    }
+
+    pub(crate) fn start_on(&mut self, config: WorkerConfig, failpoint: fn(&str)) {
         let ports = Ports {
             registry: self.fake.clone(),
             bus: self.bus.clone(),
@@ -85,7 +98,8 @@ impl World {
             failpoint,
         };
         let shutdown = CancellationToken::new();
-        let worker = builder_worker::build(self.config(), ports);
+        let worker = builder_worker::build(config, ports);
+        self.control = Some(worker.control());
         let task = tokio::spawn(worker.run(shutdown.clone()));
         self.worker = Some((task, shutdown));
     }
@@ -95,6 +109,21 @@ impl World {
         let (task, _) = self.worker.take().unwrap();
         task.abort();
         let _ = task.await;
+    }
+
+    /// The worker's own service, as a client of it sees it.
+    pub(crate) fn service(&self) -> Clients {
+        Clients::in_process(self.control.as_ref().unwrap().routes(), Principal::User)
+    }
+
+    /// Waits until the worker has ended by itself.
+    pub(crate) async fn ended(&mut self) {
+        let (task, _) = self.worker.take().unwrap();
+        tokio::time::timeout(PATIENCE, task)
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
     }
 
     /// Ends the worker as a service manager would.
@@ -156,6 +185,7 @@ impl World {
             kind: offer.kind.as_str().to_owned(),
             run_uid: self.fake.state().run.uid.to_string(),
             attempt_uid: attempt.unwrap_or_default(),
+            not_before_time: self.due.map(time_to_proto),
             ..JobMessage::default()
         };
         self.fake.state().offers.insert(job, offer);

@@ -3,11 +3,14 @@
 //! Invariant: every fault of a request is reported at once, and nothing reaches a caller as a bare INTERNAL.
 
 mod artifact_service;
+mod dead_letters;
 mod decode;
 mod dispatch_service;
 mod registry_service;
+mod switch;
 mod watch;
 mod work_service;
+mod workers;
 
 use std::sync::Arc;
 
@@ -29,7 +32,8 @@ use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
 
-use crate::{Registry, app::Core};
+use self::switch::Switch;
+use crate::{Registry, Serving, app::Core};
 
 /// Messages of a request at most; plans are 4 MiB at most.
 const MAX_MESSAGE: usize = 8 << 20;
@@ -43,16 +47,42 @@ impl Registry {
         };
         let mut routes = RoutesBuilder::default();
         routes
-            .add_service(
-                RegistryServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE),
-            )
-            .add_service(
-                DispatchServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE),
-            )
-            .add_service(WorkServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE))
-            .add_service(ArtifactServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE));
+            .add_service(registry(api.clone()))
+            .add_service(dispatch(api.clone()))
+            .add_service(work(api.clone()))
+            .add_service(artifact(api));
         routes.routes()
     }
+}
+
+impl Serving {
+    /// The four services as routes: they answer while this registry is active, else `NOT_ACTIVE` with the address
+    /// of the one that is.
+    pub fn routes(&self) -> Routes {
+        let mut routes = RoutesBuilder::default();
+        routes
+            .add_service(Switch::new(self.activity(), registry))
+            .add_service(Switch::new(self.activity(), dispatch))
+            .add_service(Switch::new(self.activity(), work))
+            .add_service(Switch::new(self.activity(), artifact));
+        routes.routes()
+    }
+}
+
+fn registry(api: Api) -> RegistryServiceServer<Api> {
+    RegistryServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
+}
+
+fn dispatch(api: Api) -> DispatchServiceServer<Api> {
+    DispatchServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
+}
+
+fn work(api: Api) -> WorkServiceServer<Api> {
+    WorkServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
+}
+
+fn artifact(api: Api) -> ArtifactServiceServer<Api> {
+    ArtifactServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
 }
 
 /// One value serves all four services.

@@ -8,7 +8,7 @@ use autopack_wire::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Api, decode::refuse, watch::WatchStream};
+use super::{Api, dead_letters::dead_letter, decode::refuse, watch::WatchStream};
 use crate::app::{create_run::NewRunRequest, reads::Explanation, request_key};
 
 type Reply<T> = Result<Response<T>, Status>;
@@ -353,6 +353,57 @@ impl RegistryService for Api {
         })
     }
 
+    async fn list_dead_letters(
+        &self,
+        request: Request<pb::ListDeadLettersRequest>,
+    ) -> Reply<pb::ListDeadLettersResponse> {
+        let r = request.into_inner();
+        let found = self
+            .core
+            .list_dead_letters(r.page_size, &r.page_token, &r.id);
+        let (letters, next_page_token) = found.await.map_err(refuse)?;
+        reply(pb::ListDeadLettersResponse {
+            dead_letters: letters.into_iter().map(dead_letter).collect(),
+            next_page_token,
+        })
+    }
+
+    async fn requeue_dead_letter(
+        &self,
+        request: Request<pb::RequeueDeadLetterRequest>,
+    ) -> Reply<pb::RequeueDeadLetterResponse> {
+        let id = request.into_inner().id;
+        let requeued = self.core.requeue_dead_letter(&id).await;
+        let (run_id, job) = requeued.map_err(refuse)?;
+        let job_uid = job.to_string();
+        reply(pb::RequeueDeadLetterResponse { run_id, job_uid })
+    }
+
+    async fn discard_dead_letter(
+        &self,
+        request: Request<pb::DiscardDeadLetterRequest>,
+    ) -> Reply<pb::DiscardDeadLetterResponse> {
+        let id = request.into_inner().id;
+        self.core.discard_dead_letter(&id).await.map_err(refuse)?;
+        reply(pb::DiscardDeadLetterResponse {})
+    }
+
+    async fn list_workers(
+        &self,
+        request: Request<pb::ListWorkersRequest>,
+    ) -> Reply<pb::ListWorkersResponse> {
+        let r = request.into_inner();
+        let (workers, next_page_token) = self
+            .core
+            .list_workers(r.page_size, &r.page_token)
+            .await
+            .map_err(refuse)?;
+        reply(pb::ListWorkersResponse {
+            workers: workers.into_iter().map(super::workers::listed).collect(),
+            next_page_token,
+        })
+    }
+
     async fn get_info(&self, _: Request<pb::GetInfoRequest>) -> Reply<pb::GetInfoResponse> {
         let config = &self.core.config;
         reply(pb::GetInfoResponse {
@@ -362,6 +413,7 @@ impl RegistryService for Api {
             set_aside: self.core.corrupt_rows(),
             lease: Some(duration_to_proto(config.lease)),
             epoch: self.core.epoch,
+            switches: config.switches.clone(),
         })
     }
 }

@@ -10,19 +10,21 @@ use autopack_domain::{
     run::{JobKind, settle::Report},
     states::AttemptState,
     usage::Usage,
+    worker::WorkerProfile,
 };
 use autopack_wire::{
-    convert::duration_to_proto,
+    convert::{duration_to_proto, time_to_proto, tool_versions},
     registry::{self as pb, work_service_server::WorkService},
     types,
 };
 use tonic::{Request, Response, Status};
 
+use super::workers::abilities;
 use super::{
     Api,
     decode::{faults, present, refuse, uid, word},
 };
-use crate::app::jobs::Findings;
+use crate::app::{jobs::Findings, workers::Presence};
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -58,15 +60,13 @@ impl WorkService for Api {
         &self,
         request: Request<pb::RegisterWorkerRequest>,
     ) -> Reply<pb::RegisterWorkerResponse> {
-        let r = request.into_inner();
-        let worker = self
-            .core
-            .register_worker(&r.name, r.slots)
-            .map_err(refuse)?;
+        let profile = WorkerProfile::try_from(request.into_inner()).map_err(faults)?;
+        let worker = self.core.register_worker(profile).map_err(refuse)?;
         Ok(Response::new(pb::RegisterWorkerResponse {
             worker_uid: worker.to_string(),
             lease: Some(duration_to_proto(self.core.config.lease)),
             heartbeat: Some(duration_to_proto(self.core.config.heartbeat)),
+            time: Some(time_to_proto(self.core.now())),
         }))
     }
 
@@ -118,6 +118,11 @@ impl WorkService for Api {
             run: Some((&leased.run).into()),
             plan: Some(leased.plan.as_ref().into()),
             intents: leased.intents.iter().map(Into::into).collect(),
+            fleet: if kind == JobKind::Bootstrap {
+                leased.fleet.iter().map(|w| abilities(w)).collect()
+            } else {
+                Vec::new()
+            },
             ..pb::LeaseJobResponse::default()
         }))
     }
@@ -133,10 +138,16 @@ impl WorkService for Api {
             .iter()
             .map(|l| Ok((uid::<uuid::Uuid>("leases.uid", &l.uid)?, Fence(l.fence))))
             .collect::<Result<Vec<_>, Status>>()?;
-        let (stop, unknown_worker) = self.core.heartbeat(worker, &leases);
+        let presence = Presence {
+            draining: r.draining,
+            leaving: r.leaving,
+            tool_versions: tool_versions(r.tool_versions).map_err(faults)?,
+        };
+        let (stop, unknown_worker) = self.core.heartbeat(worker, &leases, presence);
         Ok(Response::new(pb::HeartbeatResponse {
             stop: stop.iter().map(ToString::to_string).collect(),
             unknown_worker,
+            time: Some(time_to_proto(self.core.now())),
         }))
     }
 

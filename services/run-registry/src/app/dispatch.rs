@@ -9,7 +9,7 @@ use autopack_domain::{
 use autopack_policy::estimate::reservation;
 use autopack_store::read;
 
-use super::{Core, lock, store_refusal, write_refusal};
+use super::{Core, lock, write_refusal};
 
 /// Phases of one offer at most.
 pub const MAX_OFFER: usize = 1000;
@@ -30,19 +30,17 @@ pub struct Offered {
 impl Core {
     /// Runs that have not ended and do not wait for a person, and the slots of live workers.
     pub async fn active_runs(&self) -> Result<(Vec<RunUid>, u32), Refusal> {
-        let runs = read::moving_runs(&self.database.read)
-            .await
-            .map_err(store_refusal)?;
-        let slots = lock(&self.workers).slots(self.ports.clock.monotonic(), self.config.lease * 2);
-        Ok((runs, slots))
+        let runs = self.sound(read::moving_runs(&self.database.read).await)?;
+        Ok((runs, self.live_slots()))
     }
 
     /// A run as the next command would find it.
     pub async fn snapshot(&self, run: RunUid) -> Result<RunAggregate, Refusal> {
-        self.writer
-            .read(run, RunAggregate::clone)
-            .await
-            .map_err(write_refusal)
+        let found = self.writer.read(run, RunAggregate::clone).await;
+        found.map_err(|error| {
+            self.note(run, &error);
+            write_refusal(error)
+        })
     }
 
     /// Puts a job on offer.

@@ -3,12 +3,16 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use autopack_domain::{
-    AttemptUid, Cause, Fence, JobUid, Refusal, RunUid, WorkerUid,
+    AttemptUid, Cause, Fence, JobUid, Reason, Refusal, RunUid, WorkerUid,
     attempt::Attempt,
     plan::{GateSpec, Plan},
-    run::{Run, bootstrap::Frozen},
+    run::{JobState, Run, bootstrap::Frozen},
+    worker::WorkerProfile,
 };
-use autopack_policy::strategy::{Backlog, Overrides, compile};
+use autopack_policy::{
+    placement::{Need, lacks, need},
+    strategy::{Backlog, Overrides, compile},
+};
 use autopack_store::read;
 
 use super::{Core, lock, store_refusal, write_refusal};
@@ -24,6 +28,8 @@ pub struct LeasedJob {
     pub plan: Arc<Plan>,
     /// Attempts that ever stored a landing intent, newest first.
     pub intents: Vec<Attempt>,
+    /// For a bootstrap: the other workers that the run's labels admit.
+    pub fleet: Vec<Arc<WorkerProfile>>,
 }
 
 /// What a bootstrap found.
@@ -39,7 +45,30 @@ pub struct Findings {
     pub facts: Vec<(String, String)>,
 }
 
+/// Refuses a worker that lacks what a job asks for.
+pub(super) fn eligible(need: &Need, worker: &WorkerProfile) -> Result<(), Refusal> {
+    let missing = lacks(need, &worker.capabilities, &worker.labels);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing = missing.join(", ");
+    Err(Refusal::new(
+        Reason::WorkerNotEligible,
+        format!(
+            "the job asks for {missing}, which worker {} lacks",
+            worker.name
+        ),
+    )
+    .with("missing", missing))
+}
+
 impl Core {
+    /// Counts the deadline of a lease that was just committed.
+    pub(super) fn grant(&self, uid: uuid::Uuid, run: RunUid, worker: WorkerUid) {
+        let (now, since) = (self.ports.clock.monotonic(), self.now());
+        lock(&self.leases).grant(uid, run, worker, now, since);
+    }
+
     /// A worker takes a job.
     pub async fn lease_job(
         &self,
@@ -47,17 +76,21 @@ impl Core {
         job: JobUid,
         worker: WorkerUid,
     ) -> Result<LeasedJob, Refusal> {
-        self.check_worker(worker)?;
+        let profile = self.check_worker(worker)?;
         let clock = Arc::clone(&self.ports.clock);
-        let (fence, record, plan) = self
+        let (fence, record, plan, asked) = self
             .writer
             .on_run(run, None, move |a, c| {
+                let asked = need(a, None);
+                if a.job(job)?.state == JobState::Offered {
+                    eligible(&asked, &profile)?;
+                }
                 let fence = a.lease_job(job, worker, clock.now(), c)?;
-                Ok((fence, a.run.clone(), Arc::clone(&a.plan)))
+                Ok((fence, a.run.clone(), Arc::clone(&a.plan), asked))
             })
             .await
             .map_err(write_refusal)?;
-        lock(&self.leases).grant(job.0, run, worker, self.ports.clock.monotonic());
+        self.grant(job.0, run, worker);
         let intents = read::intents(&self.database.read, run)
             .await
             .map_err(store_refusal)?;
@@ -66,6 +99,7 @@ impl Core {
             run: record,
             plan,
             intents,
+            fleet: self.fleet(worker, &asked),
         })
     }
 

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use autopack_domain::{Fence, RunUid, WorkerUid, run::RunAggregate};
+use autopack_domain::{Fence, RunUid, Timestamp, WorkerUid, run::RunAggregate};
 use uuid::Uuid;
 
 /// A lease as the aggregate knows it.
@@ -38,6 +38,15 @@ struct Lease {
     run: RunUid,
     worker: WorkerUid,
     deadline: Duration,
+    since: Timestamp,
+}
+
+/// A lease as it is listed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grant {
+    pub(crate) run: RunUid,
+    /// When this process granted it.
+    pub(crate) since: Timestamp,
 }
 
 /// The table of deadlines.
@@ -56,15 +65,41 @@ impl Leases {
     }
 
     /// A new lease, or a fresh deadline.
-    pub(crate) fn grant(&mut self, uid: Uuid, run: RunUid, worker: WorkerUid, now: Duration) {
+    pub(crate) fn grant(
+        &mut self,
+        uid: Uuid,
+        run: RunUid,
+        worker: WorkerUid,
+        now: Duration,
+        since: Timestamp,
+    ) {
         self.live.insert(
             uid,
             Lease {
                 run,
                 worker,
                 deadline: now + self.length,
+                since,
             },
         );
+    }
+
+    /// Leases in force.
+    pub(crate) fn count(&self) -> u64 {
+        self.live.len() as u64
+    }
+
+    /// The leases of a worker, the oldest first.
+    pub(crate) fn of(&self, worker: WorkerUid) -> Vec<(Uuid, Grant)> {
+        let held = self.live.iter().filter(|(_, lease)| lease.worker == worker);
+        let mut held: Vec<(Uuid, Grant)> = held
+            .map(|(uid, lease)| {
+                let (run, since) = (lease.run, lease.since);
+                (*uid, Grant { run, since })
+            })
+            .collect();
+        held.sort_by_key(|(uid, grant)| (grant.since, *uid));
+        held
     }
 
     /// The lease is over.

@@ -5,7 +5,9 @@
 
 pub mod add_phase;
 pub mod create_run;
+pub mod dead_letters;
 pub mod dispatch;
+pub mod figures;
 pub mod jobs;
 pub mod leases;
 pub(crate) mod ledger;
@@ -19,12 +21,12 @@ pub mod workers;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use autopack_domain::{
-    AttemptUid, Cause, Reason, Refusal, RunUid, Timestamp,
+    AttemptUid, Cause, ErrorKind, Reason, Refusal, RunUid, Timestamp,
     catalogue::Charge,
     run::{Run, RunAggregate, settle::Follow},
 };
 use autopack_policy::fair::Load;
-use autopack_store::{CorruptRow, StoreError, read};
+use autopack_store::{SetAside, StoreError, read, set_aside};
 use autopack_store_write::{Database, RequestKey, WriteError, WriterHandle};
 
 use crate::{Ports, RegistryConfig};
@@ -38,13 +40,16 @@ pub struct Core {
     pub(crate) leases: Mutex<leases::Leases>,
     pub(crate) turns: turns::Turns,
     pub(crate) workers: Mutex<workers::Workers>,
-    pub(crate) set_aside: Mutex<Vec<(String, CorruptRow)>>,
+    pub(crate) set_aside: Mutex<Vec<SetAside>>,
+    pub(crate) counts: figures::Counts,
     pub(crate) ledger: Arc<ledger::Ledger>,
     /// Limits of projects whose rows do not parse.
     pub(crate) corrupt_limits: Vec<String>,
     /// Settings are changed one at a time.
     pub(crate) settings: tokio::sync::Mutex<()>,
     pub(crate) epoch: u64,
+    /// The last event that the relay has published.
+    pub(crate) published: tokio::sync::watch::Sender<u64>,
 }
 
 impl std::fmt::Debug for Core {
@@ -69,9 +74,9 @@ impl Core {
         (ledger, corrupt_limits): (Arc<ledger::Ledger>, Vec<String>),
         epoch: u64,
     ) -> Result<Self, StoreError> {
-        let set_aside = read::set_aside(&database.read).await?;
-        for (run, corrupt) in &set_aside {
-            tracing::error!(run, %corrupt, "a run was set aside; every other run goes on");
+        let set_aside = set_aside::find(&database.read).await?;
+        for found in &set_aside {
+            tracing::error!(run = found.run_id, corrupt = %found.corrupt, "a run was set aside; every other run goes on");
         }
         Ok(Self {
             leases: Mutex::new(leases::Leases::new(config.lease)),
@@ -85,49 +90,72 @@ impl Core {
             ports,
             database,
             writer,
+            counts: figures::Counts::default(),
             epoch,
+            published: tokio::sync::watch::Sender::new(0),
         })
     }
 
     /// After the start: what an earlier registry left. Embedded: its workers died with it, so their leases
     /// end now; else each live lease gets a fresh deadline (DESIGN rule 3).
-    pub(crate) async fn take_over(&self) -> Result<(), Refusal> {
-        let set_aside: Vec<String> = lock(&self.set_aside)
-            .iter()
-            .map(|(id, _)| id.clone())
-            .collect();
-        for uid in read::open_runs(&self.database.read)
-            .await
-            .map_err(store_refusal)?
-        {
-            let held = self
-                .writer
-                .read(uid, |a| {
-                    let load = (a.run.project.clone(), Load::of(a));
-                    (a.run.id.to_string(), leases::held(a), load)
-                })
-                .await;
-            let held = match held {
-                Ok((id, held, (project, load))) if !set_aside.contains(&id) => {
+    pub(crate) async fn grant_leases(&self) -> Result<(), Refusal> {
+        for uid in self.sound(read::open_runs(&self.database.read).await)? {
+            let look = |a: &RunAggregate| (a.run.project.clone(), Load::of(a), leases::held(a));
+            let held = match self.writer.read(uid, look).await {
+                Ok((project, load, held)) => {
                     self.ledger.found(uid, &project, load);
                     held
                 }
-                _ => continue,
+                Err(error @ (WriteError::TakenOver | WriteError::Refused(_))) => {
+                    return Err(write_refusal(error));
+                }
+                Err(error) => {
+                    self.note(uid, &error);
+                    continue;
+                }
             };
             for lease in held {
                 if self.config.embedded {
                     self.lose(uid, lease.uid, true).await?;
                 } else {
-                    lock(&self.leases).grant(
-                        lease.uid,
-                        uid,
-                        lease.worker,
-                        self.ports.clock.monotonic(),
-                    );
+                    self.grant(lease.uid, uid, lease.worker);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Runs without those that were set aside: nobody schedules or reconciles what cannot be read.
+    pub(crate) fn sound(
+        &self,
+        runs: Result<Vec<RunUid>, StoreError>,
+    ) -> Result<Vec<RunUid>, Refusal> {
+        let mut runs = runs.map_err(store_refusal)?;
+        let aside = lock(&self.set_aside);
+        if !aside.is_empty() {
+            runs.retain(|uid| {
+                let uid = uid.to_string();
+                aside.iter().all(|found| found.run_uid != uid)
+            });
+        }
+        Ok(runs)
+    }
+
+    /// A run whose rows went bad after the start is set aside as well, once.
+    pub(crate) fn note(&self, run: RunUid, error: &WriteError) {
+        let WriteError::Store(StoreError::Corrupt(corrupt)) = error else {
+            return;
+        };
+        let (run_uid, corrupt) = (run.to_string(), corrupt.clone());
+        let mut aside = lock(&self.set_aside);
+        if aside.iter().all(|found| found.run_uid != run_uid) {
+            tracing::error!(run = run_uid, %corrupt, "a run was set aside; every other run goes on");
+            aside.push(SetAside {
+                run_id: run_uid.clone(),
+                run_uid,
+                corrupt,
+            });
+        }
     }
 
     /// The time by the registry's clock.
@@ -137,11 +165,12 @@ impl Core {
 
     /// The run that a caller names by id or uid.
     pub(crate) async fn find(&self, id: &str) -> Result<RunUid, Refusal> {
-        if let Some((_, corrupt)) = lock(&self.set_aside)
+        if let Some(found) = lock(&self.set_aside)
             .iter()
-            .find(|(run, _)| run.eq_ignore_ascii_case(id))
+            .find(|found| found.run_id.eq_ignore_ascii_case(id) || found.run_uid == id)
         {
-            return Err(Refusal::new(Reason::DataCorrupt, corrupt.to_string()).with("run", id));
+            let corrupt = found.corrupt.clone();
+            return Err(store_refusal(StoreError::Corrupt(corrupt)).with("run", id));
         }
         let found = read::find_run(&self.database.read, id)
             .await
@@ -207,10 +236,9 @@ impl Core {
         uid: uuid::Uuid,
         handed_over: bool,
     ) -> Result<(), Refusal> {
-        lock(&self.leases).end(uid);
         let decide = self.decide();
         let attempt = AttemptUid(uid);
-        self.command(run, None, move |a, c, now| {
+        let lost = self.command(run, None, move |a, c, now| {
             if a.attempts.contains_key(&attempt) {
                 return a.lose(attempt, handed_over, &decide, now, c);
             }
@@ -224,8 +252,16 @@ impl Core {
                 Cause::LeaseExpired
             };
             a.fail_job((job, None), (cause, cause.text()), now, now, c)
-        })
-        .await?;
+        });
+        let lost = lost.await;
+        // Kept where the database failed: forgotten here, it would be nobody's to end.
+        let failed = lost
+            .as_ref()
+            .is_err_and(|refusal| refusal.reason.kind() == ErrorKind::Unavailable);
+        if !failed {
+            lock(&self.leases).end(uid);
+        }
+        lost?;
         self.turns.leave(run, attempt);
         Ok(())
     }
@@ -235,20 +271,41 @@ impl Core {
         self.writer.stats()
     }
 
-    /// What is wrong with stored rows, by run.
+    /// Runs that are left alone because a stored value is not known, each with table, row, column, value and the
+    /// valid values.
     pub fn corrupt_rows(&self) -> Vec<String> {
         lock(&self.set_aside)
             .iter()
-            .map(|(run, corrupt)| format!("{run}: {corrupt}"))
+            .map(ToString::to_string)
             .chain(self.corrupt_limits.iter().cloned())
             .collect()
+    }
+
+    /// How many runs are left alone, for health and metrics.
+    pub fn rows_set_aside(&self) -> usize {
+        lock(&self.set_aside).len()
+    }
+
+    /// Whether the database could be reached when it was last needed.
+    pub fn is_database_reachable(&self) -> bool {
+        self.writer.is_connected()
+    }
+
+    /// The epoch that this registry serves in.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 }
 
 /// A store failure as a refusal.
 pub(crate) fn store_refusal(error: StoreError) -> Refusal {
     match error {
-        StoreError::Corrupt(corrupt) => Refusal::new(Reason::DataCorrupt, corrupt.to_string()),
+        StoreError::Corrupt(corrupt) => Refusal::new(Reason::DataCorrupt, corrupt.to_string())
+            .with("table", corrupt.table)
+            .with("row", &corrupt.id)
+            .with("column", corrupt.column)
+            .with("value", &corrupt.value)
+            .with("valid", &corrupt.valid),
         StoreError::Database(error) => {
             let text = error.to_string();
             tracing::error!(error = %text, "the database failed");
@@ -258,12 +315,21 @@ pub(crate) fn store_refusal(error: StoreError) -> Refusal {
                     "the database could not grow: the disk is full",
                 );
             }
-            Refusal::new(
-                Reason::RegistryUnavailable,
-                "the database failed; the log has the cause",
-            )
+            let lost = autopack_store_write::is_connection_lost(&error);
+            let text = if lost {
+                "the database cannot be reached; try again"
+            } else {
+                "the database failed; the log has the cause"
+            };
+            Refusal::new(Reason::RegistryUnavailable, text)
         }
     }
+}
+
+/// A failure of the bus as a refusal.
+pub(crate) fn bus_refusal(error: autopack_bus::BusError) -> Refusal {
+    tracing::warn!(%error, "the bus failed");
+    Refusal::new(Reason::BusUnavailable, error.to_string())
 }
 
 /// A write failure as a refusal.
@@ -276,6 +342,10 @@ pub(crate) fn write_refusal(error: WriteError) -> Refusal {
         )
         .with("run", run),
         WriteError::Store(error) => store_refusal(error),
+        WriteError::TakenOver => {
+            let text = "another registry has taken over this database";
+            Refusal::new(Reason::RegistryUnavailable, text)
+        }
     }
 }
 

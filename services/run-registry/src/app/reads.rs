@@ -1,10 +1,10 @@
 //! Reads: runs, attempts, facts, reasons. They look at what is committed.
 
 use autopack_domain::{
-    Reason, Refusal, RunUid,
+    Reason, Refusal, RunUid, Timestamp,
     attempt::Attempt,
     run::{Run, RunAggregate},
-    states::RunState,
+    states::{PhaseState, RunState},
 };
 use autopack_policy::dispatch::{Hold, holds};
 use autopack_store::rows::event::StoredEvent;
@@ -76,16 +76,13 @@ impl Core {
         .await
         .map_err(store_refusal)?;
         let more = rows.len() as u64 > size;
-        // A row that does not parse was reported at the start; it does not fail the list.
-        let runs: Vec<Run> = rows
-            .into_iter()
-            .take(size as usize)
-            .filter_map(Result::ok)
-            .collect();
-        let next = match runs.last() {
-            Some(last) if more => format!("{}~{}", last.created_at.0, last.uid),
+        let page = &rows[..rows.len().min(size as usize)];
+        let next = match page.last() {
+            Some(last) if more => format!("{}~{}", last.position.0, last.position.1),
             _ => String::new(),
         };
+        // A row that does not parse was reported at the start; it does not fail the list.
+        let runs = page.iter().filter_map(|row| row.run.clone().ok()).collect();
         Ok((runs, next))
     }
 
@@ -103,16 +100,13 @@ impl Core {
         Ok(chosen
             .into_iter()
             .map(|p| {
-                let mut holds = holds(&run, p, now);
-                if holds.is_empty() {
-                    // Ready: what is left are the rules between runs.
-                    holds = self.ledger.holds(&run, p);
+                let mut found = explanation(&run, p, now);
+                if found.holds.is_empty() && run.phases[p].state == PhaseState::Queued {
+                    // Ready: what is left are the workers, and the rules between runs.
+                    found.holds.extend(self.placement_hold(&run, p));
+                    found.holds.extend(self.ledger.holds(&run, p));
                 }
-                Explanation {
-                    phase: run.phases[p].id.to_string(),
-                    state: run.phases[p].state.to_string(),
-                    holds,
-                }
+                found
             })
             .collect())
     }
@@ -162,6 +156,14 @@ impl Core {
         read::run_events(&self.database.read, run, after, limit)
             .await
             .map_err(store_refusal)
+    }
+}
+
+fn explanation(run: &RunAggregate, phase: usize, now: Timestamp) -> Explanation {
+    Explanation {
+        phase: run.phases[phase].id.to_string(),
+        state: run.phases[phase].state.to_string(),
+        holds: holds(run, phase, now),
     }
 }
 

@@ -12,9 +12,10 @@ use autopack_domain::{
     usage::Usage,
 };
 
+use autopack_policy::placement::need;
 use autopack_store::read;
 
-use super::{Core, lock, store_refusal, write_refusal};
+use super::{Core, jobs::eligible, lock, store_refusal, write_refusal};
 
 /// All that a worker needs to execute an attempt.
 #[derive(Clone, Debug)]
@@ -50,19 +51,6 @@ pub struct Settled {
 pub const MAX_TURN_WAIT: Duration = Duration::from_secs(30);
 
 impl Core {
-    /// Announces a worker.
-    pub fn register_worker(&self, name: &str, slots: u32) -> Result<WorkerUid, Refusal> {
-        let uid = WorkerUid(self.ports.ids.uuid());
-        if !lock(&self.workers).register(uid, slots, self.ports.clock.monotonic()) {
-            return Err(Refusal::new(
-                Reason::LimitExceeded,
-                "too many workers are registered",
-            ));
-        }
-        tracing::info!(worker = %uid, name, slots, "a worker registered");
-        Ok(uid)
-    }
-
     /// A worker takes an attempt.
     pub async fn lease_phase(
         &self,
@@ -71,12 +59,15 @@ impl Core {
         job: JobUid,
         worker: WorkerUid,
     ) -> Result<LeasedPhase, Refusal> {
-        self.check_worker(worker)?;
+        let profile = self.check_worker(worker)?;
         let clock = std::sync::Arc::clone(&self.ports.clock);
         let mut leased = self
             .writer
             .on_run(run, None, move |a, c| {
                 let before = a.attempts.get(&attempt).map(|x| x.phase);
+                if a.attempt(attempt)?.state == AttemptState::Offered {
+                    eligible(&need(a, before), &profile)?;
+                }
                 let previous = before.and_then(|p| {
                     a.phases[p]
                         .cause
@@ -97,35 +88,13 @@ impl Core {
             })
             .await
             .map_err(write_refusal)?;
-        lock(&self.leases).grant(attempt.0, run, worker, self.ports.clock.monotonic());
+        self.grant(attempt.0, run, worker);
         if !matches!(leased.spec.builder, Some(BuilderSpec::Noop)) {
             leased.strays = read::stray_intents(&self.database.read, run)
                 .await
                 .map_err(store_refusal)?;
         }
         Ok(leased)
-    }
-
-    pub(crate) fn check_worker(&self, worker: WorkerUid) -> Result<(), Refusal> {
-        if lock(&self.workers).seen(worker, self.ports.clock.monotonic()) {
-            return Ok(());
-        }
-        Err(Refusal::new(
-            Reason::RegistryUnavailable,
-            "the registry does not know this worker; register again",
-        )
-        .with("worker", worker))
-    }
-
-    /// Renews leases; returns those that are over, and whether the worker is unknown.
-    pub fn heartbeat(
-        &self,
-        worker: WorkerUid,
-        leases: &[(uuid::Uuid, Fence)],
-    ) -> (Vec<uuid::Uuid>, bool) {
-        let now = self.ports.clock.monotonic();
-        let known = lock(&self.workers).seen(worker, now);
-        (lock(&self.leases).renew(worker, leases, now), !known)
     }
 
     /// An attempt entered another stage.

@@ -1,6 +1,9 @@
 //! Ends leases whose deadline has passed: the ordinary command with a time-out, never a second path.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -23,9 +26,14 @@ async fn pass(core: &Core) {
     let expired = lock(&core.leases).expired(core.ports.clock.monotonic());
     for (run, uid) in expired {
         tracing::warn!(%run, lease = %uid, "a lease expired");
-        if let Err(refusal) = core.lose(run, uid, false).await {
+        match core.lose(run, uid, false).await {
+            Ok(()) => {
+                core.counts.expired.fetch_add(1, Ordering::Relaxed);
+            }
             // The attempt settled in the same instant, or the database failed: the next pass looks again.
-            tracing::debug!(%run, lease = %uid, %refusal, "the expired lease was over already");
+            Err(refusal) => {
+                tracing::debug!(%run, lease = %uid, %refusal, "the expired lease was over already");
+            }
         }
     }
 }

@@ -3,7 +3,10 @@
 //! Invariant: at least once and in order. What the bus loses is healed by the reconcilers; the cursor may
 //! lag behind, never lead.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use autopack_bus::{EventEnvelope, JobEnvelope};
 use autopack_store::{read, rows::event::StoredEvent};
@@ -21,6 +24,31 @@ const RETRY: Duration = Duration::from_millis(200);
 
 /// Runs until the token is cancelled.
 pub async fn run(core: Arc<Core>, shutdown: CancellationToken) -> Result<(), String> {
+    let head = note_head(Arc::clone(&core));
+    tokio::select! {
+        ended = relay(core, shutdown) => ended,
+        () = head => Ok(()),
+    }
+}
+
+/// Notes how far the log goes, also while the bus takes nothing; ends with the writer.
+async fn note_head(core: Arc<Core>) {
+    let mut commits = core.writer.subscribe();
+    loop {
+        match commits.recv().await {
+            Ok(events) => {
+                if let Some(last) = events.last() {
+                    let order = Ordering::Relaxed;
+                    core.counts.committed.fetch_max(last.sequence, order);
+                }
+            }
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+async fn relay(core: Arc<Core>, shutdown: CancellationToken) -> Result<(), String> {
     let mut commits = core.writer.subscribe();
     let mut relay = Relay {
         cursor: core.cursor().await.map_err(|e| e.to_string())?,
@@ -29,6 +57,7 @@ pub async fn run(core: Arc<Core>, shutdown: CancellationToken) -> Result<(), Str
         core,
     };
     relay.stored = relay.cursor;
+    relay.note_published();
     relay.catch_up(&shutdown).await;
     loop {
         tokio::select! {
@@ -94,6 +123,7 @@ impl Relay {
         }
         (self.core.ports.failpoint)("registry.after_publish");
         self.cursor = last;
+        self.note_published();
         if self
             .core
             .ports
@@ -105,6 +135,10 @@ impl Relay {
             self.store_cursor().await;
         }
         true
+    }
+
+    fn note_published(&self) {
+        self.core.published.send_replace(self.cursor);
     }
 
     async fn store_cursor(&mut self) {

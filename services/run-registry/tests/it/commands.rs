@@ -3,12 +3,20 @@
 use autopack_domain::Reason;
 use autopack_wire::{registry as pb, status::from_status};
 
-use crate::harness::{Harness, PLAN, request};
+use crate::harness::{Harness, PLAN, Place, both, request};
 
-#[tokio::test]
-async fn a_run_goes_from_plan_to_success() {
-    let folder = tempfile::tempdir().unwrap();
-    let h = Harness::start(folder.path()).await;
+both!(
+    a_run_goes_from_plan_to_success,
+    the_same_plan_is_the_same_run_and_another_one_is_refused_with_what_differs,
+    a_request_id_makes_commands_idempotent,
+    validate_only_reports_every_fault_and_stores_nothing,
+    refusals_name_the_state,
+    a_phase_is_added_like_a_plan_and_explained_by_the_dispatching_predicates,
+    many_commands_share_commits_and_each_gets_its_own_reply,
+);
+
+async fn a_run_goes_from_plan_to_success(place: Place) {
+    let h = Harness::start(&place).await;
     let run = h.create(request(PLAN)).await.unwrap().run.unwrap();
     assert_eq!(h.state("demo").await, "STATE_QUEUED");
     h.bootstrap(&run).await;
@@ -24,10 +32,8 @@ async fn a_run_goes_from_plan_to_success() {
     h.stop().await;
 }
 
-#[tokio::test]
-async fn the_same_plan_is_the_same_run_and_another_one_is_refused_with_what_differs() {
-    let folder = tempfile::tempdir().unwrap();
-    let h = Harness::start(folder.path()).await;
+async fn the_same_plan_is_the_same_run_and_another_one_is_refused_with_what_differs(place: Place) {
+    let h = Harness::start(&place).await;
     let first = h.create(request(PLAN)).await.unwrap();
     let again = h.create(request(PLAN)).await.unwrap();
     assert!(!first.existing && again.existing);
@@ -61,10 +67,8 @@ async fn the_same_plan_is_the_same_run_and_another_one_is_refused_with_what_diff
     h.stop().await;
 }
 
-#[tokio::test]
-async fn a_request_id_makes_commands_idempotent() {
-    let folder = tempfile::tempdir().unwrap();
-    let h = Harness::start(folder.path()).await;
+async fn a_request_id_makes_commands_idempotent(place: Place) {
+    let h = Harness::start(&place).await;
     let asked = pb::CreateRunRequest {
         request_id: "r-1".into(),
         ..request(PLAN)
@@ -121,10 +125,8 @@ async fn a_request_id_makes_commands_idempotent() {
     h.stop().await;
 }
 
-#[tokio::test]
-async fn validate_only_reports_every_fault_and_stores_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let h = Harness::start(folder.path()).await;
+async fn validate_only_reports_every_fault_and_stores_nothing(place: Place) {
+    let h = Harness::start(&place).await;
     let valid = pb::CreateRunRequest {
         validate_only: true,
         ..request(PLAN)
@@ -156,10 +158,8 @@ async fn validate_only_reports_every_fault_and_stores_nothing() {
     h.stop().await;
 }
 
-#[tokio::test]
-async fn refusals_name_the_state() {
-    let folder = tempfile::tempdir().unwrap();
-    let h = Harness::start(folder.path()).await;
+async fn refusals_name_the_state(place: Place) {
+    let h = Harness::start(&place).await;
     let run = h.create(request(PLAN)).await.unwrap().run.unwrap();
     h.bootstrap(&run).await;
     for phase in [0, 1] {
@@ -189,10 +189,8 @@ async fn refusals_name_the_state() {
     h.stop().await;
 }
 
-#[tokio::test]
-async fn a_phase_is_added_like_a_plan_and_explained_by_the_dispatching_predicates() {
-    let folder = tempfile::tempdir().unwrap();
-    let h = Harness::start(folder.path()).await;
+async fn a_phase_is_added_like_a_plan_and_explained_by_the_dispatching_predicates(place: Place) {
+    let h = Harness::start(&place).await;
     let run = h.create(request(PLAN)).await.unwrap().run.unwrap();
     h.bootstrap(&run).await;
     let add = |document: &str| pb::AddPhaseRequest {
@@ -239,10 +237,8 @@ async fn a_phase_is_added_like_a_plan_and_explained_by_the_dispatching_predicate
     h.stop().await;
 }
 
-#[tokio::test]
-async fn many_commands_share_commits_and_each_gets_its_own_reply() {
-    let folder = tempfile::tempdir().unwrap();
-    let h = Harness::start(folder.path()).await;
+async fn many_commands_share_commits_and_each_gets_its_own_reply(place: Place) {
+    let h = Harness::start(&place).await;
     let plans: Vec<String> = (0..60)
         .map(|i| PLAN.replace("id: demo", &format!("id: demo-{i}")))
         .collect();

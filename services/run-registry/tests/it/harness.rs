@@ -1,13 +1,15 @@
-//! A registry in a temporary folder, and shorthand for what scheduler and worker ask of it.
+//! A registry on a database of its own, and shorthand for what scheduler and worker ask of it.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use autopack_artifacts::Artifacts;
-use autopack_bus::BusConfig;
-use autopack_domain::Timestamp;
+use autopack_bus::{Bus, BusConfig};
+use autopack_domain::{Reason, Timestamp};
 use autopack_runtime::{clock::FakeClock, ids::V7Ids, supervise::Supervisor};
-use autopack_wire::{client::Clients, registry as pb, server::Principal};
-use run_registry::{Ports, Registry, RegistryConfig};
+use autopack_testkit::{Postgres, TestDatabase};
+use autopack_wire::{client::Clients, registry as pb, server::Principal, status::from_status};
+use run_registry::{Ports, Registry, RegistryConfig, Serving};
+use sea_orm::ConnectionTrait as _;
 
 pub(crate) const PLAN: &str = r"
 schema: autopack/plan/v1
@@ -20,49 +22,156 @@ tiers:
       - { id: B, name: b, goal: b, builder: { kind: noop }, gate: { steps: [] } }
 ";
 
+/// Where a test's registries keep their truth; it goes with the value.
+pub(crate) struct Place {
+    folder: tempfile::TempDir,
+    pub(crate) base: Option<TestDatabase<'static>>,
+}
+
+impl Place {
+    pub(crate) fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let base = None;
+        Self { folder, base }
+    }
+
+    pub(crate) fn postgres() -> Self {
+        Self {
+            base: Some(Postgres::shared().database()),
+            ..Self::sqlite()
+        }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// SQL beneath the product, with constraints off; the registry has stopped.
+    pub(crate) async fn damage(&self, table: &str, sql: &str) {
+        let url = match &self.base {
+            Some(base) => base.url(),
+            None => format!("sqlite://{}", self.file().display()),
+        };
+        let db = sea_orm::Database::connect(url).await.unwrap();
+        let unchecked = match &self.base {
+            Some(_) => format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {table}_state_check"),
+            None => "PRAGMA ignore_check_constraints = ON".to_owned(),
+        };
+        db.execute_unprepared(&format!("{unchecked}; {sql}"))
+            .await
+            .unwrap();
+        db.close().await.unwrap();
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.folder().join("db").join("registry.db")
+    }
+
+    /// The distributed form at this address, or the embedded one.
+    pub(crate) fn config(&self, address: &str) -> RegistryConfig {
+        match &self.base {
+            Some(base) => RegistryConfig::distributed(Some(&base.url()), address).unwrap(),
+            None => RegistryConfig::embedded(self.file()),
+        }
+    }
+}
+
+fn ports(folder: &Path, clock: &Arc<FakeClock>, bus: Arc<dyn Bus>) -> Ports {
+    Ports {
+        clock: Arc::clone(clock) as _,
+        ids: Arc::new(V7Ids),
+        bus,
+        artifacts: Arc::new(Artifacts::open_local(&folder.join("artifacts")).unwrap()),
+        failpoint: |_| {},
+    }
+}
+
+/// Runs each of these tests on both databases.
+macro_rules! both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test] async fn $name() { super::$name(crate::harness::Place::sqlite()).await; })*
+        }
+        mod postgres {
+            $(#[tokio::test] async fn $name() { super::$name(crate::harness::Place::postgres()).await; })*
+        }
+    };
+}
+pub(crate) use both;
+
 /// A serving registry.
 pub(crate) struct Harness {
     pub(crate) clients: Clients,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) supervisor: Supervisor,
     pub(crate) worker: String,
+    /// The distributed form.
+    pub(crate) serving: Option<Serving>,
 }
 
 impl Harness {
-    pub(crate) async fn start(folder: &Path) -> Self {
-        let clock = Arc::new(FakeClock::at(Timestamp(1_700_000_000_000_000)));
-        let supervisor = Supervisor::new();
-        let ports = Ports {
-            clock: Arc::clone(&clock) as _,
-            ids: Arc::new(V7Ids),
-            bus: autopack_bus::connect(BusConfig::default()).await.unwrap(),
-            artifacts: Arc::new(Artifacts::open_local(&folder.join("artifacts")).unwrap()),
-            failpoint: |_| {},
-        };
+    /// Starts it and waits until it is active.
+    pub(crate) async fn start(place: &Place) -> Self {
+        let mut h = Self::stand_by(place, place.config("http://one:1")).await;
+        if let Some(serving) = &h.serving {
+            assert!(serving.until_active().await, "{:?}", h.supervisor.running());
+        }
+        h.worker = h.register().await;
+        h
+    }
+
+    /// The embedded form below a folder, on a bus that the test holds.
+    pub(crate) async fn with_bus(folder: &Path, bus: Arc<dyn Bus>) -> Self {
         let config = RegistryConfig::embedded(folder.join("db").join("registry.db"));
-        let registry = Registry::start(config, ports, &supervisor).await.unwrap();
-        let routes = registry.routes(supervisor.token());
+        let clock = Arc::new(FakeClock::at(Timestamp(1_700_000_000_000_000)));
+        let ports = ports(folder, &clock, bus);
+        let mut h = Self::serving(config, ports, clock).await;
+        h.worker = h.register().await;
+        h
+    }
+
+    /// Starts it; of the distributed form it may be a standby.
+    pub(crate) async fn stand_by(place: &Place, config: RegistryConfig) -> Self {
+        let clock = Arc::new(FakeClock::at(Timestamp(1_700_000_000_000_000)));
+        let bus = autopack_bus::connect(BusConfig::default()).await.unwrap();
+        let ports = ports(place.folder(), &clock, bus);
+        Self::serving(config, ports, clock).await
+    }
+
+    async fn serving(config: RegistryConfig, ports: Ports, clock: Arc<FakeClock>) -> Self {
+        let supervisor = Supervisor::new();
+        let token = supervisor.token();
+        let (routes, serving) = if config.embedded {
+            let registry = Registry::start(config, ports, &supervisor).await.unwrap();
+            (registry.routes(token), None)
+        } else {
+            let serving = Serving::start(config, ports, &supervisor, token)
+                .await
+                .unwrap();
+            (serving.routes(), Some(serving))
+        };
         let clients = Clients::in_process(routes.clone(), Principal::User);
         let mut all = clients.clone();
         all.dispatch = Clients::in_process(routes.clone(), Principal::Scheduler).dispatch;
         all.work = Clients::in_process(routes, Principal::Worker).work;
-        let worker = all
-            .work
-            .register_worker(pb::RegisterWorkerRequest {
-                name: "w".into(),
-                slots: 4,
-                capabilities: vec![],
-            })
-            .await
-            .unwrap()
-            .into_inner()
-            .worker_uid;
         Self {
             clients: all,
             clock,
             supervisor,
-            worker,
+            worker: String::new(),
+            serving,
         }
+    }
+
+    /// Announces a worker; returns its uid.
+    pub(crate) async fn register(&self) -> String {
+        let request = pb::RegisterWorkerRequest {
+            name: "w".into(),
+            slots: 4,
+            ..Default::default()
+        };
+        let answer = self.clients.work.clone().register_worker(request).await;
+        answer.unwrap().into_inner().worker_uid
     }
 
     pub(crate) async fn stop(self) {
@@ -114,31 +223,23 @@ impl Harness {
             expected_version: version,
             kind: "bootstrap".into(),
         };
-        let job = self
-            .clients
-            .dispatch
-            .clone()
-            .offer_job(offer)
-            .await
-            .unwrap()
-            .into_inner()
-            .job_uid;
-        let lease = pb::LeaseJobRequest {
-            job_uid: job.clone(),
-            kind: "bootstrap".into(),
+        let mut dispatch = self.clients.dispatch.clone();
+        let offered = dispatch.offer_job(offer).await.unwrap();
+        let mut job = offered.into_inner().job_uid;
+        let asked = pb::GetSnapshotRequest {
             run_uid: run.uid.clone(),
-            attempt_uid: String::new(),
-            worker_uid: self.worker.clone(),
         };
-        let fence = self
-            .clients
-            .work
-            .clone()
-            .lease_job(lease)
-            .await
-            .unwrap()
-            .into_inner()
-            .fence;
+        let fence = loop {
+            match self.take(run, "bootstrap", &job, "").await {
+                Ok(fence) => break fence,
+                // What was on offer while the registry started is offered once more.
+                Err(status) if from_status(&status).is(Reason::JobGone) => {
+                    let snapshot = dispatch.get_snapshot(asked.clone()).await.unwrap();
+                    job = snapshot.into_inner().jobs[0].uid.clone();
+                }
+                Err(status) => panic!("{status:?}"),
+            }
+        };
         let found = pb::FinishBootstrapRequest {
             run_uid: run.uid.clone(),
             job_uid: job,
@@ -155,13 +256,13 @@ impl Harness {
             .unwrap();
     }
 
-    /// Offers and leases one phase; the answer has the fence and the attempt.
-    pub(crate) async fn lease(&self, run: &autopack_wire::types::Run, phase: u32) -> (String, u64) {
+    /// Offers phases, as a scheduler would.
+    pub(crate) async fn offer(&self, run: &autopack_wire::types::Run, phases: &[u32]) {
         let version = self.run(&run.id).await.run.unwrap().version;
         let offer = pb::OfferPhasesRequest {
             run_uid: run.uid.clone(),
             expected_version: version,
-            phases: vec![phase],
+            phases: phases.to_vec(),
         };
         self.clients
             .dispatch
@@ -169,40 +270,44 @@ impl Harness {
             .offer_phases(offer)
             .await
             .unwrap();
-        let snapshot = pb::GetSnapshotRequest {
+    }
+
+    /// Offers and leases one phase; the answer has the fence and the attempt.
+    pub(crate) async fn lease(&self, run: &autopack_wire::types::Run, phase: u32) -> (String, u64) {
+        self.offer(run, &[phase]).await;
+        let asked = pb::GetSnapshotRequest {
             run_uid: run.uid.clone(),
         };
-        let snapshot = self
-            .clients
-            .dispatch
-            .clone()
-            .get_snapshot(snapshot)
-            .await
-            .unwrap()
-            .into_inner();
-        let attempt = snapshot
-            .attempts
-            .iter()
-            .find(|a| a.phase == phase)
-            .unwrap()
-            .clone();
+        loop {
+            let mut dispatch = self.clients.dispatch.clone();
+            let snapshot = dispatch.get_snapshot(asked.clone()).await.unwrap();
+            let attempts = snapshot.into_inner().attempts;
+            let attempt = attempts.iter().find(|a| a.phase == phase).unwrap();
+            match self.take(run, "phase", &attempt.job, &attempt.uid).await {
+                Ok(fence) => return (attempt.uid.clone(), fence),
+                Err(status) if from_status(&status).is(Reason::JobGone) => {}
+                Err(status) => panic!("{status:?}"),
+            }
+        }
+    }
+
+    /// As a worker: leases a job that is on offer.
+    async fn take(
+        &self,
+        run: &autopack_wire::types::Run,
+        kind: &str,
+        job: &str,
+        attempt: &str,
+    ) -> Result<u64, tonic::Status> {
         let lease = pb::LeaseJobRequest {
-            job_uid: attempt.job.clone(),
-            kind: "phase".into(),
+            job_uid: job.into(),
+            kind: kind.into(),
             run_uid: run.uid.clone(),
-            attempt_uid: attempt.uid.clone(),
+            attempt_uid: attempt.into(),
             worker_uid: self.worker.clone(),
         };
-        let fence = self
-            .clients
-            .work
-            .clone()
-            .lease_job(lease)
-            .await
-            .unwrap()
-            .into_inner()
-            .fence;
-        (attempt.uid, fence)
+        let mut work = self.clients.work.clone();
+        work.lease_job(lease).await.map(|a| a.into_inner().fence)
     }
 
     pub(crate) async fn settle(
@@ -243,11 +348,15 @@ pub(crate) fn request(document: &str) -> pb::CreateRunRequest {
 
 /// Waits for a condition with an upper bound.
 pub(crate) async fn until<F: AsyncFnMut() -> bool>(what: &str, mut condition: F) {
-    for _ in 0..500 {
-        if condition().await {
-            return;
-        }
+    let since = tokio::time::Instant::now();
+    while !condition().await {
+        assert!(
+            since.elapsed() < BOUND,
+            "{what} did not happen within {BOUND:?}"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("{what} did not happen within 5 s");
 }
+
+/// A server that recovers from a kill on a busy machine takes seconds.
+const BOUND: Duration = Duration::from_secs(20);

@@ -5,7 +5,15 @@ use std::collections::HashMap;
 use autopack_wire::{registry as pb, status::from_status, types};
 use futures::future::join_all;
 
-use crate::harness::{Harness, request};
+use crate::harness::{Harness, Place, both, request};
+
+both!(
+    schedulers_that_decide_at_once_do_not_pass_a_limit_together,
+    a_place_that_is_freed_is_taken_once_and_a_restart_counts_anew,
+    limits_change_by_parts_with_every_fault_at_once,
+    a_paused_lane_survives_a_restart_and_only_holds_what_is_not_on_offer,
+    limits_that_do_not_parse_are_told_and_hold_nothing,
+);
 
 /// A run of six independent phases; the even ones have the label `gpu=1`.
 fn plan(id: &str) -> String {
@@ -67,10 +75,8 @@ fn change() -> pb::SetProjectLimitsRequest {
     }
 }
 
-#[tokio::test]
-async fn schedulers_that_decide_at_once_do_not_pass_a_limit_together() {
-    let folder = tempfile::tempdir().unwrap();
-    let h = Harness::start(folder.path()).await;
+async fn schedulers_that_decide_at_once_do_not_pass_a_limit_together(place: Place) {
+    let h = Harness::start(&place).await;
     let runs = [started(&h, "a").await, started(&h, "b").await];
     set(
         &h,
@@ -110,10 +116,8 @@ async fn schedulers_that_decide_at_once_do_not_pass_a_limit_together() {
     h.stop().await;
 }
 
-#[tokio::test]
-async fn a_place_that_is_freed_is_taken_once_and_a_restart_counts_anew() {
-    let folder = tempfile::tempdir().unwrap();
-    let h = Harness::start(folder.path()).await;
+async fn a_place_that_is_freed_is_taken_once_and_a_restart_counts_anew(place: Place) {
+    let h = Harness::start(&place).await;
     let run = started(&h, "a").await;
     set(
         &h,
@@ -135,7 +139,7 @@ async fn a_place_that_is_freed_is_taken_once_and_a_restart_counts_anew() {
     assert!(rules(&h, "a", "P5").await.is_empty());
     assert_eq!(offer(&h, &run, &[5]).await.offered, 1);
     h.stop().await;
-    let h = Harness::start(folder.path()).await;
+    let h = Harness::start(&place).await;
     let found = project(&h).await;
     let limits = found.limits.unwrap();
     assert_eq!(
@@ -146,10 +150,8 @@ async fn a_place_that_is_freed_is_taken_once_and_a_restart_counts_anew() {
     h.stop().await;
 }
 
-#[tokio::test]
-async fn limits_change_by_parts_with_every_fault_at_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let h = Harness::start(folder.path()).await;
+async fn limits_change_by_parts_with_every_fault_at_once(place: Place) {
+    let h = Harness::start(&place).await;
     let version = async || {
         let request = pb::GetPolicyRequest { known_version: 0 };
         let answer = h.clients.dispatch.clone().get_policy(request).await;
@@ -192,10 +194,8 @@ async fn limits_change_by_parts_with_every_fault_at_once() {
     h.stop().await;
 }
 
-#[tokio::test]
-async fn a_paused_lane_survives_a_restart_and_only_holds_what_is_not_on_offer() {
-    let folder = tempfile::tempdir().unwrap();
-    let h = Harness::start(folder.path()).await;
+async fn a_paused_lane_survives_a_restart_and_only_holds_what_is_not_on_offer(place: Place) {
+    let h = Harness::start(&place).await;
     let run = started(&h, "a").await;
     let lease = h.lease(&run, 0).await;
     let pause = |paused| pb::PauseLaneRequest {
@@ -208,10 +208,35 @@ async fn a_paused_lane_survives_a_restart_and_only_holds_what_is_not_on_offer() 
     assert_eq!(rules(&h, "a", "P1").await, ["lane_paused"]);
     h.settle(&run, &lease, "").await.unwrap();
     h.stop().await;
-    let h = Harness::start(folder.path()).await;
+    let h = Harness::start(&place).await;
     assert_eq!(offer(&h, &run, &[1]).await.held, 1);
     let answer = h.clients.dispatch.clone().pause_lane(pause(false)).await;
     assert!(answer.unwrap().into_inner().paused_lanes.is_empty());
     assert_eq!(offer(&h, &run, &[1]).await.offered, 1);
+    h.stop().await;
+}
+
+async fn limits_that_do_not_parse_are_told_and_hold_nothing(place: Place) {
+    let h = Harness::start(&place).await;
+    let run = started(&h, "a").await;
+    let one = pb::SetProjectLimitsRequest {
+        max_running: Some(1),
+        ..change()
+    };
+    set(&h, one.clone()).await;
+    h.stop().await;
+    let damage = "UPDATE project SET limits = '{\"max_walking\":1}' WHERE name = 'p'";
+    place.damage("project", damage).await;
+    let h = Harness::start(&place).await;
+    let request = pb::GetInfoRequest {};
+    let info = h.clients.registry.clone().get_info(request).await;
+    let aside = info.unwrap().into_inner().set_aside;
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    for word in ["project p", "limits", "max_walking"] {
+        assert!(aside[0].contains(word), "{word} is not in {aside:?}");
+    }
+    assert_eq!(offer(&h, &run, &[0, 1]).await.offered, 2);
+    set(&h, one).await;
+    assert_eq!(offer(&h, &run, &[2]).await.held, 1);
     h.stop().await;
 }

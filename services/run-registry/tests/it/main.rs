@@ -2,12 +2,18 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     reason = "a test that cannot unwrap has failed"
 )]
 
+mod bus;
 mod commands;
 mod harness;
 mod limits;
+mod loss;
 mod recovery;
+mod set_aside;
+mod standby;
 mod watching;
+mod workers;

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use autopack_domain::Reason;
 use autopack_wire::{registry as pb, status::from_status};
-use sea_orm::ConnectionTrait as _;
 
-use crate::harness::{Harness, PLAN, request, until};
+use crate::harness::{Harness, PLAN, Place, both, request, until};
 
-#[tokio::test]
-async fn an_expired_lease_is_fenced_and_its_phase_waits_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let h = Harness::start(folder.path()).await;
+both!(
+    an_expired_lease_is_fenced_and_its_phase_waits_again,
+    a_settlement_whose_answer_was_lost_is_answered_again,
+);
+
+async fn an_expired_lease_is_fenced_and_its_phase_waits_again(place: Place) {
+    let h = Harness::start(&place).await;
     let run = h.create(request(PLAN)).await.unwrap().run.unwrap();
     h.bootstrap(&run).await;
     let old = h.lease(&run, 0).await;
@@ -21,6 +23,7 @@ async fn an_expired_lease_is_fenced_and_its_phase_waits_again() {
             uid: lease.0,
             fence: lease.1,
         }],
+        ..Default::default()
     };
     h.clock.advance(Duration::from_secs(6));
     let kept = h
@@ -71,14 +74,14 @@ async fn an_expired_lease_is_fenced_and_its_phase_waits_again() {
 
 #[tokio::test]
 async fn a_restart_hands_leases_over_and_charges_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let h = Harness::start(folder.path()).await;
+    let place = Place::sqlite();
+    let h = Harness::start(&place).await;
     let run = h.create(request(PLAN)).await.unwrap().run.unwrap();
     h.bootstrap(&run).await;
     let old = h.lease(&run, 0).await;
     let before = h.run("demo").await.run.unwrap().last_event;
     h.stop().await;
-    let h = Harness::start(folder.path()).await;
+    let h = Harness::start(&place).await;
     until("the lease to end", async || {
         h.run("demo").await.phases[0].current_attempt.is_empty()
     })
@@ -101,10 +104,10 @@ async fn a_restart_hands_leases_over_and_charges_nothing() {
 
 #[tokio::test]
 async fn an_older_registry_is_fenced_by_the_epoch() {
-    let folder = tempfile::tempdir().unwrap();
-    let old = Harness::start(folder.path()).await;
+    let place = Place::sqlite();
+    let old = Harness::start(&place).await;
     old.create(request(PLAN)).await.unwrap();
-    let new = Harness::start(folder.path()).await;
+    let new = Harness::start(&place).await;
     let pause = pb::PauseRunRequest {
         run_id: "demo".into(),
         ..Default::default()
@@ -124,70 +127,8 @@ async fn an_older_registry_is_fenced_by_the_epoch() {
     new.stop().await;
 }
 
-/// A row beneath the ORM with a state that nobody knows: it is reported, and every other run goes on.
-#[tokio::test]
-async fn a_corrupt_row_is_set_aside() {
-    let folder = tempfile::tempdir().unwrap();
-    let h = Harness::start(folder.path()).await;
-    h.create(request(PLAN)).await.unwrap();
-    h.create(request(&PLAN.replace("id: demo", "id: other")))
-        .await
-        .unwrap();
-    h.stop().await;
-    let file = folder.path().join("db").join("registry.db");
-    let db = sea_orm::Database::connect(format!("sqlite://{}", file.display()))
-        .await
-        .unwrap();
-    db.execute_unprepared(
-        "PRAGMA ignore_check_constraints = ON; UPDATE run SET state = 'READY' WHERE id = 'demo'",
-    )
-    .await
-    .unwrap();
-    db.close().await.unwrap();
-    let h = Harness::start(folder.path()).await;
-    let info = h
-        .clients
-        .registry
-        .clone()
-        .get_info(pb::GetInfoRequest {})
-        .await
-        .unwrap()
-        .into_inner();
-    assert_eq!(info.set_aside.len(), 1);
-    assert!(
-        info.set_aside[0].contains("READY") && info.set_aside[0].contains("state"),
-        "{:?}",
-        info.set_aside
-    );
-    let error = from_status(
-        &h.clients
-            .registry
-            .clone()
-            .get_run(pb::GetRunRequest {
-                run_id: "demo".into(),
-                brief: true,
-            })
-            .await
-            .unwrap_err(),
-    );
-    assert!(error.is(Reason::DataCorrupt), "{error:?}");
-    assert_eq!(h.state("other").await, "STATE_QUEUED");
-    let list = h
-        .clients
-        .registry
-        .clone()
-        .list_runs(pb::ListRunsRequest::default())
-        .await
-        .unwrap()
-        .into_inner();
-    assert_eq!(list.runs.len(), 1);
-    h.stop().await;
-}
-
-#[tokio::test]
-async fn a_settlement_whose_answer_was_lost_is_answered_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let h = Harness::start(folder.path()).await;
+async fn a_settlement_whose_answer_was_lost_is_answered_again(place: Place) {
+    let h = Harness::start(&place).await;
     let run = h.create(request(PLAN)).await.unwrap().run.unwrap();
     h.bootstrap(&run).await;
     let lease = h.lease(&run, 0).await;

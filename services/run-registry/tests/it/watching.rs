@@ -2,12 +2,12 @@
 
 use autopack_wire::registry::{WatchRunRequest, watch_run_response::Message};
 
-use crate::harness::{Harness, PLAN, request};
+use crate::harness::{Harness, PLAN, Place, both, request};
 
-#[tokio::test]
-async fn a_watch_that_resumes_misses_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let h = Harness::start(folder.path()).await;
+both!(a_watch_that_resumes_misses_nothing,);
+
+async fn a_watch_that_resumes_misses_nothing(place: Place) {
+    let h = Harness::start(&place).await;
     let run = h.create(request(PLAN)).await.unwrap().run.unwrap();
     let watch = WatchRunRequest {
         run_id: "demo".into(),

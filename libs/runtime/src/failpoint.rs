@@ -3,7 +3,7 @@
 //! Invariant: without the feature `failpoints` nothing here does anything.
 
 /// Ends the process at the place that `AUTOPACK_FAILPOINT` names; in builds for crash tests only.
-pub(super) fn hit(name: &str) {
+pub fn hit(name: &str) {
     #[cfg(feature = "failpoints")]
     crash_at(name);
     #[cfg(not(feature = "failpoints"))]
@@ -16,7 +16,7 @@ fn crash_at(name: &str) {
     use std::sync::atomic::{AtomicU32, Ordering};
     static LEFT: std::sync::LazyLock<Option<(String, AtomicU32)>> =
         std::sync::LazyLock::new(|| {
-            let text = autopack_runtime::config::environment("AUTOPACK_FAILPOINT")?;
+            let text = crate::config::environment("AUTOPACK_FAILPOINT")?;
             let (name, times) = text.split_once('=').unwrap_or((&text, "1"));
             Some((name.to_owned(), AtomicU32::new(times.parse().unwrap_or(1))))
         });

@@ -1,0 +1,14 @@
+//! The writer on real databases: what it stores, what it survives, what it costs.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot unwrap has failed"
+)]
+
+mod base;
+mod cost;
+mod lock;
+mod texts;
+mod unknown;

@@ -1,0 +1,14 @@
+//! The services apart: real processes over TCP and NATS.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking, and start processes"
+)]
+
+mod auth;
+mod config;
+mod life;
+mod numbers;
+mod rig;
