@@ -1,16 +1,18 @@
 //! The registry's metrics: numbers that it keeps anyway, read when metrics are collected.
 
-use std::sync::Arc;
-
 use autopack_runtime::metrics::{self, Metric};
-use run_registry::{Core, Registry};
+use run_registry::{Activity, Core, Serving};
 
 /// Makes them readable.
-pub(crate) fn observe(registry: &Registry) {
+pub(crate) fn observe(serving: &Serving) {
     let show = |metric: Metric, read: fn(&Core) -> u64| {
-        // Weak: the last scrape must not keep the writer's queue open.
-        let core = Arc::downgrade(&registry.core);
-        metrics::observe(metric, move || core.upgrade().map_or(0, |core| read(&core)));
+        // A standby has nothing to show.
+        let activity = serving.activity();
+        let read = move || match &*activity.borrow() {
+            Activity::Active(active) => read(&active.core),
+            Activity::Unreachable(_) | Activity::Standby { .. } => 0,
+        };
+        metrics::observe(metric, read);
     };
     show(metrics::REGISTRY_COMMANDS, |core| {
         core.writer_stats().commands

@@ -5,11 +5,10 @@
 mod figures;
 mod settings;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
 
 use autopack_artifacts::Artifacts;
 use autopack_bus::BusError;
-use autopack_domain::ErrorKind;
 use autopack_runtime::{
     Kind, Supervisor,
     config::environment,
@@ -17,7 +16,7 @@ use autopack_runtime::{
     service::{self, HealthcheckArgs, Process, Program, Service, ServiceArgs, StartError},
 };
 use clap::{Parser, Subcommand};
-use run_registry::{Ports, Registry, RegistryConfig};
+use run_registry::{Ports, Serving};
 
 use crate::settings::Settings;
 
@@ -47,6 +46,12 @@ struct Cli {
 enum Command {
     /// Ask the running service how it is
     Healthcheck(HealthcheckArgs),
+    /// Bring the database's schema up to date
+    Migrate {
+        /// Change nothing; list what is missing, and exit with 1 if anything is
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -54,6 +59,12 @@ fn main() -> ExitCode {
     match &cli.command {
         Some(Command::Healthcheck(check)) => {
             service::healthcheck::<Settings>(PROGRAM, &cli.service, check)
+        }
+        Some(Command::Migrate { check }) => {
+            let check = *check;
+            service::once::<Settings, _, _>(PROGRAM, &cli.service, |settings| {
+                migrate(settings, check)
+            })
         }
         None => service::main(PROGRAM, &cli.service, start),
     }
@@ -74,10 +85,7 @@ async fn start(settings: Settings, process: Process) -> Result<Service, StartErr
 
     let folder = settings.artifacts(&environment).map_err(StartError::from)?;
     let artifacts = Arc::new(Artifacts::open_local(&folder).map_err(StartError::from)?);
-    let config = RegistryConfig {
-        switches: process.switches.on().map(ToOwned::to_owned).collect(),
-        ..settings.registry().map_err(StartError::from)?
-    };
+    let config = settings.registry().map_err(StartError::from)?;
     tracing::info!(
         database = config.database_masked,
         identity = config.database_identity,
@@ -90,23 +98,13 @@ async fn start(settings: Settings, process: Process) -> Result<Service, StartErr
         artifacts,
         failpoint: failpoint::hit,
     };
-    let transient = |refusal: &autopack_domain::Refusal| refusal.kind() == ErrorKind::Unavailable;
-    let (registry, tasks) = process
-        .persist("database", transient, || {
-            let (config, ports) = (config.clone(), ports.clone());
-            async move {
-                let tasks = Supervisor::new();
-                match Registry::start(config, ports, &tasks).await {
-                    Ok(registry) => Ok((registry, tasks)),
-                    Err(refusal) => {
-                        tasks.shutdown(END).await;
-                        Err(refusal)
-                    }
-                }
-            }
-        })
-        .await?;
-    figures::observe(&registry);
+    // Its tasks end after the sockets: what workers report at the end is still written.
+    let tasks = Supervisor::new();
+    let serving = Serving::start(config, ports, &tasks, process.tasks.token())
+        .await
+        .map_err(|refusal| StartError(format!("{}: {refusal}", refusal.reason)))?;
+    figures::observe(&serving);
+    follow_activity(&process, &serving);
     let (broken, token) = (tasks.clone(), process.tasks.token());
     process.tasks.spawn("registry", Kind::Critical, async move {
         tokio::select! {
@@ -114,10 +112,55 @@ async fn start(settings: Settings, process: Process) -> Result<Service, StartErr
             () = broken.cancelled() => Err("a task of the registry ended"),
         }
     });
-    let routes = registry.routes(process.tasks.token());
+    let routes = serving.routes();
     Ok(Service::new(routes).ending(async move {
-        drop(registry);
+        drop(serving);
         bus.close(END).await;
         tasks.shutdown(END).await;
     }))
+}
+
+/// Ready while it is the active registry.
+fn follow_activity(process: &Process, serving: &Serving) {
+    let (ready, token) = (process.ready.clone(), process.tasks.token());
+    let mut activity = serving.activity();
+    ready.wait_for("active");
+    process
+        .tasks
+        .spawn("registry.readiness", Kind::BestEffort, async move {
+            loop {
+                let active = activity.borrow_and_update().is_active();
+                ready.set("active", active);
+                tokio::select! {
+                    () = token.cancelled() => return Ok::<(), String>(()),
+                    changed = activity.changed() => if changed.is_err() { return Ok(()) },
+                }
+            }
+        });
+}
+
+/// Brings the schema up to date, or lists what is missing.
+async fn migrate(settings: Settings, check: bool) -> Result<bool, StartError> {
+    let config = settings.registry().map_err(StartError::from)?;
+    let refuse = |refusal: autopack_domain::Refusal| {
+        StartError(format!("{}: {refusal}", refusal.reason))
+    };
+    let steps = if check {
+        run_registry::migrate::check(&config).await
+    } else {
+        run_registry::migrate::apply(&config).await
+    };
+    let steps = steps.map_err(refuse)?;
+    let mut text = String::new();
+    for step in &steps {
+        let state = if check { "missing" } else { "applied" };
+        text.push_str(&format!("{state} {:04} {}\n", step.version, step.name));
+    }
+    if steps.is_empty() {
+        text.push_str("the schema is up to date\n");
+    }
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(StartError::from)?;
+    Ok(!check || steps.is_empty())
 }

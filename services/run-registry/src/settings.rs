@@ -14,13 +14,17 @@ use autopack_wire::server::Principal;
 use run_registry::RegistryConfig;
 use serde::{Deserialize, Serialize};
 
+const EXAMPLE: &str = "postgres://autopack:PASSWORD@db/autopack";
+
 /// Keys of `run-registry`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Settings {
     #[serde(flatten)]
     pub(crate) common: Common,
-    /// The database: `sqlite:///PATH`.
+    /// The database: `postgres://USER:PASSWORD@HOST/DATABASE`.
     pub(crate) database_url: String,
+    /// Where clients reach this registry, for the answers of a standby; empty: `http://` and `listen`.
+    pub(crate) advertised: String,
     /// File that holds the database's address.
     pub(crate) database_url_file: String,
     /// Holds the artifacts; empty: the state directory of the user.
@@ -39,6 +43,7 @@ impl Default for Settings {
             common: Common::on(7878, 9878),
             database_url: String::new(),
             database_url_file: String::new(),
+            advertised: String::new(),
             data_dir: String::new(),
             lease_ms: 10_000,
             heartbeat_ms: 3_000,
@@ -58,7 +63,7 @@ impl ServiceSettings for Settings {
 
     fn faults(&self) -> Vec<Fault> {
         let mut faults = self.bus.faults();
-        if let Err(fault) = self.database() {
+        if let Err(fault) = self.registry() {
             faults.push(fault);
         }
         if self.heartbeat_ms == 0 || self.heartbeat_ms.saturating_mul(3) > self.lease_ms {
@@ -77,7 +82,7 @@ impl Settings {
     fn database(&self) -> Result<String, Fault> {
         secret("database_url", &self.database_url, &self.database_url_file)?.ok_or_else(|| {
             Fault::new("database_url", "names no database; set DATABASE_URL")
-                .example("sqlite:////var/lib/autopack/registry.sqlite")
+                .example(EXAMPLE)
         })
     }
 
@@ -101,35 +106,19 @@ impl Settings {
     /// What the registry itself is told.
     pub(crate) fn registry(&self) -> Result<RegistryConfig, Fault> {
         let url = self.database()?;
+        let advertised = if self.advertised.is_empty() {
+            format!("http://{}", self.common.listen)
+        } else {
+            self.advertised.clone()
+        };
+        let config = RegistryConfig::distributed(Some(&url), &advertised)
+            .map_err(|refusal| Fault::new("database_url", refusal.to_string()).example(EXAMPLE))?;
         Ok(RegistryConfig {
             database_masked: mask_database_url(&url),
             database_identity: database_identity(&url),
             lease: Duration::from_millis(self.lease_ms),
             heartbeat: Duration::from_millis(self.heartbeat_ms),
-            embedded: false,
-            ..RegistryConfig::embedded(sqlite_file(&url)?)
+            ..config
         })
     }
-}
-
-/// The file of `sqlite:///PATH`.
-fn sqlite_file(url: &str) -> Result<PathBuf, Fault> {
-    url.strip_prefix("sqlite://")
-        .or_else(|| url.strip_prefix("sqlite:"))
-        .map(|rest| rest.split('?').next().unwrap_or_default())
-        .map(|rest| {
-            rest.strip_prefix('/')
-                .filter(|r| r.starts_with('/'))
-                .unwrap_or(rest)
-        })
-        .filter(|rest| !rest.is_empty() && !rest.contains(":memory:"))
-        .map(PathBuf::from)
-        .ok_or_else(|| {
-            let masked = mask_database_url(url);
-            Fault::new(
-                "database_url",
-                format!("`{masked}` is not an address of a database"),
-            )
-            .example("sqlite:////var/lib/autopack/registry.sqlite")
-        })
 }

@@ -88,6 +88,28 @@ where
     code
 }
 
+/// Runs something that ends by itself with the service's configuration; exit code 0 if it says `true`.
+pub fn once<S, M, F>(program: Program, args: &ServiceArgs, work: M) -> ExitCode
+where
+    S: Settings + Clone,
+    M: FnOnce(S) -> F,
+    F: Future<Output = Result<bool, StartError>>,
+{
+    let told = match load_unchecked::<S>(args, &environment_all()) {
+        Ok(told) => told,
+        Err(faults) => return refuse(program, &faults),
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(program, &error),
+    };
+    match runtime.block_on(work(told.loaded.value.clone())) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => fail(program, &error),
+    }
+}
+
 /// Runs `healthcheck`.
 pub fn healthcheck<S: Settings + Clone>(
     program: Program,

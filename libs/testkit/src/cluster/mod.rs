@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::autopack::Autopack;
+use crate::{Postgres, TestDatabase};
 
 pub use nats::Nats;
 pub use node::{Node, free_port};
@@ -39,6 +40,8 @@ pub struct Cluster {
     pub telemetry: Node,
     /// The bus.
     pub nats: Nats,
+    /// The registry's database.
+    pub database: TestDatabase<'static>,
     temp: TempDir,
     env: Vec<(String, String)>,
 }
@@ -88,8 +91,8 @@ impl Cluster {
             ),
         ];
         let mut registry = Node::new("run-registry", at("registry"), env.clone());
-        let database = at("registry.sqlite");
-        registry.set("DATABASE_URL", &format!("sqlite://{}", database.display()));
+        let database = Postgres::shared().database();
+        registry.set("DATABASE_URL", &database.url());
         // A lease of a second, as the fault tests want it.
         registry.set("AUTOPACK_LEASE_MS", "1000");
         registry.set("AUTOPACK_HEARTBEAT_MS", "300");
@@ -99,6 +102,7 @@ impl Cluster {
             workers: Vec::new(),
             telemetry: Node::new("telemetry", at("telemetry"), env.clone()),
             nats,
+            database,
             temp,
             env,
         }
@@ -174,11 +178,6 @@ impl Cluster {
         let path = self.temp.path().join(name);
         std::fs::create_dir_all(&path).unwrap();
         path
-    }
-
-    /// The database of the registry.
-    pub fn database(&self) -> PathBuf {
-        self.temp.path().join("registry.sqlite")
     }
 
     /// The folder of everything.
