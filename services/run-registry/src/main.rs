@@ -142,9 +142,8 @@ fn follow_activity(process: &Process, serving: &Serving) {
 /// Brings the schema up to date, or lists what is missing.
 async fn migrate(settings: Settings, check: bool) -> Result<bool, StartError> {
     let config = settings.registry().map_err(StartError::from)?;
-    let refuse = |refusal: autopack_domain::Refusal| {
-        StartError(format!("{}: {refusal}", refusal.reason))
-    };
+    let refuse =
+        |refusal: autopack_domain::Refusal| StartError(format!("{}: {refusal}", refusal.reason));
     let steps = if check {
         run_registry::migrate::check(&config).await
     } else {

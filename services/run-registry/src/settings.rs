@@ -81,8 +81,7 @@ impl Settings {
     /// The database's address.
     fn database(&self) -> Result<String, Fault> {
         secret("database_url", &self.database_url, &self.database_url_file)?.ok_or_else(|| {
-            Fault::new("database_url", "names no database; set DATABASE_URL")
-                .example(EXAMPLE)
+            Fault::new("database_url", "names no database; set DATABASE_URL").example(EXAMPLE)
         })
     }
 
