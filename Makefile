@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-histories lint bench run tools docs-check fuzz clean fmt
+.PHONY: help demo test test-histories lint bench run up down tools docs-check fuzz clean fmt
 
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -57,6 +57,13 @@ bench: ## Measure the embedded form: figures and their ratios to a calibration o
 
 run: ## Run the command line: make run ARGS="run plan.yaml --repo ."
 	$(CARGO) run -q -p autopack -- $(ARGS)
+
+up: tools ## Start the distributed form here: PostgreSQL, nats-server, all services, WORKERS=2 workers
+	$(CARGO) build $(BUILD) --bins
+	scripts/up.sh
+
+down: ## End what `make up` started; PURGE=1 removes its data too
+	scripts/down.sh
 
 tools: ## Install what the tests start: both nats-servers in target/tools; check git, Python, a C compiler
 	@scripts/tools.sh

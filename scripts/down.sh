@@ -3,12 +3,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 UP=$PWD/target/up
+DATA=$(cat "$UP/data" 2>/dev/null || true)
 
 # ours PID NAME: the process is there and is still the one that was started (pids are used again)
 ours() {
   case $2 in
     nats) tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null | grep -q -- "$UP/nats" ;;
-    *) tr '\0' '\n' <"/proc/$1/environ" 2>/dev/null | grep -qx "AUTOPACK_DATA_DIR=$UP/$2" ;;
+    *) tr '\0' '\n' <"/proc/$1/environ" 2>/dev/null | grep -qx "AUTOPACK_DATA_DIR=$DATA/$2" ;;
   esac
 }
 
@@ -42,5 +43,5 @@ if [ -f "$UP/postgres" ]; then
   if [ "${PURGE:-}" = 1 ]; then rm -rf "$db"; fi
   rm -f "$UP/postgres"
 fi
-if [ "${PURGE:-}" = 1 ]; then rm -rf "$UP"; fi
+if [ "${PURGE:-}" = 1 ]; then rm -rf "$UP" ${DATA:+"$DATA"}; fi
 echo "down: everything has ended"

@@ -10,6 +10,8 @@ WORKERS=${WORKERS:-2}
 PORT=${PORT:-7878}
 BIN=${AUTOPACK_BIN_DIR:-$PWD/target/debug}
 UP=$PWD/target/up
+# Data of the services: never below a repository, where a tool could take this one for the plan's.
+DATA=${AUTOPACK_UP_DATA:-${XDG_STATE_HOME:-$HOME/.local/state}/autopack-up-$(printf %s "$PWD" | cksum | cut -d' ' -f1)}
 # The database server refuses root, and the user that it runs as must be able to reach its folder.
 DB=${AUTOPACK_UP_DB:-/var/tmp/autopack-up-$(printf %s "$PWD" | cksum | cut -d' ' -f1)}
 PG_PORT=$((PORT + 10)) NATS_PORT=$((PORT + 11))
@@ -46,7 +48,7 @@ await() {
 
 # serve NAME PROGRAM PORT: a service of ours, with a data directory of its own
 serve() {
-  AUTOPACK_DATA_DIR="$UP/$1" start "$1" "$BIN/$2" \
+  AUTOPACK_DATA_DIR="$DATA/$1" start "$1" "$BIN/$2" \
     --listen "127.0.0.1:$3" --metrics-listen "127.0.0.1:$(($3 + 2000))" --log-format json
 }
 
@@ -64,7 +66,9 @@ for name in run-registry phase-scheduler telemetry builder-worker autopack; do
 done
 
 mkdir -p "$UP/logs"
-chmod 700 "$UP"
+mkdir -p "$DATA"
+chmod 700 "$UP" "$DATA"
+echo "$DATA" >"$UP/data"
 : >"$UP/pids"
 [ -s "$UP/key" ] || (umask 077 && head -c 24 /dev/urandom | base64 | tr -d '=+/' >"$UP/key")
 

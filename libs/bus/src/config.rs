@@ -130,6 +130,14 @@ impl BusConfig {
         }
     }
 
+    /// For services that use what the registry's connection makes: they bind, and create nothing.
+    pub fn binding(self) -> Self {
+        Self {
+            manage: false,
+            ..self
+        }
+    }
+
     /// Whether this names the in-process bus.
     pub fn is_in_process(&self) -> bool {
         self.url

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use autopack_domain::WorkerUid;
+use autopack_domain::{Reason, WorkerUid};
 use autopack_sandbox::CancellationToken;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
@@ -40,7 +40,10 @@ pub(crate) async fn beat(context: Arc<Context>, end: CancellationToken) {
         }
         tokio::select! {
             () = end.cancelled() => break,
-            () = renew_all(&context, known.as_ref()) => {}
+            told = renew_all(&context, known.as_ref()) => if !told {
+                // What the worker says about itself must never cost it its leases.
+                known = None;
+            },
         }
         let now = context.terms().heartbeat;
         if now != every {
@@ -76,8 +79,9 @@ async fn versions(context: &Context) -> BTreeMap<String, String> {
     profile::versions(&context.host, &context.profile).await
 }
 
-/// One request for each worker uid that still holds leases, and always one for the present uid.
-async fn renew_all(context: &Context, versions: Option<&BTreeMap<String, String>>) {
+/// One request for each worker uid that still holds leases, and always one for the present uid. `false`: the registry
+/// refuses what the request says, and would again.
+async fn renew_all(context: &Context, versions: Option<&BTreeMap<String, String>>) -> bool {
     let present = context.terms().worker;
     let mut groups: HashMap<WorkerUid, Vec<Arc<Lease>>> = HashMap::from([(present, Vec::new())]);
     for lease in context.leases.snapshot() {
@@ -91,23 +95,31 @@ async fn renew_all(context: &Context, versions: Option<&BTreeMap<String, String>
     let calls = groups
         .into_iter()
         .map(|(worker, leases)| renew(context, worker, leases, worker == present, &presence));
-    if futures::future::join_all(calls)
-        .await
-        .into_iter()
-        .any(|unknown| unknown)
-    {
+    let answers = futures::future::join_all(calls).await;
+    if answers.contains(&Answer::Unknown) {
         register(context).await;
     }
+    !answers.contains(&Answer::Refused)
 }
 
-/// Whether the registry does not know the present worker.
+/// What became of a heartbeat.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// It was heard, or may be next time.
+    Heard,
+    /// The registry does not know the present worker.
+    Unknown,
+    /// The registry refuses its content.
+    Refused,
+}
+
 async fn renew(
     context: &Context,
     worker: WorkerUid,
     leases: Vec<Arc<Lease>>,
     present: bool,
     presence: &Presence,
-) -> bool {
+) -> Answer {
     let refs: Vec<_> = leases
         .iter()
         .map(|lease| (lease.held.uid, lease.held.fence))
@@ -121,15 +133,23 @@ async fn renew(
             Leases::apply(&leases, &pulse.stop, sent, duration);
             context.control.board().heard();
             context.set_clock(pulse.time);
-            present && pulse.unknown_worker
+            if present && pulse.unknown_worker {
+                Answer::Unknown
+            } else {
+                Answer::Heard
+            }
         }
         Ok(Err(error)) => {
             tracing::warn!(%error, leases = leases.len(), "leases could not be renewed");
-            false
+            if error.is(Reason::ArgumentInvalid) {
+                Answer::Refused
+            } else {
+                Answer::Heard
+            }
         }
         Err(_) => {
             tracing::warn!(leases = leases.len(), "a heartbeat was not answered");
-            false
+            Answer::Heard
         }
     }
 }

@@ -137,7 +137,37 @@ impl Host {
         let line = text.lines().find(|line| !line.trim().is_empty())?;
         output
             .success()
-            .then(|| line.trim().chars().take(200).collect())
+            .then(|| plain(line).trim().chars().take(200).collect())
+    }
+}
+
+/// Without colours and other control characters: some tools print them although nobody sees them.
+fn plain(line: &str) -> String {
+    let mut found = String::with_capacity(line.len());
+    let mut characters = line.chars().peekable();
+    while let Some(character) = characters.next() {
+        if character == '\u{1b}' && characters.next_if_eq(&'[').is_some() {
+            // Parameters up to the letter that ends the sequence.
+            while characters.next().is_some_and(|c| !('@'..='~').contains(&c)) {}
+        } else if !character.is_control() {
+            found.push(character);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn colours_and_control_characters_go() {
+        assert_eq!(
+            plain("\u{1b}[1mApache Maven 3.8\u{1b}[m\r"),
+            "Apache Maven 3.8"
+        );
+        assert_eq!(plain("git version 2.39\u{7}"), "git version 2.39");
+        assert_eq!(plain("a\u{1b}"), "a");
     }
 }
 

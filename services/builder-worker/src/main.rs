@@ -73,7 +73,8 @@ async fn start(settings: Settings, process: Process) -> Result<Service, StartErr
     let bus = settings
         .bus
         .config(name.clone())
-        .map_err(StartError::from)?;
+        .map_err(StartError::from)?
+        .binding();
     let connect = || autopack_bus::connect(bus.clone());
     let bus = process
         .persist("bus", BusError::is_transient, connect)

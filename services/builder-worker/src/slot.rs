@@ -86,8 +86,11 @@ fn read(message: &JobMessage) -> Option<JobHint> {
 
 async fn handle(cx: &Context, slot: usize, delivery: Box<dyn JobDelivery>) {
     let Some(hint) = read(delivery.job()) else {
-        tracing::error!(job = ?delivery.job(), "a job on the bus cannot be read; it is dropped");
-        return ack(delivery).await;
+        tracing::error!(job = ?delivery.job(), "a job on the bus cannot be read");
+        if let Err(error) = delivery.give_up("its ids cannot be read").await {
+            tracing::warn!(%error, "the job was not made a dead letter; it comes again");
+        }
+        return;
     };
     if let Some(early) = early_by(cx, delivery.job()) {
         return later(delivery, early).await;

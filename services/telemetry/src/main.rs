@@ -52,7 +52,11 @@ async fn start(settings: Settings, process: Process) -> Result<Service, StartErr
     let clients = process.clients(&settings.registry)?;
     process.follow_registry(&clients);
     let name = format!("{}/{}", process.name, process.instance);
-    let bus = settings.bus.config(name).map_err(StartError::from)?;
+    let bus = settings
+        .bus
+        .config(name)
+        .map_err(StartError::from)?
+        .binding();
     let connect = || autopack_bus::connect(bus.clone());
     let bus = process
         .persist("bus", BusError::is_transient, connect)

@@ -20,10 +20,9 @@ fn print_config_shows_sources_and_hides_secrets() {
         .set("AUTOPACK_API_KEY", "a-secret-of-the-operator");
     cluster.registry.set("AUTOPACK_HEARTBEAT_MS", "250");
     cluster.registry.set("TELEMETRY_DB_ENABLED", "yes");
-    cluster.registry.set(
-        "DATABASE_URL",
-        "sqlite:///tmp/none/x.sqlite?password=hunter2",
-    );
+    cluster
+        .registry
+        .set("DATABASE_URL", "postgres://autopack:hunter2@127.0.0.1/none");
     let mut command = cluster.registry.command();
     command.arg("--config").arg(&file).arg("--print-config");
     let done = program::run(&mut command, BOUND);

@@ -33,6 +33,7 @@ pub(super) async fn connect(
     let deadline = Instant::now() + config.connect_deadline;
     let (sender, mut link) = watch::channel(Link::default());
     let sender = Arc::new(sender);
+    let mut reason = None;
     for attempt in 0.. {
         let (noted, counters) = (Arc::clone(&sender), Arc::clone(counters));
         let options = identity::options(config).await?;
@@ -50,13 +51,15 @@ pub(super) async fn connect(
                 return Ok((client, link));
             }
             Ok(Err(error)) => refusal(&error, config)?,
-            Err(_) => BusError::Unavailable("no answer".to_owned()),
+            // An earlier attempt may know more than one that the deadline cut short.
+            Err(_) => reason.unwrap_or_else(|| BusError::Unavailable("no answer".to_owned())),
         };
         let next = Instant::now() + pause(attempt);
         if next >= deadline {
             return Err(error);
         }
         tracing::debug!(%error, "the bus does not answer yet");
+        reason = Some(error);
         sleep(next - Instant::now()).await;
     }
     Err(BusError::Unavailable("no attempt was made".into()))

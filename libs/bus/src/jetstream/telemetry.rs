@@ -76,18 +76,21 @@ pub(super) async fn send(shared: Arc<Shared>, mut buffer: mpsc::Receiver<Telemet
     let mut link = shared.link.clone();
     let mut window = Vec::with_capacity(WINDOW);
     loop {
-        while shared.client.connection_state() != State::Connected {
-            // Meanwhile the buffer fills, and then drops.
-            tokio::select! {
-                () = shared.closed.cancelled() => return,
-                _ = link.changed() => {}
-                () = sleep(RETRY) => {}
-            }
-        }
         tokio::select! {
             biased;
             count = buffer.recv_many(&mut window, WINDOW) => if count == 0 { return },
             () = shared.closed.cancelled() => return,
+        }
+        // Asked after the wait: what is sent while the connection is down would queue in the client.
+        while shared.client.connection_state() != State::Connected {
+            // Meanwhile the buffer fills, and then drops.
+            tokio::select! {
+                () = shared.closed.cancelled() => {
+                    return add(&shared.counters.telemetry_dropped, window.len() as u64);
+                }
+                _ = link.changed() => {}
+                () = sleep(RETRY) => {}
+            }
         }
         publish(&shared, &mut window).await;
     }

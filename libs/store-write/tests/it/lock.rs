@@ -38,7 +38,7 @@ async fn a_silent_session_loses_the_lock() {
     let database = open(&base.url(), Duration::from_secs(1)).await;
     let mut hanging = database.line();
     assert!(hanging.try_claim().await.unwrap());
-    let other = open(&base.url(), Duration::from_secs(60)).await;
+    let other = open(&base.url(), Duration::from_mins(1)).await;
     let mut waiting = other.line();
     let since = std::time::Instant::now();
     while !waiting.try_claim().await.unwrap() {
@@ -56,7 +56,7 @@ async fn a_silent_session_loses_the_lock() {
 async fn an_idle_writer_keeps_the_lock() {
     let base = Postgres::shared().database();
     let running = start(open(&base.url(), Duration::from_secs(1)).await).await;
-    let other = open(&base.url(), Duration::from_secs(60)).await;
+    let other = open(&base.url(), Duration::from_mins(1)).await;
     let mut waiting = other.line();
     for _ in 0..30 {
         assert!(!waiting.try_claim().await.unwrap());

@@ -106,9 +106,10 @@ impl Service<Request<Body>> for ClientService {
                 plan.tries(inner, method, request, deadline).await
             };
             match deadline {
-                Some(deadline) => timeout_at(deadline, work)
-                    .await
-                    .unwrap_or_else(|_| Err(expired(span))),
+                Some(deadline) => match timeout_at(deadline, work).await {
+                    Ok(answer) if !cut_off(&answer, deadline) => answer,
+                    _ => Err(expired(span)),
+                },
                 None => work.await,
             }
         })
@@ -182,6 +183,12 @@ fn with_timeout(mut request: Request<Body>, deadline: Option<Instant>) -> Reques
         }
     }
     request
+}
+
+/// Whether the transport ended the call at its deadline: it keeps the same time and says CANCELLED.
+fn cut_off(answer: &Result<Response<Body>, Status>, deadline: Instant) -> bool {
+    refusal(answer).is_some_and(|status| status.code() == Code::Cancelled)
+        && Instant::now() >= deadline
 }
 
 /// The status of an answer that is a refusal before the first byte.

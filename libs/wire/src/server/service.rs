@@ -165,7 +165,7 @@ where
 
 /// The transport cuts a call off at its `grpc-timeout` with CANCELLED; the layer must be first.
 fn margin(limit: Duration) -> Duration {
-    (limit / 10).min(Duration::from_millis(20))
+    (limit / 10).min(Duration::from_millis(250))
 }
 
 fn span(path: &str, id: &RequestId) -> Span {

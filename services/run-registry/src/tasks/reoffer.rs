@@ -23,6 +23,8 @@ use crate::app::{Core, bus_refusal, store_refusal, write_refusal};
 
 /// How often the stream's identity is compared.
 const PERIOD: Duration = Duration::from_secs(2);
+/// The pause after the first look that failed; it doubles up to the period.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// How often its content is compared although it is the same stream.
 const CONTENT_PERIOD: Duration = Duration::from_secs(10);
 /// Comparing the content may take one part in so many of the time.
@@ -49,6 +51,7 @@ pub async fn run(core: Arc<Core>, shutdown: CancellationToken) -> Result<(), Str
     // At the start every offer of an earlier process is suspect.
     let mut known: Option<String> = None;
     let mut next = Duration::ZERO;
+    let mut pause = FIRST_PAUSE;
     loop {
         let before = clock.monotonic();
         match look(&core, known.as_ref(), before >= next).await {
@@ -56,14 +59,18 @@ pub async fn run(core: Arc<Core>, shutdown: CancellationToken) -> Result<(), Str
                 known = Some(epoch);
                 let took = clock.monotonic().saturating_sub(before);
                 next = clock.monotonic() + CONTENT_PERIOD.max(took * SHARE);
+                pause = PERIOD;
             }
-            Ok(None) => {}
+            Ok(None) => pause = PERIOD,
             // A bus that cannot be reached says nothing about its stream: the next look decides.
-            Err(refusal) => tracing::debug!(%refusal, "the job stream was not compared"),
+            Err(refusal) => {
+                tracing::debug!(%refusal, "the job stream was not compared");
+                pause = (pause * 2).min(PERIOD);
+            }
         }
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            () = tokio::time::sleep(PERIOD) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
