@@ -50,6 +50,7 @@ macro_rules! step {
 /// Every migration, in order.
 pub const ALL: &[Migration] = &[
     step!(1, 1, "0001", "initial"),
+    step!(2, 1, "0002", "lanes"),
     step!(10, 10, "0010", "activity"),
     step!(11, 10, "0011", "views"),
 ];

@@ -26,12 +26,9 @@ pub const ADVISORIES: [&str; 2] = [
     "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.AUTOPACK_JOBS.>",
 ];
 /// The lane of jobs that name none.
-pub const DEFAULT_LANE: &str = "default";
+pub const DEFAULT_LANE: &str = autopack_domain::lane::DEFAULT;
 /// The largest priority.
 pub const MAX_PRIORITY: u32 = 9;
-
-/// Longest slug; consumer names hold one and become folders on the server.
-const MAX_TOKEN: usize = 32;
 
 /// Priorities that share a consumer: a worker looks into the first band before the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,35 +55,10 @@ pub const BANDS: [Band; 3] = [
     },
 ];
 
-/// A slug that is one legal subject token: lower case, digits and dashes, never empty.
-pub fn token(text: &str) -> String {
-    let mut slug = String::new();
-    for c in text.chars() {
-        if slug.len() >= MAX_TOKEN {
-            break;
-        }
-        if c.is_ascii_alphanumeric() {
-            slug.push(c.to_ascii_lowercase());
-        } else if !slug.is_empty() && !slug.ends_with('-') {
-            slug.push('-');
-        }
-    }
-    let slug = slug.trim_end_matches('-');
-    if slug.is_empty() {
-        "none".to_owned()
-    } else {
-        slug.to_owned()
-    }
-}
-
 /// The lane as a token; none named is the default lane.
-pub fn lane(name: &str) -> String {
-    if name.is_empty() {
-        DEFAULT_LANE.to_owned()
-    } else {
-        token(name)
-    }
-}
+pub use autopack_domain::lane::name as lane;
+/// A slug that is one legal subject token: lower case, digits and dashes, never empty.
+pub use autopack_domain::lane::slug as token;
 
 /// Subject of a job.
 pub fn job(priority: u32, lane_name: &str) -> String {

@@ -9,6 +9,7 @@
 //! - [`strategy`]: what is compiled from plan, ruleset and backlog, frozen with the run
 //! - [`states`]: the state sets and their transition tables
 //! - [`run`], [`tier`], [`phase`], [`attempt`]: the aggregates
+//! - [`project`], [`lane`]: shares, limits and lanes of the queue
 //! - [`event`]: what is recorded
 //! - [`worker`]: workers, as they announce themselves and as they stand
 //! - [`fault`]: faults of input, all at once, each with its path
@@ -20,8 +21,10 @@ pub mod event;
 pub mod fault;
 pub mod gate;
 pub mod ids;
+pub mod lane;
 pub mod phase;
 pub mod plan;
+pub mod project;
 pub mod refusal;
 pub mod run;
 pub mod states;

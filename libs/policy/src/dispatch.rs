@@ -63,6 +63,17 @@ impl Next {
 
 /// The next actions, at most `window` new offers; pure.
 pub fn plan_next(run: &RunAggregate, now: Timestamp, window: usize) -> Next {
+    plan_among(run, 0..run.phases.len(), now, window)
+}
+
+/// [`plan_next`] over some phases: `waiting` holds every phase of the open tier that is queued, in plan order, and
+/// may hold others.
+pub fn plan_among(
+    run: &RunAggregate,
+    waiting: impl IntoIterator<Item = usize>,
+    now: Timestamp,
+    window: usize,
+) -> Next {
     let mut next = Next::default();
     if run.run.state.is_terminal() {
         return next;
@@ -102,7 +113,7 @@ pub fn plan_next(run: &RunAggregate, now: Timestamp, window: usize) -> Next {
     // Reservations of this very decision, so that several offers together stay within the caps.
     let mut granted = 0_u64;
     let mut opened = 0_u32;
-    for phase in 0..run.phases.len() {
+    for phase in waiting {
         let p = &run.phases[phase];
         if p.tier != tier
             || p.state != PhaseState::Queued
@@ -137,16 +148,11 @@ pub fn plan_next(run: &RunAggregate, now: Timestamp, window: usize) -> Next {
         }
     }
     // Higher priority first; plan order within.
-    ready.sort_by_key(|&p| std::cmp::Reverse(priority(run, p)));
+    ready.sort_by_key(|&p| std::cmp::Reverse(run.priority(p)));
     if !ready.is_empty() {
         next.actions.push(Action::OfferPhases(ready));
     }
     next
-}
-
-/// The priority of a phase: its own, else its run's.
-pub fn priority(run: &RunAggregate, phase: usize) -> u8 {
-    run.spec(phase).priority.unwrap_or(run.run.priority)
 }
 
 /// Every rule that holds a phase back now; empty for one that the next pass dispatches.

@@ -10,12 +10,14 @@
 //! - [`gate`]: counts, failing ids and the verdict of a gate's steps
 //! - [`signature`]: normal form, signature and class of a failure text
 //! - [`dispatch`]: what holds a phase back, and a run's next actions
+//! - [`fair`]: the queue over all runs: shares, ageing, limits, lanes
 //! - [`estimate`], [`strategy`], [`retry`]: budgets, attempts, back-off
 //! - [`placement`]: which workers may take a phase
 //! - [`preflight`]: faults of a plan that only the repository and the worker show
 
 pub mod dispatch;
 pub mod estimate;
+pub mod fair;
 pub mod gate;
 pub mod govern;
 pub mod paths;

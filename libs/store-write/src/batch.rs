@@ -4,14 +4,14 @@
 //! call is two thread switches, which cost more than the rows; on PostgreSQL it is a round trip.
 
 use autopack_domain::Timestamp;
-use autopack_store::entity::{project, relay_cursor};
+use autopack_store::entity::{lane, project, relay_cursor};
 use sea_orm::{
     ActiveModelTrait, DbBackend, DbErr, EntityTrait, Iterable, PrimaryKeyToColumn, QueryTrait, Set,
     Statement, sea_query::OnConflict,
 };
 use uuid::Uuid;
 
-use crate::{line::Line, literal};
+use crate::{handle::Setting, line::Line, literal};
 
 /// SQLite takes at most 32,766 values a statement; this is well below for the widest table.
 const ROWS: usize = 400;
@@ -96,28 +96,49 @@ impl Batch {
         self.rows::<E, A>(rows, &Conflict::Replace(keys, others));
     }
 
-    /// Projects that are new, and rulesets that replace what a project had.
-    pub(crate) fn projects(
-        &mut self,
-        names: Vec<String>,
-        rulesets: &[(String, String)],
-        now: Timestamp,
-    ) {
-        let row = |name: String, ruleset: String| project::ActiveModel {
+    /// Projects that are new, and settings that replace what was.
+    pub(crate) fn projects(&mut self, names: Vec<String>, settings: &[Setting], now: Timestamp) {
+        let row = |name: String| project::ActiveModel {
             name: Set(name),
-            ruleset: Set(ruleset),
             created_at: Set(now.0),
             ..Default::default()
         };
         for name in names {
             let known = Conflict::Keep(vec![project::Column::Name]);
-            self.rows::<project::Entity, _>(vec![row(name, String::new())], &known);
+            self.rows::<project::Entity, _>(vec![row(name)], &known);
         }
-        for (name, ruleset) in rulesets {
-            let newer =
-                Conflict::Replace(vec![project::Column::Name], vec![project::Column::Ruleset]);
-            let row = row(name.clone(), ruleset.clone());
-            self.rows::<project::Entity, _>(vec![row], &newer);
+        let newer = |columns| Conflict::Replace(vec![project::Column::Name], columns);
+        for setting in settings {
+            match setting.clone() {
+                Setting::Ruleset(name, ruleset) => {
+                    let row = project::ActiveModel {
+                        ruleset: Set(ruleset),
+                        ..row(name)
+                    };
+                    let newer = newer(vec![project::Column::Ruleset]);
+                    self.rows::<project::Entity, _>(vec![row], &newer);
+                }
+                Setting::Limits {
+                    project,
+                    share,
+                    limits,
+                } => {
+                    let row = project::ActiveModel {
+                        share: Set(share.into()),
+                        limits: Set(limits),
+                        ..row(project)
+                    };
+                    let newer = newer(vec![project::Column::Share, project::Column::Limits]);
+                    self.rows::<project::Entity, _>(vec![row], &newer);
+                }
+                Setting::Lane(name, paused) => {
+                    self.upsert::<lane::Entity, _>(vec![lane::ActiveModel {
+                        name: Set(name),
+                        paused: Set(paused),
+                        changed_at: Set(now.0),
+                    }]);
+                }
+            }
         }
     }
 

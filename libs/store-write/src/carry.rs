@@ -42,6 +42,9 @@ impl Writer {
                 let mut changes = Changes::default();
                 match step(aggregate, &mut changes) {
                     Ok(reply) => {
+                        if !changes.attempts.is_empty() {
+                            self.watch.changed(aggregate);
+                        }
                         self.session.keep(uid, changes);
                         self.session
                             .pending
@@ -58,6 +61,7 @@ impl Writer {
                         }
                         if dirty {
                             self.session.cache.remove(&uid);
+                            self.watch.undone();
                         }
                         Ok(Err(refusal.into()))
                     }
@@ -93,11 +97,8 @@ impl Writer {
                     .extend(request.map(|r| (r, uid)));
                 Ok(Ok(Box::new(run)))
             }
-            Work::Ruleset(project, ruleset) => {
-                self.session
-                    .pending
-                    .rulesets
-                    .push((project.clone(), ruleset.clone()));
+            Work::Setting(setting) => {
+                self.session.pending.settings.push(setting.clone());
                 Ok(Ok(Box::new(())))
             }
             Work::Cursor(sequence) => {

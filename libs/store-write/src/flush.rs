@@ -71,7 +71,7 @@ pub(crate) async fn flush(
         }
         failures.extend(changes.failures.iter().map(|f| failure_row(*uid, f, now)));
     }
-    batch.projects(projects, &pending.rulesets, now);
+    batch.projects(projects, &pending.settings, now);
     batch.upsert::<run::Entity, _>(runs);
     batch.upsert::<run_document::Entity, _>(documents);
     batch.upsert::<tier::Entity, _>(tiers);

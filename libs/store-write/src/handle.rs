@@ -71,10 +71,28 @@ pub(crate) type OnRun =
     Box<dyn FnMut(&mut RunAggregate, &mut Changes) -> Result<Box<dyn Any + Send>, Refusal> + Send>;
 pub(crate) type Create = Box<dyn FnMut() -> (RunAggregate, Changes) + Send>;
 
+/// What is stored beside runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// A project's ruleset.
+    Ruleset(String, String),
+    /// A project's share and limits.
+    Limits {
+        /// The project.
+        project: String,
+        /// Its share.
+        share: u32,
+        /// Its limits in their stored form.
+        limits: String,
+    },
+    /// Whether a lane is paused.
+    Lane(String, bool),
+}
+
 pub(crate) enum Work {
     OnRun(RunUid, OnRun),
     Create(Create),
-    Ruleset(String, String),
+    Setting(Setting),
     Cursor(u64),
 }
 
@@ -89,7 +107,7 @@ impl Command {
     pub(crate) fn run(&self) -> Option<RunUid> {
         match &self.work {
             Work::OnRun(uid, _) => Some(*uid),
-            Work::Create(_) | Work::Ruleset(..) | Work::Cursor(_) => None,
+            Work::Create(_) | Work::Setting(_) | Work::Cursor(_) => None,
         }
     }
 }
@@ -168,9 +186,9 @@ impl WriterHandle {
         self.send(Work::Create(Box::new(create)), request).await
     }
 
-    /// Stores a project's ruleset.
-    pub async fn put_ruleset(&self, project: String, ruleset: String) -> Result<(), WriteError> {
-        self.send(Work::Ruleset(project, ruleset), None).await
+    /// Stores a setting in place of the one before.
+    pub async fn put(&self, setting: Setting) -> Result<(), WriteError> {
+        self.send(Work::Setting(setting), None).await
     }
 
     /// Moves the relay's cursor.

@@ -21,12 +21,14 @@ mod loss;
 mod place;
 mod regain;
 mod session;
+mod watch;
 pub mod writer;
 
 pub use connect::{Database, OpenError, masked, measure_commit};
-pub use handle::{Committed, WriteError, WriterHandle, WriterStats};
+pub use handle::{Committed, Setting, WriteError, WriterHandle, WriterStats};
 pub use line::{Line, Standing};
 pub use loss::is_connection_lost;
 pub use place::OpenOptions;
 pub use session::{Encoder, RequestKey};
+pub use watch::Watch;
 pub use writer::Writer;

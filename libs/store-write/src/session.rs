@@ -17,6 +17,8 @@ use autopack_store::{StoreError, read, rows::event::StoredEvent};
 use futures::{StreamExt as _, stream};
 use sea_orm::DatabaseConnection;
 
+use crate::handle::Setting;
+
 /// Turns an event into the bytes that are stored, relayed and watched.
 pub type Encoder = Arc<dyn Fn(&EventHeader, &Event) -> Vec<u8> + Send + Sync>;
 
@@ -53,7 +55,7 @@ pub(crate) struct Pending {
     pub(crate) changes: HashMap<RunUid, Changes>,
     pub(crate) created: HashSet<RunUid>,
     pub(crate) requests: Vec<(RequestKey, RunUid)>,
-    pub(crate) rulesets: Vec<(String, String)>,
+    pub(crate) settings: Vec<Setting>,
     pub(crate) cursor: Option<u64>,
     pub(crate) events: Vec<(RunUid, u64, Event)>,
 }
@@ -62,7 +64,7 @@ impl Pending {
     pub(crate) fn is_empty(&self) -> bool {
         self.changes.is_empty()
             && self.requests.is_empty()
-            && self.rulesets.is_empty()
+            && self.settings.is_empty()
             && self.cursor.is_none()
     }
 }

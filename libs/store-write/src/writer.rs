@@ -23,6 +23,7 @@ use crate::{
     handle::{Command, Committed, Counters, Reply, WriteError, WriterHandle},
     line::Line,
     session::{Encoder, Pending, Session},
+    watch::{Nobody, Watch},
 };
 
 /// Commands that wait at most.
@@ -51,6 +52,7 @@ pub struct Writer {
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     ids: Arc<dyn Fn() -> uuid::Uuid + Send + Sync>,
     failpoint: fn(&str),
+    pub(crate) watch: Arc<dyn Watch>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -111,9 +113,17 @@ impl Writer {
                 clock,
                 ids,
                 failpoint,
+                watch: Arc::new(Nobody),
             },
             handle,
         ))
+    }
+
+    /// Tells `watch` of every change from now on.
+    #[must_use]
+    pub fn watched(mut self, watch: Arc<dyn Watch>) -> Self {
+        self.watch = watch;
+        self
     }
 
     /// Serves commands until every handle is gone, or until `ending` is done and nothing was asked for a while:
@@ -223,6 +233,7 @@ impl Writer {
         let before = self.session.sequence;
         match self.transaction(batch).await {
             Ok(Done { replies, events }) => {
+                self.watch.committed();
                 self.session.trim();
                 if !events.is_empty() {
                     // No subscriber is fine: everything is in the log.
@@ -236,6 +247,7 @@ impl Writer {
             Err(error) => {
                 let _ = self.line.execute("ROLLBACK").await;
                 self.session.forget(before);
+                self.watch.undone();
                 Err(self.taken_over().await.unwrap_or(error))
             }
         }

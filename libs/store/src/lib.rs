@@ -4,6 +4,7 @@
 //! column, value and what would be valid; it never fails the reading of another row (DESIGN rule 8).
 
 pub mod entity;
+pub mod queue;
 pub mod read;
 pub mod rows;
 pub mod set_aside;

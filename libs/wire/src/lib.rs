@@ -3,7 +3,8 @@
 //! Invariant: nothing but this crate converts between protobuf and `domain`, and a message that does not
 //! convert is refused with every fault and its field path.
 //!
-//! - [`mod@gen`] (re-exported as [`types`], [`bus`], [`registry`], [`telemetry`], [`worker`]): generated from `proto/`
+//! - [`mod@gen`] (re-exported as [`types`], [`bus`], [`registry`], [`scheduler`], [`telemetry`], [`worker`]):
+//!   generated from `proto/`
 //! - [`convert`]: domain to proto (`From`) and back (`TryFrom`)
 //! - [`status`]: refusals to gRPC status with details, and back
 //! - [`client`]: the typed clients, over a channel and in process, with one set of layers
@@ -39,6 +40,11 @@ pub mod r#gen {
             tonic::include_proto!("autopack.registry.v1");
         }
     }
+    pub mod scheduler {
+        pub mod v1 {
+            tonic::include_proto!("autopack.scheduler.v1");
+        }
+    }
     pub mod telemetry {
         pub mod v1 {
             tonic::include_proto!("autopack.telemetry.v1");
@@ -52,8 +58,8 @@ pub mod r#gen {
 }
 
 pub use r#gen::{
-    bus::v1 as bus, registry::v1 as registry, telemetry::v1 as telemetry, types::v1 as types,
-    worker::v1 as worker,
+    bus::v1 as bus, registry::v1 as registry, scheduler::v1 as scheduler,
+    telemetry::v1 as telemetry, types::v1 as types, worker::v1 as worker,
 };
 
 /// The encoded `google.protobuf.FileDescriptorSet` of `proto/`.

@@ -90,7 +90,8 @@ pub(crate) async fn local(
     loop {
         let found = match DataDir::open(&settings.data_dir, checkout)? {
             Opened::Locked(data) => {
-                let engine = Engine::start(settings, data, scope).await?;
+                // Boxed: every command waits for this one, and few start services.
+                let engine = Box::pin(Engine::start(settings, data, scope)).await?;
                 return Ok(Connection {
                     clients: engine.clients(),
                     engine: Some(engine),

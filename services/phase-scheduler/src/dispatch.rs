@@ -13,6 +13,8 @@ use autopack_wire::{
 pub(crate) enum Asked {
     /// Carried out; the run has this version now.
     Done(u64),
+    /// A limit or a paused lane holds all of it: this version of them is in force.
+    Held(u64),
     /// The run is not as the view shows it: read it anew.
     Stale,
     /// The registry cannot answer now: look again later.
@@ -23,6 +25,14 @@ pub(crate) enum Asked {
 pub(crate) async fn ask(clients: &Clients, run: RunUid, version: u64, action: Action) -> Asked {
     let mut dispatch = clients.dispatch.clone();
     let run_uid = run.to_string();
+    let indexes = |phases: &[usize]| phases.iter().map(|p| *p as u32).collect();
+    let exhaust = |phases, cause: autopack_domain::Cause, detail| ExhaustBudgetRequest {
+        run_uid: run.to_string(),
+        expected_version: version,
+        phases,
+        cause: cause.code().to_owned(),
+        detail,
+    };
     let answer = match action {
         Action::OfferJob(kind) => dispatch
             .offer_job(OfferJobRequest {
@@ -31,52 +41,50 @@ pub(crate) async fn ask(clients: &Clients, run: RunUid, version: u64, action: Ac
                 kind: kind.as_str().to_owned(),
             })
             .await
-            .map(|r| r.into_inner().version),
+            .map(|r| Asked::Done(r.into_inner().version)),
         Action::OfferPhases(phases) => dispatch
             .offer_phases(OfferPhasesRequest {
                 run_uid,
                 expected_version: version,
-                phases: phases.iter().map(|p| *p as u32).collect(),
+                phases: indexes(&phases),
             })
             .await
-            .map(|r| r.into_inner().version),
+            .map(|r| {
+                let r = r.into_inner();
+                if r.offered == 0 && r.held > 0 {
+                    Asked::Held(r.policy_version)
+                } else if r.offered == 0 {
+                    Asked::Stale
+                } else {
+                    Asked::Done(r.version)
+                }
+            }),
         Action::ExhaustPhases {
             phases,
             cause,
             detail,
         } => dispatch
-            .exhaust_budget(ExhaustBudgetRequest {
-                run_uid,
-                expected_version: version,
-                phases: phases.iter().map(|p| *p as u32).collect(),
-                cause: cause.code().to_owned(),
-                detail,
-            })
+            .exhaust_budget(exhaust(indexes(&phases), cause, detail))
             .await
-            .map(|r| r.into_inner().version),
+            .map(|r| Asked::Done(r.into_inner().version)),
         Action::ExhaustMinutes { detail } => dispatch
-            .exhaust_budget(ExhaustBudgetRequest {
-                run_uid,
-                expected_version: version,
-                phases: Vec::new(),
-                cause: autopack_domain::Cause::BudgetMinutes.code().to_owned(),
+            .exhaust_budget(exhaust(
+                Vec::new(),
+                autopack_domain::Cause::BudgetMinutes,
                 detail,
-            })
+            ))
             .await
-            .map(|r| r.into_inner().version),
+            .map(|r| Asked::Done(r.into_inner().version)),
     };
-    match answer {
-        Ok(version) => Asked::Done(version),
-        Err(status) => {
-            let error = from_status(&status);
-            if error.kind.is_transient() {
-                tracing::warn!(%run, error = %error.message, "the registry cannot answer; looking again later");
-                return Asked::Later;
-            }
-            if !error.is(Reason::VersionConflict) {
-                tracing::debug!(%run, error = %error.message, "the registry refused; reading the run anew");
-            }
-            Asked::Stale
+    answer.unwrap_or_else(|status| {
+        let error = from_status(&status);
+        if error.kind.is_transient() {
+            tracing::warn!(%run, error = %error.message, "the registry cannot answer; looking again later");
+            return Asked::Later;
         }
-    }
+        if !error.is(Reason::VersionConflict) {
+            tracing::debug!(%run, error = %error.message, "the registry refused; reading the run anew");
+        }
+        Asked::Stale
+    })
 }

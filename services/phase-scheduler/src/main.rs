@@ -13,13 +13,12 @@ use autopack_runtime::{
 };
 use clap::{Parser, Subcommand};
 use phase_scheduler::Ports;
-use tonic::service::Routes;
 
 use crate::settings::Settings;
 
 const PROGRAM: Program = Program {
     name: "phase-scheduler",
-    services: &[],
+    services: &["autopack.scheduler.v1.SchedulerService"],
 };
 /// How long the bus may take to close.
 const END: Duration = Duration::from_secs(1);
@@ -74,7 +73,8 @@ async fn start(settings: Settings, process: Process) -> Result<Service, StartErr
         clock: Arc::clone(&process.clock),
     };
     let scheduler = phase_scheduler::build(settings.scheduler(), ports);
+    let routes = scheduler.routes();
     let tasks = &process.tasks;
     tasks.spawn("scheduler", Kind::Critical, scheduler.run(tasks.token()));
-    Ok(Service::new(Routes::default()).ending(async move { bus.close(END).await }))
+    Ok(Service::new(routes).ending(async move { bus.close(END).await }))
 }

@@ -1,68 +1,136 @@
-//! The loop: take in what happened, read what is stale, decide, ask. Idempotent.
+//! The loop: take in what happened, decide, ask; answers are taken as they come. Idempotent.
+//!
+//! Invariant: a bounded number of requests is under way, all of them owned by the loop; a registry that cannot
+//! answer is asked for its list of runs only, ever more seldom, until it answers.
 
 use std::time::Duration;
 
 use autopack_bus::{BusError, EventItem, EventOptions, EventSource};
 use autopack_domain::RunUid;
-use autopack_policy::dispatch::{Action, plan_next};
+use autopack_policy::fair::Policy;
 use autopack_wire::{
-    convert::snapshot_from_proto,
-    registry::{GetSnapshotRequest, ListActiveRunsRequest},
+    convert::{NamedLimits, snapshot_from_proto},
+    registry::{
+        GetPolicyRequest, GetPolicyResponse, GetSnapshotRequest, GetSnapshotResponse,
+        ListActiveRunsRequest, ListActiveRunsResponse,
+    },
 };
-use futures::{StreamExt as _, stream};
-use tokio::time::Instant;
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 
 use crate::{
     Ports, SchedulerConfig,
     dispatch::{Asked, ask},
-    views::Views,
+    inquiry::Inquiry,
+    state::{Request, State},
 };
 
-/// Requests in flight at a time.
+/// Requests under way at a time.
 const CONCURRENCY: usize = 32;
 /// Events taken in before the next decision, at most.
 const BURST: usize = 2000;
-/// Wait after the bus or the registry could not answer.
-const RETRY: Duration = Duration::from_millis(200);
+/// Wait after the bus or the registry could not answer, and while there is no worker; doubles.
+const RETRY: Duration = Duration::from_millis(20);
+/// The longest such wait.
+const RETRY_MAX: Duration = Duration::from_secs(1);
+
+/// What came back.
+enum Done {
+    Read(RunUid, Box<Result<GetSnapshotResponse, Status>>),
+    Asked(RunUid, Asked),
+    Listed(Result<ListActiveRunsResponse, Status>),
+    Policy(Result<GetPolicyResponse, Status>),
+}
+
+/// Something to look at.
+enum Woken {
+    Event(Result<Option<EventItem>, BusError>),
+    Done(Option<Done>),
+    Inquiry(Option<Inquiry>),
+    Time,
+    End,
+}
 
 pub(crate) async fn run(
     config: SchedulerConfig,
     ports: Ports,
+    inquiries: mpsc::Receiver<Inquiry>,
     shutdown: CancellationToken,
 ) -> Result<(), String> {
+    let now = Instant::now();
     let mut looper = Loop {
-        views: Views::default(),
-        slots: 0,
-        reload_at: Instant::now(),
+        state: State::default(),
+        flights: FuturesUnordered::new(),
+        list: Poll::at(now),
+        policy: Poll::at(now),
+        retry: None,
+        inquiries,
         config,
         ports,
     };
+    let mut wait = RETRY;
     while !shutdown.is_cancelled() {
-        let source = match looper.ports.bus.events(EventOptions::default()).await {
-            Ok(source) => source,
-            Err(error) => {
-                tracing::warn!(%error, "the scheduler cannot subscribe; trying again");
-                tokio::time::sleep(RETRY).await;
-                continue;
+        let source = looper.ports.bus.events(EventOptions::default()).await;
+        let lost = match source {
+            Ok(source) => {
+                wait = RETRY;
+                // What happened while nobody listened.
+                looper.gap();
+                looper.serve(source, &shutdown).await
             }
+            Err(error) => Err(error),
         };
-        match looper.serve(source, &shutdown).await {
-            Ok(()) => return Ok(()),
-            Err(error) => {
-                tracing::warn!(%error, "the scheduler lost its subscription; subscribing again");
-            }
+        let Err(error) = lost else { return Ok(()) };
+        tracing::warn!(%error, "the scheduler has no subscription; subscribing again");
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = tokio::time::sleep(wait) => {}
         }
+        wait = (wait * 2).min(RETRY_MAX);
     }
     Ok(())
+}
+
+/// A question that is asked again and again, once at a time.
+#[derive(Debug)]
+struct Poll {
+    at: Instant,
+    asked: bool,
+}
+
+impl Poll {
+    fn at(at: Instant) -> Self {
+        Self { at, asked: false }
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        !self.asked && self.at <= now
+    }
+
+    fn answered(&mut self, next: Duration) {
+        self.asked = false;
+        self.at = Instant::now() + next;
+    }
 }
 
 struct Loop {
     config: SchedulerConfig,
     ports: Ports,
-    views: Views,
-    slots: u32,
-    reload_at: Instant,
+    state: State,
+    flights: FuturesUnordered<BoxFuture<'static, Done>>,
+    list: Poll,
+    policy: Poll,
+    /// The registry did not answer, or has no workers: how long to wait before the next list.
+    retry: Option<Retry>,
+    inquiries: mpsc::Receiver<Inquiry>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Retry {
+    down: bool,
+    wait: Duration,
 }
 
 impl Loop {
@@ -72,185 +140,221 @@ impl Loop {
         shutdown: &CancellationToken,
     ) -> Result<(), BusError> {
         loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return Ok(()),
-                item = source.next() => {
-                    let Some(item) = item? else { return Ok(()) };
-                    self.take(item);
-                    // What is there already belongs to the same decision.
-                    for _ in 0..BURST {
-                        match futures::FutureExt::now_or_never(source.next()) {
-                            Some(Ok(Some(item))) => self.take(item),
-                            Some(Ok(None)) => return Ok(()),
-                            Some(Err(error)) => return Err(error),
-                            None => break,
-                        }
-                    }
-                }
-                () = tokio::time::sleep(self.pause()) => {}
+            self.pass();
+            let pause = self.pause();
+            let woken = tokio::select! {
+                () = shutdown.cancelled() => Woken::End,
+                done = self.flights.next(), if !self.flights.is_empty() => Woken::Done(done),
+                item = source.next() => Woken::Event(item),
+                inquiry = self.inquiries.recv(), if !self.inquiries.is_closed() => Woken::Inquiry(inquiry),
+                () = tokio::time::sleep(pause) => Woken::Time,
+            };
+            match woken {
+                Woken::End | Woken::Event(Ok(None)) => return Ok(()),
+                Woken::Event(Err(error)) => return Err(error),
+                Woken::Event(Ok(Some(item))) => self.take(item),
+                Woken::Done(done) => done.into_iter().for_each(|d| self.done(d)),
+                Woken::Inquiry(inquiry) => self.inquire(inquiry),
+                Woken::Time => {}
             }
-            self.pass().await;
+            // What is there already belongs to the same decision.
+            for _ in 0..BURST {
+                match source.next().now_or_never() {
+                    Some(Ok(Some(item))) => self.take(item),
+                    Some(Ok(None)) => return Ok(()),
+                    Some(Err(error)) => return Err(error),
+                    None => break,
+                }
+            }
+            while let Some(Some(done)) = self.flights.next().now_or_never() {
+                self.done(done);
+            }
         }
     }
 
     fn take(&mut self, item: EventItem) {
         match item {
-            EventItem::Gap => self.reload_at = Instant::now(),
-            EventItem::Event(event) => self.views.absorb(&event),
+            EventItem::Gap => self.gap(),
+            EventItem::Event(event) => self.state.views.absorb(&event),
         }
     }
 
-    /// Until the next run wants to be looked at, at most one period.
+    fn gap(&mut self) {
+        self.state.gap();
+        self.list.at = Instant::now();
+    }
+
+    fn inquire(&mut self, inquiry: Option<Inquiry>) {
+        match inquiry {
+            Some(Inquiry::PolicyChanged) => self.policy.at = Instant::now(),
+            Some(inquiry) => inquiry.answer(&self.state, self.ports.clock.now()),
+            None => {}
+        }
+    }
+
+    /// Until the next run or poll wants to be looked at.
     fn pause(&self) -> Duration {
-        if self.slots == 0 {
-            return Duration::from_millis(20);
-        }
-        let now = self.ports.clock.now();
-        let due = self
-            .views
-            .next_wake()
-            .map_or(self.config.period, |at| at.since(now));
-        due.min(self.config.period).max(Duration::from_millis(1))
+        let now = Instant::now();
+        let polls = [&self.list, &self.policy].into_iter().filter(|p| !p.asked);
+        let poll = polls.map(|p| p.at.saturating_duration_since(now)).min();
+        let wall = self.ports.clock.now();
+        let run = self.state.next_wake().map(|at| at.since(wall));
+        let due = poll.into_iter().chain(run).min();
+        due.unwrap_or(self.config.period)
+            .clamp(Duration::from_millis(1), self.config.period)
     }
 
-    async fn pass(&mut self) {
-        if Instant::now() >= self.reload_at {
-            self.reload().await;
+    fn pass(&mut self) {
+        let now = Instant::now();
+        if self.list.is_due(now) {
+            self.list.asked = true;
+            let mut dispatch = self.ports.clients.dispatch.clone();
+            self.flights.push(Box::pin(async move {
+                let answer = dispatch.list_active_runs(ListActiveRunsRequest {}).await;
+                Done::Listed(answer.map(tonic::Response::into_inner))
+            }));
         }
-        self.read_stale().await;
-        self.views.forget_idle();
-        self.views.wake(self.ports.clock.now());
-        self.decide().await;
+        if self.retry.is_some_and(|r| r.down) {
+            return;
+        }
+        if self.policy.is_due(now) {
+            self.policy.asked = true;
+            let known_version = self.state.policy_version;
+            let mut dispatch = self.ports.clients.dispatch.clone();
+            self.flights.push(Box::pin(async move {
+                let answer = dispatch
+                    .get_policy(GetPolicyRequest { known_version })
+                    .await;
+                Done::Policy(answer.map(tonic::Response::into_inner))
+            }));
+        }
+        let wall = self.ports.clock.now();
+        self.state.decide(wall);
+        self.send();
+        // What is asked late is decided late: nothing new while earlier requests wait.
+        if self.state.outbox.is_empty() {
+            self.state.offer(wall, self.config.window);
+            self.send();
+        }
     }
 
-    /// Reads the list of runs and slots; every unknown run is read.
-    async fn reload(&mut self) {
-        match self
-            .ports
-            .clients
-            .dispatch
-            .clone()
-            .list_active_runs(ListActiveRunsRequest {})
-            .await
-        {
-            Ok(answer) => {
-                let answer = answer.into_inner();
-                let quick = self.slots == 0 && answer.slots == 0;
-                self.slots = answer.slots;
-                self.reload_at = Instant::now()
-                    + if quick {
-                        Duration::from_millis(20)
-                    } else {
-                        self.config.reload
+    fn send(&mut self) {
+        while self.flights.len() < CONCURRENCY {
+            let Some(request) = self.state.outbox.pop_front() else {
+                return;
+            };
+            let clients = self.ports.clients.clone();
+            self.flights.push(match request {
+                Request::Read(uid) => Box::pin(async move {
+                    let request = GetSnapshotRequest {
+                        run_uid: uid.to_string(),
                     };
-                for uid in answer
-                    .run_uids
-                    .iter()
-                    .filter_map(|u| u.parse::<RunUid>().ok())
-                {
-                    if let Some(view) = self.views.known.get(&uid) {
-                        if view.awaits > view.run.run.version {
-                            self.views.stale.insert(uid);
-                        }
-                    } else if !self.views.parked.contains(&uid) {
-                        self.views.stale.insert(uid);
-                    }
-                }
-            }
-            Err(status) => {
-                tracing::debug!(code = ?status.code(), "the registry does not list its runs; trying again");
-                self.reload_at = Instant::now() + RETRY;
-            }
-        }
-    }
-
-    async fn read_stale(&mut self) {
-        let stale: Vec<RunUid> = self.views.stale.drain().collect();
-        let clients = self.ports.clients.clone();
-        let mut answers = stream::iter(stale)
-            .map(|uid| {
-                let mut dispatch = clients.dispatch.clone();
-                async move {
-                    (
-                        uid,
-                        dispatch
-                            .get_snapshot(GetSnapshotRequest {
-                                run_uid: uid.to_string(),
-                            })
-                            .await,
+                    let answer = clients.dispatch.clone().get_snapshot(request).await;
+                    Done::Read(uid, Box::new(answer.map(tonic::Response::into_inner)))
+                }),
+                Request::Ask(uid, version, action) => {
+                    Box::pin(
+                        async move { Done::Asked(uid, ask(&clients, uid, version, action).await) },
                     )
                 }
-            })
-            .buffer_unordered(CONCURRENCY);
-        let mut again = Vec::new();
-        while let Some((uid, answer)) = answers.next().await {
-            match answer.map(|a| snapshot_from_proto(a.into_inner())) {
-                Ok(Ok(run)) => self.views.put(run),
-                Ok(Err(faults)) => {
-                    tracing::error!(run = %uid, ?faults, "a snapshot does not convert; the run is left alone");
-                }
-                Err(status) if status.code() == tonic::Code::Unavailable => again.push(uid),
-                Err(status) => {
-                    tracing::warn!(run = %uid, error = status.message(), "a run cannot be read");
-                }
-            }
+            });
         }
-        self.views.stale.extend(again);
     }
 
-    /// Decides on every dirty run, in order, within the window of offers that workers can soon take.
-    async fn decide(&mut self) {
+    fn done(&mut self, done: Done) {
         let now = self.ports.clock.now();
-        let limit = (2 * self.slots as usize).max(16);
-        let mut room = limit
-            .saturating_sub(self.views.in_flight())
-            .min(self.config.window);
-        let mut requests: Vec<(RunUid, u64, Action)> = Vec::new();
-        for uid in self.views.take_dirty() {
-            let Some(view) = self.views.known.get_mut(&uid) else {
-                continue;
-            };
-            if view.awaits > view.run.run.version {
-                continue;
-            }
-            let next = plan_next(&view.run, now, room);
-            view.wake_at = next.wake_at;
-            let version = view.run.run.version;
-            let Some(action) = next.actions.into_iter().next() else {
-                if room == 0 && view.run.run.counts.queued > 0 {
-                    // It may have work for the slots that free up next.
-                    self.views.starved.insert(uid);
+        match done {
+            Done::Asked(uid, asked) => {
+                match asked {
+                    Asked::Later => self.is_down(),
+                    Asked::Held(version) if version != self.state.policy_version => {
+                        self.policy.at = Instant::now();
+                    }
+                    Asked::Held(_) | Asked::Done(_) | Asked::Stale => {}
                 }
-                continue;
-            };
-            if let Action::OfferPhases(phases) = &action {
-                room = room.saturating_sub(phases.len());
+                self.state.answered(uid, asked, now);
             }
-            requests.push((uid, version, action));
-        }
-        let clients = self.ports.clients.clone();
-        let mut answers = stream::iter(requests)
-            .map(|(uid, version, action)| {
-                let clients = clients.clone();
-                async move { (uid, ask(&clients, uid, version, action).await) }
-            })
-            .buffer_unordered(CONCURRENCY);
-        while let Some((uid, asked)) = answers.next().await {
-            self.views.served(uid);
-            let Some(view) = self.views.known.get_mut(&uid) else {
-                continue;
-            };
-            match asked {
-                Asked::Done(version) => view.awaits = version,
-                Asked::Stale => {
-                    self.views.stale.insert(uid);
+            Done::Read(uid, answer) => match answer.map(snapshot_from_proto) {
+                Ok(Ok(run)) => self.state.read(uid, run),
+                Ok(Err(faults)) => {
+                    tracing::error!(run = %uid, ?faults, "a snapshot does not convert; the run is left alone for a while");
+                    self.state.unreadable(uid, now);
                 }
-                Asked::Later => view.wake_at = Some(now.plus(RETRY)),
+                Err(status)
+                    if autopack_wire::status::from_status(&status)
+                        .kind
+                        .is_transient() =>
+                {
+                    self.state.read_later(uid);
+                    self.is_down();
+                }
+                Err(status) => {
+                    tracing::warn!(run = %uid, error = status.message(), "a run cannot be read; it is left alone for a while");
+                    self.state.unreadable(uid, now);
+                }
+            },
+            Done::Listed(Ok(answer)) => self.listed(&answer),
+            Done::Listed(Err(status)) => {
+                tracing::debug!(code = ?status.code(), "the registry does not list its runs; trying again");
+                self.list.asked = false;
+                self.is_down();
             }
-        }
-        if self.views.in_flight() < limit {
-            let starved: Vec<RunUid> = self.views.starved.drain().collect();
-            self.views.dirty.extend(starved);
+            Done::Policy(Ok(answer)) => {
+                self.policy.answered(self.config.period);
+                if answer.version != self.state.policy_version {
+                    let version = answer.version;
+                    self.state.set_policy(policy_of(answer), version);
+                }
+            }
+            Done::Policy(Err(status)) => {
+                tracing::debug!(code = ?status.code(), "the registry does not tell its limits; trying again");
+                self.policy.answered(self.config.period);
+            }
         }
     }
+
+    fn listed(&mut self, answer: &ListActiveRunsResponse) {
+        let down = self.retry.is_some_and(|r| r.down);
+        // Without workers the list is read more often: the first one is to find its work on offer.
+        self.retry = (answer.slots == 0).then(|| Retry {
+            down: false,
+            wait: self.retry.map_or(RETRY, |r| (r.wait * 2).min(RETRY_MAX)),
+        });
+        let wait = self.retry.map_or(self.config.reload, |r| r.wait);
+        self.list.answered(wait);
+        if down {
+            tracing::info!("the registry answers again");
+            self.policy.at = Instant::now();
+        }
+        self.state.set_slots(answer.slots);
+        let runs = answer.run_uids.iter().filter_map(|u| u.parse().ok());
+        self.state.listed(runs);
+    }
+
+    /// Only the list is asked for until it is answered.
+    fn is_down(&mut self) {
+        let wait = match self.retry {
+            Some(Retry { down: true, wait }) if self.list.asked => return self.keep_down(wait),
+            Some(Retry { down: true, wait }) => (wait * 2).min(RETRY_MAX),
+            Some(_) | None => RETRY * 10,
+        };
+        self.keep_down(wait);
+        self.list.at = Instant::now() + wait;
+    }
+
+    fn keep_down(&mut self, wait: Duration) {
+        self.retry = Some(Retry { down: true, wait });
+    }
+}
+
+fn policy_of(answer: GetPolicyResponse) -> Policy {
+    let mut policy = Policy::default();
+    for message in answer.projects {
+        let (project, limits) = NamedLimits::from(message);
+        policy.set_limits(&project, limits);
+    }
+    for lane in answer.paused_lanes {
+        policy.pause(&lane, true);
+    }
+    policy
 }

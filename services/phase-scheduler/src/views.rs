@@ -3,9 +3,14 @@
 //! Invariant: a view equals the run at its event number; an event that does not follow directly makes the
 //! view stale, and a stale view is read anew before a decision. Runs that wait for a person are not kept.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use autopack_domain::{RunUid, Timestamp, run::RunAggregate};
+use autopack_domain::{
+    RunUid, Timestamp,
+    run::{Run, RunAggregate},
+    states::PhaseState,
+};
+use autopack_policy::fair::{Load, candidate::labels};
 use autopack_wire::{convert::RecordedEvent, types};
 
 /// A run as the scheduler knows it.
@@ -14,8 +19,75 @@ pub(crate) struct View {
     pub(crate) run: RunAggregate,
     /// No decision before the view has seen this version: a request of ours led to it.
     pub(crate) awaits: u64,
+    /// A request about this run is under way.
+    pub(crate) busy: bool,
+    /// Phases that we asked for and that do not show yet.
+    pub(crate) asked: Vec<usize>,
     /// When to look again.
     pub(crate) wake_at: Option<Timestamp>,
+    /// Phases of the open tier that are queued.
+    pub(crate) queued: BTreeSet<usize>,
+    /// Phases may differ in lane, labels or priority.
+    pub(crate) mixed: bool,
+    tier: Option<usize>,
+}
+
+impl View {
+    fn new(run: RunAggregate) -> Self {
+        let mut view = Self {
+            awaits: 0,
+            busy: false,
+            asked: Vec::new(),
+            wake_at: None,
+            queued: BTreeSet::new(),
+            mixed: run.has_mixed_phases(),
+            tier: None,
+            run,
+        };
+        view.scan();
+        view
+    }
+
+    /// Whether a decision on this view can be right.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.busy && self.awaits <= self.run.run.version
+    }
+
+    /// Attempts of the run, with those that we asked for.
+    pub(crate) fn load(&self) -> Load {
+        let mut load = Load::of(&self.run);
+        for &phase in &self.asked {
+            let p = &self.run.phases[phase];
+            if p.state == PhaseState::Queued && p.current.is_none() {
+                load.add(&self.run.lane(phase), &labels(&self.run, phase));
+            }
+        }
+        load
+    }
+
+    fn scan(&mut self) {
+        self.tier = self.run.open_tier();
+        let all = 0..self.run.phases.len();
+        self.queued = all.filter(|&p| self.is_queued(p)).collect();
+    }
+
+    /// After an event about one phase: only what it changed is looked at, until the next tier opens.
+    fn rescan(&mut self, phase: Option<usize>) {
+        if self.run.open_tier() != self.tier {
+            self.scan();
+        } else if let Some(phase) = phase {
+            if self.is_queued(phase) {
+                self.queued.insert(phase);
+            } else {
+                self.queued.remove(&phase);
+            }
+        }
+    }
+
+    fn is_queued(&self, phase: usize) -> bool {
+        let p = &self.run.phases[phase];
+        Some(p.tier) == self.tier && p.state == PhaseState::Queued
+    }
 }
 
 /// All views, and what is to be done with them.
@@ -26,12 +98,8 @@ pub(crate) struct Views {
     pub(crate) stale: HashSet<RunUid>,
     /// To be decided on.
     pub(crate) dirty: HashSet<RunUid>,
-    /// Had no room in the last window.
-    pub(crate) starved: HashSet<RunUid>,
     /// Wait for a person; an event brings them back.
     pub(crate) parked: HashSet<RunUid>,
-    served: u64,
-    turns: BTreeMap<RunUid, u64>,
 }
 
 impl Views {
@@ -64,101 +132,48 @@ impl Views {
         // The event's own number: a view at the last event of a command shows that command's version.
         if follows && view.run.absorb(&recorded.event) {
             view.run.run.last_event = recorded.run_sequence;
+            view.rescan(recorded.event.phase.as_ref().map(|(i, _)| *i));
             self.dirty.insert(uid);
         } else {
             self.stale.insert(uid);
         }
     }
 
-    /// Takes a fresh copy in.
+    /// Takes a fresh copy in; what was asked for before it was read still counts until it shows.
     pub(crate) fn put(&mut self, run: RunAggregate) {
         let uid = run.run.uid;
         self.stale.remove(&uid);
         self.parked.remove(&uid);
-        let awaits = self
-            .known
-            .get(&uid)
-            .map_or(0, |v| v.awaits.min(run.run.version));
-        self.known.insert(
-            uid,
-            View {
-                run,
-                awaits,
-                wake_at: None,
-            },
-        );
+        let mut view = View::new(run);
+        if let Some(old) = self.known.remove(&uid) {
+            view.awaits = old.awaits.min(view.run.run.version);
+            view.busy = old.busy;
+            view.asked = old.asked;
+            view.wake_at = old.wake_at;
+        }
+        self.known.insert(uid, view);
         self.dirty.insert(uid);
     }
 
-    /// Forgets runs that need no decision: ended, paused, or held.
-    pub(crate) fn forget_idle(&mut self) {
-        let gone: Vec<RunUid> = self
-            .known
-            .iter()
-            .filter(|(_, v)| {
-                v.run.run.state.is_terminal() || (v.run.is_idle() && waits_for_a_person(&v.run.run))
-            })
-            .map(|(uid, _)| *uid)
-            .collect();
-        for uid in gone {
-            if self
-                .known
-                .remove(&uid)
-                .is_some_and(|v| !v.run.run.state.is_terminal())
-            {
-                self.parked.insert(uid);
-            }
-            self.dirty.remove(&uid);
-            self.turns.remove(&uid);
+    /// Forgets a run that needs no decision: ended, paused, or held. Returns its project.
+    pub(crate) fn forget_if_idle(&mut self, uid: RunUid) -> Option<String> {
+        let view = self.known.get(&uid)?;
+        let run = &view.run.run;
+        let ended = run.state.is_terminal();
+        if view.busy || !(ended || (view.run.is_idle() && waits_for_a_person(run))) {
+            return None;
         }
-    }
-
-    /// Runs whose time has come.
-    pub(crate) fn wake(&mut self, now: Timestamp) {
-        for (uid, view) in &mut self.known {
-            if view.wake_at.is_some_and(|at| at <= now) {
-                view.wake_at = None;
-                self.dirty.insert(*uid);
-            }
+        let project = run.project.clone();
+        self.known.remove(&uid);
+        self.dirty.remove(&uid);
+        if !ended {
+            self.parked.insert(uid);
         }
-    }
-
-    /// When the next run wants to be looked at.
-    pub(crate) fn next_wake(&self) -> Option<Timestamp> {
-        self.known.values().filter_map(|v| v.wake_at).min()
-    }
-
-    /// Attempts on offer or in workers' hands.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.known.values().map(|v| v.run.attempts.len()).sum()
-    }
-
-    /// The runs to decide on now: higher priority first, then who was served longest ago.
-    pub(crate) fn take_dirty(&mut self) -> Vec<RunUid> {
-        let mut runs: Vec<RunUid> = self
-            .dirty
-            .drain()
-            .filter(|uid| self.known.contains_key(uid))
-            .collect();
-        runs.sort_by_key(|uid| {
-            let priority = self.known.get(uid).map_or(0, |v| v.run.run.priority);
-            (
-                std::cmp::Reverse(priority),
-                self.turns.get(uid).copied().unwrap_or(0),
-                *uid,
-            )
-        });
-        runs
-    }
-
-    /// Notes that a run was served.
-    pub(crate) fn served(&mut self, uid: RunUid) {
-        self.served += 1;
-        self.turns.insert(uid, self.served);
+        Some(project)
     }
 }
 
 /// Whether nothing happens to the run until somebody asks.
-fn waits_for_a_person(run: &autopack_domain::run::Run) -> bool {
+fn waits_for_a_person(run: &Run) -> bool {
     !run.cancelling && run.open_intents == 0 && run.frozen && (run.paused || !run.started)
 }

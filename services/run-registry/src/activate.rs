@@ -83,7 +83,10 @@ pub(crate) async fn take_over(
         ports.failpoint,
     )
     .await?;
-    let core = Core::new(config, ports, database, handle, epoch).await?;
+    let (policy, corrupt) = app::limits::stored_policy(&database).await?;
+    let ledger = Arc::new(app::ledger::Ledger::new(policy, epoch));
+    let writer = writer.watched(Arc::clone(&ledger) as _);
+    let core = Core::new(config, ports, database, handle, (ledger, corrupt), epoch).await?;
     tracing::info!(epoch, "this registry is active");
     Ok(Taken {
         core: Arc::new(core),

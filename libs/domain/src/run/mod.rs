@@ -31,6 +31,7 @@ mod journal;
 pub mod landing;
 pub mod lease;
 pub mod offer;
+mod queue;
 pub mod retry;
 pub mod settle;
 #[cfg(test)]

@@ -78,6 +78,7 @@ impl RunAggregate {
         self.run.phases_used += u32::from(first);
         self.run.tokens.reserve(tokens);
         self.tiers[tier].tokens.reserve(tokens);
+        let facts = self.queue_facts(phase);
         let p = &mut self.phases[phase];
         p.tokens.reserve(tokens);
         p.attempts_made += 1;
@@ -105,7 +106,7 @@ impl RunAggregate {
             leased_at: None,
             finished_at: None,
             artifacts: Vec::new(),
-            facts: serde_json::Map::new(),
+            facts,
         };
         changes.phases.insert(phase);
         if tokens > 0 {

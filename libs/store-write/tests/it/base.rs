@@ -1,6 +1,9 @@
 //! A writer on a database of its own.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use autopack_domain::{
     RunUid, Timestamp,
@@ -8,7 +11,7 @@ use autopack_domain::{
     run::{Changes, Run, RunAggregate, create::NewRun},
 };
 use autopack_policy::strategy::{Backlog, Overrides, Ruleset, compile};
-use autopack_store_write::{Database, OpenOptions, WriteError, Writer, WriterHandle};
+use autopack_store_write::{Database, OpenOptions, Watch, WriteError, Writer, WriterHandle};
 use autopack_testkit::{Postgres, TestDatabase};
 
 /// Where the truth is kept.
@@ -47,6 +50,37 @@ pub(crate) struct Running {
     pub(crate) handle: WriterHandle,
     pub(crate) database: Database,
     pub(crate) task: tokio::task::JoinHandle<Result<(), WriteError>>,
+    /// What the writer told about its batches.
+    pub(crate) told: Arc<Told>,
+}
+
+/// Notes the ends of batches, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Told(Mutex<Vec<&'static str>>);
+
+impl Told {
+    /// What was noted since the last call.
+    pub(crate) fn take(&self) -> Vec<&'static str> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+
+    fn note(&self, end: &'static str) {
+        self.0.lock().unwrap().push(end);
+    }
+}
+
+impl Watch for Told {
+    fn changed(&self, _: &RunAggregate) {
+        self.note("changed");
+    }
+
+    fn committed(&self) {
+        self.note("committed");
+    }
+
+    fn undone(&self) {
+        self.note("undone");
+    }
 }
 
 /// Migrates the database, raises the epoch and starts the writer.
@@ -68,11 +102,14 @@ pub(crate) async fn start(database: Database) -> Running {
     )
     .await
     .unwrap();
+    let told = Arc::new(Told::default());
+    let writer = writer.watched(Arc::clone(&told) as _);
     let task = tokio::spawn(writer.run(std::future::pending()));
     Running {
         handle,
         database,
         task,
+        told,
     }
 }
 

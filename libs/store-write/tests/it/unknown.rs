@@ -82,12 +82,13 @@ async fn relay(
     }
 }
 
-async fn one_commit_is_cut(cut: Cut, settled: u64) {
+async fn one_commit_is_cut(cut: Cut, settled: u64, told: &[&str]) {
     let base = Postgres::shared().database();
     let (port, armed) = proxy(Postgres::shared().port(), cut).await;
     let running = start(open(&base.url_at(port), Duration::from_secs(15)).await).await;
     running.create("before", "g").await.unwrap();
     let mut commits = running.handle.subscribe();
+    running.told.take();
     armed.store(true, Ordering::SeqCst);
     let stored = running
         .create("cut", "g")
@@ -97,6 +98,7 @@ async fn one_commit_is_cut(cut: Cut, settled: u64) {
     let stats = running.handle.stats();
     assert_eq!(stats.settled, settled, "{stats:?}");
     assert!(stats.reconnections >= 1, "{stats:?}");
+    assert_eq!(running.told.take(), told, "figures follow what is stored");
     let told = commits.recv().await.unwrap();
     assert!(
         told.iter().all(|e| e.run == stored.uid),
@@ -115,10 +117,10 @@ async fn one_commit_is_cut(cut: Cut, settled: u64) {
 
 #[tokio::test]
 async fn a_commit_that_happened_is_found_and_not_repeated() {
-    one_commit_is_cut(Cut::AfterCommit, 1).await;
+    one_commit_is_cut(Cut::AfterCommit, 1, &["committed"]).await;
 }
 
 #[tokio::test]
 async fn a_commit_that_did_not_happen_is_repeated() {
-    one_commit_is_cut(Cut::BeforeCommit, 0).await;
+    one_commit_is_cut(Cut::BeforeCommit, 0, &["undone", "committed"]).await;
 }

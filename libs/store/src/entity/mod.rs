@@ -8,6 +8,7 @@ pub mod attempt;
 pub mod event;
 pub mod failure;
 pub mod job;
+pub mod lane;
 pub mod phase;
 pub mod project;
 pub mod relay_cursor;

@@ -1,4 +1,4 @@
-//! The typed clients of the registry, over a channel and in process.
+//! The typed clients of registry and scheduler, over a channel and in process.
 //!
 //! Invariant: both forms go through the same client layers, and the in-process form through the server's own
 //! layers too, so that there is one code path; only the socket is missing.
@@ -26,6 +26,7 @@ use crate::{
         dispatch_service_client::DispatchServiceClient,
         registry_service_client::RegistryServiceClient, work_service_client::WorkServiceClient,
     },
+    scheduler::scheduler_service_client::SchedulerServiceClient,
     server::{Peer, Principal, ServerLayer},
     worker::worker_service_client::WorkerServiceClient,
 };
@@ -103,7 +104,7 @@ impl std::fmt::Debug for ClientOptions {
     }
 }
 
-/// The clients of the registry's services; cheap to clone.
+/// The clients; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Clients {
     /// For users.
@@ -114,6 +115,8 @@ pub struct Clients {
     pub work: WorkServiceClient<GrpcService>,
     /// For everybody with files.
     pub artifacts: ArtifactServiceClient<GrpcService>,
+    /// The scheduler's own service, where it is served at the same address.
+    pub scheduler: SchedulerServiceClient<GrpcService>,
     /// For operators: a worker's own service, where the address is a worker's or the all-in-one's.
     pub worker: WorkerServiceClient<GrpcService>,
 }
@@ -129,6 +132,8 @@ impl Clients {
                 .max_decoding_message_size(MAX_DECODE),
             work: WorkServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),
             artifacts: ArtifactServiceClient::new(service.clone())
+                .max_decoding_message_size(MAX_DECODE),
+            scheduler: SchedulerServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
             worker: WorkerServiceClient::new(service),
         }

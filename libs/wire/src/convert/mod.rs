@@ -17,6 +17,7 @@ mod job;
 mod phase;
 mod plan;
 mod plan_phase;
+mod project;
 mod run;
 mod snapshot;
 mod states;
@@ -33,6 +34,7 @@ mod tests;
 
 pub use at::{At, Decode, read};
 pub use event::RecordedEvent;
+pub use project::NamedLimits;
 pub use snapshot::{snapshot_from_proto, snapshot_to_proto};
 pub use time::{duration_to_proto, time_to_proto};
 pub use worker::tool_versions;

@@ -21,6 +21,10 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         &[User],
     ),
     (
+        "/autopack.registry.v1.RegistryService/SetProjectLimits",
+        &[User],
+    ),
+    (
         "/autopack.registry.v1.RegistryService/GetRun",
         &[User, Worker, Scheduler, Telemetry, Builder, Auditor, Reader],
     ),
@@ -89,6 +93,14 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         &[Scheduler],
     ),
     (
+        "/autopack.registry.v1.DispatchService/GetPolicy",
+        &[Scheduler],
+    ),
+    (
+        "/autopack.registry.v1.DispatchService/PauseLane",
+        &[Scheduler],
+    ),
+    (
         "/autopack.registry.v1.WorkService/RegisterWorker",
         &[Worker],
     ),
@@ -128,6 +140,15 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         "/autopack.registry.v1.ArtifactService/StatArtifact",
         &[User, Worker, Telemetry, Builder, Auditor],
     ),
+    (
+        "/autopack.scheduler.v1.SchedulerService/Explain",
+        &[User, Telemetry, Auditor, Reader],
+    ),
+    (
+        "/autopack.scheduler.v1.SchedulerService/ListQueue",
+        &[User, Telemetry, Auditor, Reader],
+    ),
+    ("/autopack.scheduler.v1.SchedulerService/PauseLane", &[User]),
     (
         "/autopack.telemetry.v1.TelemetryService/GetRunUsage",
         &[User, Auditor, Reader],

@@ -103,6 +103,7 @@ panic!("in a stream")
 
 unimplemented_rpcs!(
     list_runs(ListRunsRequest) -> ListRunsResponse,
+    set_project_limits(SetProjectLimitsRequest) -> SetProjectLimitsResponse,
     start_run(StartRunRequest) -> StartRunResponse,
     pause_run(PauseRunRequest) -> PauseRunResponse,
     resume_run(ResumeRunRequest) -> ResumeRunResponse,

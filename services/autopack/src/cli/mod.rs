@@ -3,6 +3,7 @@
 //! Invariant: every command's help holds an example; what a flag means is said here and nowhere else.
 
 mod args;
+mod queue;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ pub(crate) use args::{
     PhaseRef, PlanCommand, PlanExplainArgs, PlanValidateArgs, RulesetCommand, RunArgs, RunRef,
     RunsArgs, SubmitArgs, UpArgs,
 };
+pub(crate) use queue::{LaneCommand, LimitsArgs, QueueArgs, WhyArgs};
 
 const START: &str = "\
 Examples:
@@ -119,7 +121,14 @@ pub(crate) enum Command {
     AddPhase(AddPhaseArgs),
     /// Say why phases are not running, from the rules that dispatch them
     #[command(after_help = "Example:\n  autopack why demo-1 P2.1")]
-    Why(PhaseRef),
+    Why(WhyArgs),
+    /// Show ready phases in the order of their offers, and what holds them
+    Queue(QueueArgs),
+    /// Show or change a project's share and limits
+    Limits(LimitsArgs),
+    /// Pause a lane of the queue, or end its pause
+    #[command(subcommand)]
+    Lane(LaneCommand),
     /// List attempts with their ends and artifacts
     #[command(after_help = "Example:\n  autopack attempts demo-1 P1.2")]
     Attempts(PhaseRef),

@@ -10,6 +10,7 @@ mod doctor;
 mod explain;
 mod info;
 mod plan;
+mod queue;
 mod reads;
 mod ruleset;
 mod run;
@@ -124,6 +125,9 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::Retry(args) => control::retry(&context, args).await,
         Command::AddPhase(args) => Box::pin(control::add_phase(&context, args)).await,
         Command::Why(args) => Box::pin(reads::why(&context, args)).await,
+        Command::Queue(args) => Box::pin(queue::queue(&context, args)).await,
+        Command::Limits(args) => Box::pin(queue::limits(&context, args)).await,
+        Command::Lane(command) => Box::pin(queue::lane(&context, command)).await,
         Command::Attempts(args) => Box::pin(reads::attempts(&context, args)).await,
         Command::Artifact(args) => artifact::run(&context, &args.digest).await,
         Command::Dlq(command) => dlq::run(&context, command).await,

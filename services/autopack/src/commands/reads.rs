@@ -3,12 +3,15 @@
 use std::fmt::Write as _;
 
 use autopack_runtime::{Clock as _, SystemClock};
-use autopack_wire::registry::{ExplainRunRequest, ListAttemptsRequest, PhaseExplanation};
+use autopack_wire::{
+    registry::{ExplainRunRequest, Hold, ListAttemptsRequest, PhaseExplanation},
+    scheduler::WaitingPhase,
+};
 use serde_json::Value;
 
-use super::Context;
+use super::{Context, queue};
 use crate::{
-    cli::PhaseRef,
+    cli::{PhaseRef, WhyArgs},
     error::{Exit, Outcome},
     follow,
     output::{json, text},
@@ -30,7 +33,7 @@ pub(super) async fn status(context: &Context, run: &str) -> Outcome {
 }
 
 /// `autopack why RUN [PHASE]`.
-pub(super) async fn why(context: &Context, args: PhaseRef) -> Outcome {
+pub(super) async fn why(context: &Context, args: WhyArgs) -> Outcome {
     let connection = context.connect().await?;
     let view = follow::get(&connection.clients, &args.run, true).await;
     let request = ExplainRunRequest {
@@ -44,13 +47,43 @@ pub(super) async fn why(context: &Context, args: PhaseRef) -> Outcome {
         .explain_run(request)
         .await;
     let alone = connection.engine.is_some();
+    let mut places = Vec::new();
+    if let Some(view) = view.as_ref().ok().filter(|v| !alone && !v.has_ended()) {
+        let address = args.scheduler.as_deref();
+        places = queue::places(context, address, &connection, &view.run.id).await;
+    }
     connection.close().await;
-    let (view, phases) = (view?, answer?.into_inner().phases);
+    let (view, mut phases) = (view?, answer?.into_inner().phases);
+    // Ready, and nothing that the registry knows holds it: the scheduler tells its place in the queue.
+    for phase in phases.iter_mut().filter(|p| p.holds.is_empty()) {
+        let place = places.iter().find(|w| w.phase_id == phase.phase_id);
+        let holds = place.into_iter().flat_map(|w| &w.holds);
+        phase.holds.extend(holds.map(|h| Hold {
+            rule: h.rule.clone(),
+            facts: h.facts.clone(),
+            remedy: h.remedy.clone(),
+        }));
+    }
     context.ui.data(
-        || phases.iter().map(json::explanation).collect::<Value>(),
+        || {
+            phases
+                .iter()
+                .map(|p| explanation(p, &places))
+                .collect::<Value>()
+        },
         || explained(&view, &phases, args.phase.is_some(), alone),
     );
     Ok(Exit::Success)
+}
+
+/// A phase with its place in the queue, if it has one.
+fn explanation(phase: &PhaseExplanation, places: &[WaitingPhase]) -> Value {
+    let mut value = json::explanation(phase);
+    let mut places = places.iter().filter(|w| w.position > 0);
+    if let Some(place) = places.find(|w| w.phase_id == phase.phase_id) {
+        value["queue"] = queue::waiting(place);
+    }
+    value
 }
 
 fn explained(view: &View, phases: &[PhaseExplanation], one: bool, alone: bool) -> String {

@@ -142,17 +142,24 @@ impl Engine {
             ..RegistryConfig::embedded(settings.database_file())
         };
         let started = Registry::start(config, ports, &registry).await?;
+        let layer = ServerLayer::new(server_options(&data)?);
         let control = builder_worker::Control::new();
         let mut routes = started.routes(services.token());
         let mut served = SERVICES.to_vec();
-        if matches!(scope, Scope::All { .. }) {
-            routes = routes.add_service(control.service());
-            served.push("autopack.worker.v1.WorkerService");
+        let scheduler = matches!(scope, Scope::All { .. })
+            .then(|| parts::scheduler(&routes, &layer, Arc::clone(&bus), Arc::clone(&clock)));
+        if let Some(scheduler) = &scheduler {
+            routes = routes
+                .add_service(scheduler.service())
+                .add_service(control.service());
+            served.extend([
+                "autopack.scheduler.v1.SchedulerService",
+                "autopack.worker.v1.WorkerService",
+            ]);
         }
         let (routes, probes) = with_probes(routes, &served)
             .await
             .map_err(|error| CliError::reason(Reason::InternalFault, error.to_string()))?;
-        let layer = ServerLayer::new(server_options(&data)?);
         let parts = Parts {
             routes,
             layer,
@@ -170,7 +177,7 @@ impl Engine {
         };
         if let Scope::All { slots, listen, .. } = scope {
             clear(&data.tmp());
-            parts.work(data.path(), slots, control);
+            parts.work(data.path(), slots, scheduler, control);
             parts.watch_ends(files.clone());
             addresses = parts.listen(&data, listen, addresses).await?;
             probes.set_ready(true).await;

@@ -17,7 +17,7 @@ use autopack_wire::{
     server::{Principal, ServerLayer, ServerOptions, TokenTable},
 };
 use builder_worker::{Control, WorkerConfig, WorkerError, registry_client::WireRegistry};
-use phase_scheduler::SchedulerConfig;
+use phase_scheduler::{Scheduler, SchedulerConfig};
 use tonic::service::Routes;
 
 use super::GRACE;
@@ -59,20 +59,39 @@ impl Parts<'_> {
     }
 }
 
+/// A scheduler on the registry's routes; its own service joins them before they are served.
+pub(super) fn scheduler(
+    registry: &Routes,
+    layer: &ServerLayer,
+    bus: Arc<dyn Bus>,
+    clock: Arc<dyn Clock>,
+) -> Scheduler {
+    let options = ClientOptions::default().inject(Arc::new(inject));
+    let clients = Clients::in_process_with(registry.clone(), Principal::Scheduler, layer, &options);
+    let ports = phase_scheduler::Ports {
+        clients,
+        bus,
+        clock,
+    };
+    phase_scheduler::build(SchedulerConfig::default(), ports)
+}
+
 impl Parts<'_> {
     /// Starts scheduler and worker.
-    pub(super) fn work(&self, data: &Path, slots: usize, control: Control) {
-        let ports = phase_scheduler::Ports {
-            clients: self.clients(Principal::Scheduler),
-            bus: Arc::clone(&self.bus),
-            clock: Arc::clone(&self.clock),
-        };
-        let scheduler = phase_scheduler::build(SchedulerConfig::default(), ports);
-        self.services.spawn(
-            "scheduler",
-            Kind::Critical,
-            scheduler.run(self.services.token()),
-        );
+    pub(super) fn work(
+        &self,
+        data: &Path,
+        slots: usize,
+        scheduler: Option<Scheduler>,
+        control: Control,
+    ) {
+        if let Some(scheduler) = scheduler {
+            self.services.spawn(
+                "scheduler",
+                Kind::Critical,
+                scheduler.run(self.services.token()),
+            );
+        }
         let clients = self.clients(Principal::Worker);
         let clock = Arc::clone(&self.clock);
         let ports = builder_worker::Ports {

@@ -64,12 +64,48 @@ impl DispatchService for Api {
     ) -> Reply<pb::OfferPhasesResponse> {
         let r = request.into_inner();
         let phases = r.phases.iter().map(|p| *p as usize).collect();
-        let (version, offered) = self
+        let done = self
             .core
             .offer_phases(uid("run_uid", &r.run_uid)?, r.expected_version, phases)
             .await
             .map_err(refuse)?;
-        Ok(Response::new(pb::OfferPhasesResponse { version, offered }))
+        Ok(Response::new(pb::OfferPhasesResponse {
+            version: done.version,
+            offered: done.offered,
+            held: done.held,
+            policy_version: done.policy,
+        }))
+    }
+
+    async fn get_policy(
+        &self,
+        request: Request<pb::GetPolicyRequest>,
+    ) -> Reply<pb::GetPolicyResponse> {
+        let (policy, version) = self.core.policy();
+        if request.into_inner().known_version == version {
+            return Ok(Response::new(pb::GetPolicyResponse {
+                version,
+                ..Default::default()
+            }));
+        }
+        Ok(Response::new(pb::GetPolicyResponse {
+            version,
+            projects: policy.projects().map(Into::into).collect(),
+            paused_lanes: policy.paused().map(str::to_owned).collect(),
+        }))
+    }
+
+    async fn pause_lane(
+        &self,
+        request: Request<pb::PauseLaneRequest>,
+    ) -> Reply<pb::PauseLaneResponse> {
+        let r = request.into_inner();
+        let paused = self.core.pause_lane(&r.lane, r.paused).await;
+        let (policy, version) = paused.map_err(refuse)?;
+        Ok(Response::new(pb::PauseLaneResponse {
+            version,
+            paused_lanes: policy.paused().map(str::to_owned).collect(),
+        }))
     }
 
     async fn exhaust_budget(

@@ -153,7 +153,10 @@ fn job_of(event: &types::Event, traceparent: Option<String>) -> Option<JobMessag
     match EventKind::parse(&event.kind)? {
         EventKind::AttemptOffered => {
             let attempt = event.attempt.as_ref()?;
+            let (lane, priority) = place(&attempt.facts_json);
             Some(JobMessage {
+                lane: lane.unwrap_or(base.lane),
+                priority: priority.unwrap_or(base.priority),
                 job_uid: attempt.job.clone(),
                 kind: JobKind::Phase.as_str().to_owned(),
                 attempt_uid: attempt.uid.clone(),
@@ -172,4 +175,16 @@ fn job_of(event: &types::Event, traceparent: Option<String>) -> Option<JobMessag
         }
         _ => None,
     }
+}
+
+/// Lane and priority that an attempt was offered with, where they are not its run's.
+fn place(facts: &str) -> (Option<String>, Option<u32>) {
+    let Ok(facts) = serde_json::from_str::<serde_json::Value>(facts) else {
+        return (None, None);
+    };
+    let lane = facts["lane"].as_str().map(str::to_owned);
+    let priority = facts["priority"]
+        .as_u64()
+        .and_then(|p| u32::try_from(p).ok());
+    (lane, priority)
 }

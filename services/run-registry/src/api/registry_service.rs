@@ -325,15 +325,31 @@ impl RegistryService for Api {
         reply(pb::ImportRulesetResponse { ruleset_json })
     }
 
+    async fn set_project_limits(
+        &self,
+        request: Request<pb::SetProjectLimitsRequest>,
+    ) -> Reply<pb::SetProjectLimitsResponse> {
+        let r = request.into_inner();
+        let project = r.project.clone();
+        let limits = self.core.set_limits(&project, &r.into()).await;
+        let limits = limits.map_err(refuse)?;
+        reply(pb::SetProjectLimitsResponse {
+            limits: Some((project.as_str(), &limits).into()),
+        })
+    }
+
     async fn get_project(
         &self,
         request: Request<pb::GetProjectRequest>,
     ) -> Reply<pb::GetProjectResponse> {
         let project = request.into_inner().project;
         let ruleset_json = self.core.project(&project).await.map_err(refuse)?;
+        let (limits, running) = self.core.limits(&project);
         reply(pb::GetProjectResponse {
-            project,
+            limits: Some((project.as_str(), &limits).into()),
+            running,
             ruleset_json,
+            project,
         })
     }
 

@@ -14,6 +14,19 @@ use super::{Core, lock, write_refusal};
 /// Phases of one offer at most.
 pub const MAX_OFFER: usize = 1000;
 
+/// What became of an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// The run's version now.
+    pub version: u64,
+    /// Phases offered.
+    pub offered: u32,
+    /// Phases that a limit or a paused lane holds back.
+    pub held: u32,
+    /// Version of limits and lanes.
+    pub policy: u64,
+}
+
 impl Core {
     /// Runs that have not ended and do not wait for a person, and the slots of live workers.
     pub async fn active_runs(&self) -> Result<(Vec<RunUid>, u32), Refusal> {
@@ -49,13 +62,14 @@ impl Core {
 
     /// Offers attempts: attempt, reservation and job row in one transaction. A decision on an older version
     /// stands where its predicates still hold; phases for which they do not are left out, so two schedulers
-    /// are harmless and a busy run is not refused for every other worker's report.
+    /// are harmless and a busy run is not refused for every other worker's report. Limits and paused lanes are
+    /// asked here as well: two schedulers that decide at the same time do not pass a limit together.
     pub async fn offer_phases(
         &self,
         run: RunUid,
         version: u64,
         phases: Vec<usize>,
-    ) -> Result<(u64, u32), Refusal> {
+    ) -> Result<Offered, Refusal> {
         if phases.len() > MAX_OFFER {
             return Err(Refusal::new(
                 Reason::LimitExceeded,
@@ -65,16 +79,21 @@ impl Core {
         }
         let ids = Arc::clone(&self.ports.ids);
         let clock = Arc::clone(&self.ports.clock);
+        let ledger = Arc::clone(&self.ledger);
         self.writer
             .on_run(run, None, move |a, c| {
                 if version > a.run.version {
                     a.check_version(version)?;
                 }
                 let now = clock.now();
-                let mut offered = 0;
+                let (mut offered, mut held) = (0, 0);
                 phases.iter().try_for_each(|&phase| check_index(a, phase))?;
                 for &phase in &phases {
                     if !autopack_policy::dispatch::holds(a, phase, now).is_empty() {
+                        continue;
+                    }
+                    if !ledger.admits(a, phase) {
+                        held += 1;
                         continue;
                     }
                     let tokens = reservation(a, phase);
@@ -86,15 +105,21 @@ impl Core {
                         now,
                         c,
                     )?;
+                    ledger.count(a, phase);
                     offered += 1;
                 }
-                if offered == 0 {
+                if offered > 0 {
+                    a.close_offers(now, c);
+                } else if held == 0 {
                     // Nothing was changed: the decision was overtaken as a whole.
                     a.check_version(version)?;
-                    return Ok((a.run.version, 0));
                 }
-                a.close_offers(now, c);
-                Ok((a.run.version, offered))
+                Ok(Offered {
+                    version: a.run.version,
+                    offered,
+                    held,
+                    policy: ledger.version(),
+                })
             })
             .await
             .map_err(write_refusal)

@@ -10,6 +10,8 @@ pub mod dispatch;
 pub mod figures;
 pub mod jobs;
 pub mod leases;
+pub(crate) mod ledger;
+pub mod limits;
 pub mod project;
 pub mod reads;
 pub mod turns;
@@ -23,6 +25,7 @@ use autopack_domain::{
     catalogue::Charge,
     run::{Run, RunAggregate, settle::Follow},
 };
+use autopack_policy::fair::Load;
 use autopack_store::{SetAside, StoreError, read, set_aside};
 use autopack_store_write::{Database, RequestKey, WriteError, WriterHandle};
 
@@ -39,6 +42,11 @@ pub struct Core {
     pub(crate) workers: Mutex<workers::Workers>,
     pub(crate) set_aside: Mutex<Vec<SetAside>>,
     pub(crate) counts: figures::Counts,
+    pub(crate) ledger: Arc<ledger::Ledger>,
+    /// Limits of projects whose rows do not parse.
+    pub(crate) corrupt_limits: Vec<String>,
+    /// Settings are changed one at a time.
+    pub(crate) settings: tokio::sync::Mutex<()>,
     pub(crate) epoch: u64,
     /// The last event that the relay has published.
     pub(crate) published: tokio::sync::watch::Sender<u64>,
@@ -63,6 +71,7 @@ impl Core {
         ports: Ports,
         database: Database,
         writer: WriterHandle,
+        (ledger, corrupt_limits): (Arc<ledger::Ledger>, Vec<String>),
         epoch: u64,
     ) -> Result<Self, StoreError> {
         let set_aside = set_aside::find(&database.read).await?;
@@ -74,6 +83,9 @@ impl Core {
             turns: turns::Turns::default(),
             workers: Mutex::new(workers::Workers::default()),
             set_aside: Mutex::new(set_aside),
+            ledger,
+            corrupt_limits,
+            settings: tokio::sync::Mutex::new(()),
             config,
             ports,
             database,
@@ -88,8 +100,12 @@ impl Core {
     /// end now; else each live lease gets a fresh deadline (DESIGN rule 3).
     pub(crate) async fn grant_leases(&self) -> Result<(), Refusal> {
         for uid in self.sound(read::open_runs(&self.database.read).await)? {
-            let held = match self.writer.read(uid, leases::held).await {
-                Ok(held) => held,
+            let look = |a: &RunAggregate| (a.run.project.clone(), Load::of(a), leases::held(a));
+            let held = match self.writer.read(uid, look).await {
+                Ok((project, load, held)) => {
+                    self.ledger.found(uid, &project, load);
+                    held
+                }
                 Err(error @ (WriteError::TakenOver | WriteError::Refused(_))) => {
                     return Err(write_refusal(error));
                 }
@@ -261,6 +277,7 @@ impl Core {
         lock(&self.set_aside)
             .iter()
             .map(ToString::to_string)
+            .chain(self.corrupt_limits.iter().cloned())
             .collect()
     }
 

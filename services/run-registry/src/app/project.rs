@@ -3,6 +3,7 @@
 use autopack_domain::{Reason, Refusal};
 use autopack_policy::strategy::{Ruleset, parse_ruleset};
 use autopack_store::read;
+use autopack_store_write::Setting;
 
 use super::{Core, store_refusal, write_refusal};
 
@@ -17,7 +18,7 @@ impl Core {
         let json = serde_json::to_string(&ruleset)
             .map_err(|e| Refusal::new(Reason::InternalFault, e.to_string()))?;
         self.writer
-            .put_ruleset(project.to_owned(), json.clone())
+            .put(Setting::Ruleset(project.to_owned(), json.clone()))
             .await
             .map_err(write_refusal)?;
         Ok(json)

@@ -102,7 +102,9 @@ impl Core {
             .map(|p| {
                 let mut found = explanation(&run, p, now);
                 if found.holds.is_empty() && run.phases[p].state == PhaseState::Queued {
+                    // Ready: what is left are the workers, and the rules between runs.
                     found.holds.extend(self.placement_hold(&run, p));
+                    found.holds.extend(self.ledger.holds(&run, p));
                 }
                 found
             })

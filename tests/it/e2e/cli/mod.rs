@@ -4,4 +4,5 @@ mod codes;
 mod control;
 mod many;
 mod plans;
+mod queue;
 pub(crate) mod serving;

@@ -1,0 +1,7 @@
+-- Lanes that somebody paused, or paused once. A lane without a row is not paused.
+
+CREATE TABLE lane (
+  name TEXT COLLATE "C" PRIMARY KEY,
+  paused BOOLEAN NOT NULL,
+  changed_at BIGINT NOT NULL
+);
