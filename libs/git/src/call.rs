@@ -120,6 +120,7 @@ impl Git {
             remote: false,
             writes: false,
             own_index: false,
+            finishes: false,
             max_stdout: MAX_STDOUT,
         }
     }
@@ -136,6 +137,7 @@ pub(crate) struct Call {
     remote: bool,
     writes: bool,
     own_index: bool,
+    finishes: bool,
     max_stdout: usize,
 }
 
@@ -180,6 +182,12 @@ impl Call {
     /// The command talks to another repository: protocols are allowed.
     pub(crate) fn transport(mut self) -> Self {
         self.remote = true;
+        self
+    }
+
+    /// The command locks what is not ours; it is not ended half-way.
+    pub(crate) fn finishes(mut self) -> Self {
+        self.finishes = true;
         self
     }
 
@@ -246,6 +254,7 @@ impl Call {
             stdin: self.stdin,
             timeout,
             max_stdout: self.max_stdout,
+            finishes: self.finishes,
         };
         (command, self.git)
     }

@@ -180,7 +180,8 @@ impl OwnClone {
             .git
             .call(common_dir, "update-ref")
             .git_dir(common_dir)
-            .writes();
+            .writes()
+            .finishes();
         call.args(["--no-deref", "-m", "autopack", "-z", "--stdin"])
             .stdin(stdin)
             .whole()

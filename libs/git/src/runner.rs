@@ -22,6 +22,9 @@ pub struct GitCommand {
     /// The runner keeps this many bytes of standard output, reads and drops the rest, and sets
     /// [`GitOutput::truncated`].
     pub max_stdout: usize,
+    /// The runner never ends the command before its time-out, not even by dying: it holds a lock in a repository that
+    /// is not ours.
+    pub finishes: bool,
 }
 
 /// What a finished command left behind.

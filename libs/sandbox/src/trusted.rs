@@ -2,7 +2,8 @@
 //!
 //! Invariant: the program has the given environment and nothing else, its output is bounded, and it dies with its
 //! group when its time is over, when the future is dropped and when the worker dies. It is trusted not to leave
-//! that group; whatever is not runs in the [`Sandbox`](crate::Sandbox).
+//! that group; whatever is not runs in the [`Sandbox`](crate::Sandbox). A command that [finishes](Command::finishes) is
+//! ended by its time-out alone.
 
 mod child;
 mod exec;
@@ -37,6 +38,10 @@ pub struct Command {
     pub stdout_limit: usize,
     /// How much of standard error is kept; the rest is dropped.
     pub stderr_limit: usize,
+    /// Once started it goes on to its end, although nobody waits any more or the worker died: for a short command that
+    /// holds a lock where only people may remove it. Even a signal that git heeds leaves the lock if it arrives while
+    /// the file is being made.
+    pub finishes: bool,
 }
 
 impl Command {
@@ -51,6 +56,7 @@ impl Command {
             timeout: Duration::from_mins(1),
             stdout_limit: 64 * 1024 * 1024,
             stderr_limit: 64 * 1024,
+            finishes: false,
         }
     }
 
@@ -159,10 +165,13 @@ pub async fn run(command: Command) -> Result<Output, SandboxError> {
     };
     match tokio::time::timeout(command.timeout, all).await {
         Ok(result) => result,
-        Err(_) => Err(SandboxError::TimedOut {
-            program: program.clone(),
-            after: command.timeout,
-        }),
+        Err(_) => {
+            child.must_end();
+            Err(SandboxError::TimedOut {
+                program: program.clone(),
+                after: command.timeout,
+            })
+        }
     }
 }
 

@@ -28,6 +28,7 @@ impl Runner for TrustedRunner {
             timeout: command.timeout,
             stdout_limit: keep.max(READ),
             stderr_limit: STDERR,
+            finishes: command.finishes,
             ..Command::new("git", command.cwd)
         })
         .await

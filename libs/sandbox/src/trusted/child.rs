@@ -1,7 +1,7 @@
 //! A running trusted program.
 //!
-//! Invariant: a program that was not waited for is killed with its group when this is dropped, and is collected
-//! later, so that neither a process nor its entry in the process table stays.
+//! Invariant: a program that was not waited for is killed with its group when this is dropped, unless it finishes, and
+//! is collected later, so that neither a process nor its entry in the process table stays.
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
@@ -26,14 +26,15 @@ use crate::tree;
 /// Where a program is looked for if its environment does not say.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// Programs that were killed and not yet collected.
-static KILLED: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
+/// Programs that nobody waits for any more, not yet collected.
+static LEFT: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
 
 /// The program.
 pub(super) struct Child {
     pid: i32,
     /// Becomes readable when it ends; `None` when it was waited for.
     pidfd: Option<OwnedFd>,
+    finishes: bool,
     ends: Option<(Option<OwnedFd>, OwnedFd, OwnedFd)>,
 }
 
@@ -68,6 +69,7 @@ impl Child {
         Ok(Self {
             pid,
             pidfd: Some(pidfd),
+            finishes: command.finishes,
             ends: Some((our_stdin, our_stdout, our_stderr)),
         })
     }
@@ -80,6 +82,11 @@ impl Child {
             stdout: Receiver::from_owned_fd(stdout)?,
             stderr: Receiver::from_owned_fd(stderr)?,
         })
+    }
+
+    /// From now on dropping this ends it, whatever was said before.
+    pub(super) fn must_end(&mut self) {
+        self.finishes = false;
     }
 
     /// Waits for its end; the exit code, or 128 + n if signal n ended it.
@@ -108,25 +115,27 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         if let Some(pidfd) = self.pidfd.take() {
-            bury(self.pid, pidfd);
+            leave(self.pid, pidfd, self.finishes);
         }
     }
 }
 
-/// Kills a program with its group and leaves it to be collected.
-fn bury(pid: i32, pidfd: OwnedFd) {
-    tree::kill_group(pid);
-    KILLED
+/// Kills a program with its group, unless it finishes by itself, and leaves it to be collected.
+fn leave(pid: i32, pidfd: OwnedFd, finishes: bool) {
+    if !finishes {
+        tree::kill_group(pid);
+    }
+    LEFT
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .push(pidfd);
     collect();
 }
 
-/// Collects what was killed and has ended by now.
+/// Collects what was left and has ended by now.
 fn collect() {
-    let mut killed = KILLED.lock().unwrap_or_else(PoisonError::into_inner);
-    killed.retain(|pidfd| matches!(collected(pidfd), Ok(None)));
+    let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+    left.retain(|pidfd| matches!(collected(pidfd), Ok(None)));
 }
 
 /// The code of a program that has ended.
@@ -139,8 +148,8 @@ fn collected(pidfd: &OwnedFd) -> io::Result<Option<i32>> {
     }))
 }
 
-/// A started program on its way to whoever asked. If nobody does any more, it is killed.
-struct Delivery(Option<Started>);
+/// A started program on its way to whoever asked, and whether it finishes. If nobody asks any more, it is left.
+struct Delivery(Option<Started>, bool);
 
 impl Delivery {
     fn release(mut self) -> Option<Started> {
@@ -151,7 +160,7 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         if let Some(Started { pid, pidfd }) = self.0.take() {
-            bury(pid, pidfd);
+            leave(pid, pidfd, self.1);
         }
     }
 }
@@ -170,7 +179,8 @@ fn starter() -> io::Result<Sender<Order>> {
         .name("start".into())
         .spawn(move || {
             for (prepared, done) in orders {
-                let started = start(&prepared).map(|started| Delivery(Some(started)));
+                let started = start(&prepared)
+                    .map(|started| Delivery(Some(started), prepared.finishes));
                 drop(prepared);
                 let _ = done.send(started);
             }
@@ -200,7 +210,8 @@ fn prepare(command: &Command, stdio: [OwnedFd; 3]) -> io::Result<Prepared> {
         )?);
     }
     let program = text(&find(command))?;
-    Prepared::new(program, argv, env, text(command.cwd.as_os_str())?, stdio)
+    let cwd = text(command.cwd.as_os_str())?;
+    Prepared::new(program, argv, env, cwd, stdio, command.finishes)
 }
 
 /// The program's path. What is not found stays as it is, and fails to execute.

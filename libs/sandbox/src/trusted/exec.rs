@@ -24,6 +24,7 @@ pub(super) struct Prepared {
     env: Vec<CString>,
     cwd: CString,
     stdio: [OwnedFd; 3],
+    pub(super) finishes: bool,
 }
 
 /// A new process.
@@ -33,13 +34,15 @@ pub(super) struct Started {
 }
 
 impl Prepared {
-    /// Takes the program's path, its words, its `NAME=value` pairs, its folder and its standard streams.
+    /// Takes the program's path, its words, its `NAME=value` pairs, its folder, its standard streams, and whether it
+    /// goes on when this process is gone.
     pub(super) fn new(
         program: CString,
         argv: Vec<CString>,
         env: Vec<CString>,
         cwd: CString,
         stdio: [OwnedFd; 3],
+        finishes: bool,
     ) -> io::Result<Self> {
         // A stream that lies where another is to go would be overwritten.
         if stdio.iter().any(|fd| fd.as_raw_fd() < 3) {
@@ -53,6 +56,7 @@ impl Prepared {
             env,
             cwd,
             stdio,
+            finishes,
         })
     }
 }
@@ -66,10 +70,12 @@ struct Shared {
     stdio: [c_int; 3],
     parent: libc::pid_t,
     mask: libc::sigset_t,
+    /// What it gets when the starting thread ends; 0 for nothing.
+    at_death: c_int,
     error: c_int,
 }
 
-/// Starts the program. It dies with the calling thread.
+/// Starts the program. It dies with the calling thread, unless it is one that finishes.
 pub(super) fn start(prepared: &Prepared) -> io::Result<Started> {
     let pointers = |words: &[CString]| -> Vec<*const c_char> {
         words
@@ -102,6 +108,8 @@ pub(super) fn start(prepared: &Prepared) -> io::Result<Started> {
             ],
             parent: libc::getpid(),
             mask,
+            // SIGTERM, not SIGKILL: git removes its lock files then.
+            at_death: if prepared.finishes { 0 } else { libc::SIGTERM },
             error: 0,
         };
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
@@ -143,8 +151,7 @@ unsafe fn become_program(shared: &Shared) {
     // SAFETY: as the caller promises; each call is async-signal-safe.
     unsafe {
         heed_signals();
-        // SIGTERM, not SIGKILL: git removes its lock files then, also those in the user's repository.
-        if libc::setpgid(0, 0) < 0 || libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) < 0 {
+        if libc::setpgid(0, 0) < 0 || libc::prctl(libc::PR_SET_PDEATHSIG, shared.at_death) < 0 {
             return;
         }
         if libc::getppid() != shared.parent {

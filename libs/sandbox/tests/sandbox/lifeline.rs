@@ -44,11 +44,16 @@ async fn worker() {
         .arg("-c")
         .arg("echo $$ > helper; exec sleep 1000")
         .env("PATH", "/usr/bin:/bin");
-    let _ = tokio::join!(untrusted, trusted::run(helper));
+    let mut finishes = trusted::Command::new("/bin/sh", &folder)
+        .arg("-c")
+        .arg("echo $$ > finishes; while [ ! -e go ]; do sleep 0.01; done; echo $$ > finished")
+        .env("PATH", "/usr/bin:/bin");
+    finishes.finishes = true;
+    let _ = tokio::join!(untrusted, trusted::run(helper), trusted::run(finishes));
 }
 
 #[tokio::test]
-async fn the_death_of_the_worker_ends_everything() {
+async fn the_death_of_the_worker_ends_everything_but_what_finishes() {
     let folder = tempfile::tempdir().unwrap();
     prepare(folder.path());
     #[expect(
@@ -63,8 +68,9 @@ async fn the_death_of_the_worker_ends_everything() {
         .spawn()
         .unwrap();
     let helper = folder.path().join("helper");
+    let finishes = folder.path().join("finishes");
     until("all run", || {
-        pids(folder.path()).is_some() && pid_in(&helper).is_some()
+        pids(folder.path()).is_some() && pid_in(&helper).is_some() && pid_in(&finishes).is_some()
     })
     .await;
     let mut started = pids(folder.path()).unwrap();
@@ -73,6 +79,10 @@ async fn the_death_of_the_worker_ends_everything() {
     worker.kill().unwrap();
     worker.wait().unwrap();
     until("all are gone", || !started.iter().any(|pid| alive(*pid))).await;
+    let finished = folder.path().join("finished");
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    until("it went on to its end", || pid_in(&finished).is_some()).await;
+    assert_eq!(pid_in(&finished), pid_in(&finishes));
 }
 
 #[tokio::test]

@@ -84,6 +84,27 @@ async fn dropping_the_future_kills_the_group() {
 }
 
 #[tokio::test]
+async fn what_finishes_is_ended_by_its_time_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let [begun, done] = ["begun", "done"].map(|name| folder.path().join(name));
+    let line = "echo $$ > begun; while [ ! -e go ]; do sleep 0.01; done; echo $$ > done";
+    let mut command = sh(line, folder.path());
+    command.finishes = true;
+    tokio::select! {
+        result = run(command.clone()) => panic!("{result:?}"),
+        () = until("it runs", || pid_in(&begun).is_some()) => {}
+    }
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    until("it went on to its end", || pid_in(&done).is_some()).await;
+    let mut endless = sh("echo $$ > endless; exec sleep 1000", folder.path());
+    endless.finishes = true;
+    let result = run(endless.timeout(Duration::from_secs(3))).await;
+    assert!(matches!(result, Err(SandboxError::TimedOut { .. })));
+    let pid = pid_in(&folder.path().join("endless")).unwrap();
+    until("it is gone", || !alive(pid)).await;
+}
+
+#[tokio::test]
 async fn output_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = sh("yes", folder.path());
