@@ -163,16 +163,14 @@ pub async fn run(command: Command) -> Result<Output, SandboxError> {
             status,
         })
     };
-    match tokio::time::timeout(command.timeout, all).await {
-        Ok(result) => result,
-        Err(_) => {
-            child.must_end();
-            Err(SandboxError::TimedOut {
-                program: program.clone(),
-                after: command.timeout,
-            })
-        }
+    if let Ok(result) = tokio::time::timeout(command.timeout, all).await {
+        return result;
     }
+    child.must_end();
+    Err(SandboxError::TimedOut {
+        program,
+        after: command.timeout,
+    })
 }
 
 /// Runs programs one after the other. Ends with the first that does not return 0, whose output is then the last.

@@ -92,7 +92,10 @@ impl Postgres {
             .arg(&bin)
             .arg(&folder)
             .args([&port.to_string(), fsync])
-            .stdin(Stdio::piped());
+            .stdin(Stdio::piped())
+            // It may outlive the test by a moment; the server's own words are in its folder.
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let keeper = match keeper.spawn() {
             Ok(keeper) => Mutex::new(keeper),
             Err(error) => panic!("sh cannot be started: {error}"),
