@@ -3,13 +3,15 @@
 # telemetry and WORKERS workers (2). Where everything listens stands in target/up/env; `make down` ends it.
 #
 #   WORKERS=8 PORT=7878 scripts/up.sh
+#
+# A second one beside it takes another PORT, and folders of its own in AUTOPACK_UP, AUTOPACK_UP_DATA and AUTOPACK_UP_DB.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 WORKERS=${WORKERS:-2}
 PORT=${PORT:-7878}
 BIN=${AUTOPACK_BIN_DIR:-$PWD/target/debug}
-UP=$PWD/target/up
+UP=${AUTOPACK_UP:-$PWD/target/up}
 # Data of the services: never below a repository, where a tool could take this one for the plan's.
 DATA=${AUTOPACK_UP_DATA:-${XDG_STATE_HOME:-$HOME/.local/state}/autopack-up-$(printf %s "$PWD" | cksum | cut -d' ' -f1)}
 # The database server refuses root, and the user that it runs as must be able to reach its folder.
@@ -97,6 +99,7 @@ await nats listening $NATS_PORT
 
 cat >"$UP/env" <<EOF
 export AUTOPACK_REGISTRY=http://127.0.0.1:$PORT
+export AUTOPACK_SCHEDULER=http://127.0.0.1:$((PORT + 1))
 export AUTOPACK_API_KEY_FILE=$UP/key
 EOF
 # shellcheck source=/dev/null
@@ -117,7 +120,7 @@ for n in $(seq "$WORKERS"); do ready "worker-$n" builder-worker $((PORT + 20 + n
 cat <<EOF
 up: ready. Logs are in $UP/logs.
 
-  . target/up/env                     # where the registry is, and the key
+  . $UP/env                     # where the registry is, and the key
   $BIN/autopack submit PLAN --repo DIR
   $BIN/autopack watch RUN
   make down

@@ -10,5 +10,6 @@
 mod auth;
 mod config;
 mod life;
+mod make_up;
 mod numbers;
 mod rig;

@@ -125,8 +125,7 @@ fn leave(pid: i32, pidfd: OwnedFd, finishes: bool) {
     if !finishes {
         tree::kill_group(pid);
     }
-    LEFT
-        .lock()
+    LEFT.lock()
         .unwrap_or_else(PoisonError::into_inner)
         .push(pidfd);
     collect();
@@ -179,8 +178,8 @@ fn starter() -> io::Result<Sender<Order>> {
         .name("start".into())
         .spawn(move || {
             for (prepared, done) in orders {
-                let started = start(&prepared)
-                    .map(|started| Delivery(Some(started), prepared.finishes));
+                let started =
+                    start(&prepared).map(|started| Delivery(Some(started), prepared.finishes));
                 drop(prepared);
                 let _ = done.send(started);
             }
