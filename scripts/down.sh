@@ -7,10 +7,9 @@ DATA=$(cat "$UP/data" 2>/dev/null || true)
 
 # ours PID NAME: the process is there and is still the one that was started (pids are used again)
 ours() {
-  [ -d "/proc/$1" ] || return 1
   case $2 in
-    nats) cat "/proc/$1/cmdline" 2>/dev/null | tr '\0' ' ' | grep -q -- "$UP/nats" ;;
-    *) cat "/proc/$1/environ" 2>/dev/null | tr '\0' '\n' | grep -qx "AUTOPACK_DATA_DIR=$DATA/$2" ;;
+    nats) { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null | grep -q -- "$UP/nats" ;;
+    *) { tr '\0' '\n' <"/proc/$1/environ"; } 2>/dev/null | grep -qx "AUTOPACK_DATA_DIR=$DATA/$2" ;;
   esac
 }
 
