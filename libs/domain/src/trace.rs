@@ -49,7 +49,10 @@ impl TraceContext {
         let (version, trace, span, flags) =
             (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let lower = |part: &str, length: usize| {
-            part.len() == length && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+            part.len() == length
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
         };
         let well = lower(version, 2)
             && version != "ff"
@@ -95,12 +98,14 @@ pub fn attempt_span(attempt: AttemptUid) -> u64 {
 /// Spreads an id and two numbers over 64 bits (splitmix64, a step each); never zero.
 fn mix(id: Uuid, what: u64, which: u64) -> u64 {
     let (high, low) = id.as_u64_pair();
-    let mixed = [high, low, what, which].into_iter().fold(0_u64, |state, part| {
-        let mut z = (state ^ part).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    });
+    let mixed = [high, low, what, which]
+        .into_iter()
+        .fold(0_u64, |state, part| {
+            let mut z = (state ^ part).wrapping_add(0x9e37_79b9_7f4a_7c15);
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ (z >> 31)
+        });
     mixed.max(1)
 }
 
@@ -150,7 +155,8 @@ mod tests {
                 assert!(seen.insert(phase_span(RUN, phase, ended)));
             }
         }
-        let attempts = (0..500_u128).map(|n| attempt_span(AttemptUid(Uuid::from_u128(RUN.0.as_u128() + n))));
+        let attempts =
+            (0..500_u128).map(|n| attempt_span(AttemptUid(Uuid::from_u128(RUN.0.as_u128() + n))));
         assert!(attempts.into_iter().all(|span| seen.insert(span)));
     }
 }

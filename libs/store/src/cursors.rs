@@ -3,7 +3,7 @@
 //! Invariant: a cursor may lag behind what its reader has done, never lead.
 
 use autopack_domain::{EventKind, RunUid};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::{
     StoreError,
@@ -21,6 +21,24 @@ pub async fn relay<C: ConnectionTrait>(db: &C) -> Result<u64, StoreError> {
 pub async fn traces<C: ConnectionTrait>(db: &C) -> Result<Option<u64>, StoreError> {
     let row = trace_cursor::Entity::find_by_id(1).one(db).await?;
     Ok(row.map(|row| rows::unsigned(row.sequence)))
+}
+
+/// Events of these kinds after a number, in order.
+pub async fn of_kinds<C: ConnectionTrait>(
+    db: &C,
+    after: u64,
+    kinds: &[EventKind],
+    limit: u64,
+) -> Result<Vec<StoredEvent>, StoreError> {
+    let kinds = kinds.iter().map(|kind| kind.code());
+    let found = event::Entity::find()
+        .filter(event::Column::Sequence.gt(rows::signed(after)))
+        .filter(event::Column::Kind.is_in(kinds))
+        .order_by_asc(event::Column::Sequence)
+        .limit(limit)
+        .all(db)
+        .await?;
+    Ok(found.into_iter().filter_map(rows::event::read).collect())
 }
 
 /// What ended in a run before an event of it, in order: ends of phases and of the run, and reopenings.

@@ -387,4 +387,3 @@ pub async fn project<C: ConnectionTrait>(
 ) -> Result<Option<project::Model>, StoreError> {
     Ok(project::Entity::find_by_id(name.to_owned()).one(db).await?)
 }
-

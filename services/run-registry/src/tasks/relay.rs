@@ -143,7 +143,13 @@ impl Relay {
     }
 
     async fn store_cursor(&mut self) {
-        if self.core.writer.put_cursor(Cursor::Relay, self.cursor).await.is_ok() {
+        if self
+            .core
+            .writer
+            .put_cursor(Cursor::Relay, self.cursor)
+            .await
+            .is_ok()
+        {
             self.stored = self.cursor;
         }
         self.stored_at = self.core.ports.clock.monotonic();

@@ -16,7 +16,7 @@ use autopack_domain::{
     run::{JobState, RunAggregate},
     states::AttemptState,
 };
-use autopack_store::{StoreError, cursors};
+use autopack_store::{StoreError, cursors, read};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{Core, bus_refusal, store_refusal, write_refusal};
