@@ -40,6 +40,8 @@ pub const JOB_KIND: &str = "autopack.job.kind";
 pub const JOB_DELIVERIES: &str = "autopack.job.deliveries";
 /// Uid of the worker.
 pub const WORKER_UID: &str = "autopack.worker.uid";
+/// Phases that a scheduler asks to offer.
+pub const OFFERED_PHASES: &str = "autopack.offered.phases";
 /// Stage of an attempt.
 pub const STAGE: &str = "autopack.stage";
 /// Kind of the builder.

@@ -12,3 +12,4 @@ mod config;
 mod life;
 mod numbers;
 mod rig;
+mod traces;
