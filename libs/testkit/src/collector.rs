@@ -132,7 +132,7 @@ impl TraceService for Kept {
             let spans = from.scope_spans.into_iter().flat_map(|scope| scope.spans);
             kept.extend(spans.map(|span| arrived(span, &service)));
         }
-        Ok(Response::default())
+        Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
 
@@ -156,7 +156,7 @@ impl MetricsService for Kept {
                 }
             }
         }
-        Ok(Response::default())
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 
