@@ -43,12 +43,13 @@ test-histories: tools ## Rebuild the release histories of real packages, phase b
 	$(CARGO) build $(BUILD) --bins --tests
 	$(CARGO) test $(BUILD) --test histories -- --nocapture
 
-lint: ## Formatting, clippy, the lock file, the protobuf contract, file sizes, shell scripts
+lint: ## Formatting, clippy, the lock file, the protobuf contract, file sizes, shell scripts, alert rules
 	$(CARGO) fetch --locked
 	$(CARGO) fmt --all --check
 	scripts/lint-files.sh
 	scripts/lint-proto.sh
 	scripts/lint-shell.sh
+	scripts/lint-alerts.sh
 	$(CARGO) clippy $(BUILD) --all-targets -- -D warnings
 
 bench: ## Measure the embedded form: figures and their ratios to a calibration of this machine

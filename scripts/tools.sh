@@ -27,6 +27,8 @@ need git git
 need cc build-essential
 need python3 python3 python3-venv
 need npm nodejs npm
+# promtool proves the alert rules; nothing here starts the server.
+need promtool prometheus
 if command -v python3 >/dev/null && ! venv_works; then packages+=(python3-venv); fi
 
 if [ ${#packages[@]} -gt 0 ]; then

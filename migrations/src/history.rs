@@ -53,6 +53,7 @@ pub const ALL: &[Migration] = &[
     step!(2, 1, "0002", "lanes"),
     step!(10, 10, "0010", "activity"),
     step!(11, 10, "0011", "views"),
+    step!(15, 10, "0015", "traces"),
 ];
 
 /// The schema version of this program.

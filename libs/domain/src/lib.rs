@@ -12,6 +12,7 @@
 //! - [`project`], [`lane`]: shares, limits and lanes of the queue
 //! - [`event`]: what is recorded
 //! - [`worker`]: workers, as they announce themselves and as they stand
+//! - [`trace`]: the ids of a run's trace
 //! - [`fault`]: faults of input, all at once, each with its path
 
 pub mod attempt;
@@ -31,6 +32,7 @@ pub mod states;
 pub mod strategy;
 pub mod tier;
 pub mod time;
+pub mod trace;
 pub mod usage;
 pub mod worker;
 
@@ -39,3 +41,4 @@ pub use fault::{Fault, Faults};
 pub use ids::{AttemptUid, Fence, JobUid, PhaseId, RunId, RunUid, TierId, WorkerUid};
 pub use refusal::{ErrorKind, Refusal};
 pub use time::Timestamp;
+pub use trace::TraceContext;

@@ -3,49 +3,65 @@
 //! Invariant: a name stands here once, and no other spelling is used.
 
 /// The user's id of the run.
-pub const RUN_ID: &str = "run.id";
+pub const RUN_ID: &str = "autopack.run.id";
 /// Uid of the run.
-pub const RUN_UID: &str = "run.uid";
+pub const RUN_UID: &str = "autopack.run.uid";
+/// How often the run was reopened.
+pub const RUN_REVISION: &str = "autopack.run.revision";
 /// State of the run.
-pub const RUN_STATE: &str = "run.state";
+pub const RUN_STATE: &str = "autopack.run.state";
 /// The project.
-pub const PROJECT: &str = "project";
+pub const PROJECT: &str = "autopack.project";
 /// The tier's id.
-pub const TIER_ID: &str = "tier.id";
+pub const TIER_ID: &str = "autopack.tier.id";
 /// The phase's id.
-pub const PHASE_ID: &str = "phase.id";
+pub const PHASE_ID: &str = "autopack.phase.id";
 /// State of the phase.
-pub const PHASE_STATE: &str = "phase.state";
+pub const PHASE_STATE: &str = "autopack.phase.state";
+/// What a complete phase brought.
+pub const PHASE_OUTCOME: &str = "autopack.phase.outcome";
+/// Attempts that the phase made.
+pub const PHASE_ATTEMPTS: &str = "autopack.phase.attempts";
 /// Uid of the attempt.
-pub const ATTEMPT_UID: &str = "attempt.uid";
+pub const ATTEMPT_UID: &str = "autopack.attempt.uid";
 /// Number of the attempt.
-pub const ATTEMPT_NUMBER: &str = "attempt.number";
+pub const ATTEMPT_NUMBER: &str = "autopack.attempt.number";
+/// State of the attempt.
+pub const ATTEMPT_STATE: &str = "autopack.attempt.state";
+/// From the last offer of the attempt to its lease.
+pub const ATTEMPT_WAIT_MS: &str = "autopack.attempt.wait_ms";
 /// Fencing token of the lease.
-pub const LEASE_FENCE: &str = "lease.fence";
+pub const LEASE_FENCE: &str = "autopack.lease.fence";
 /// Uid of the job.
-pub const JOB_UID: &str = "job.uid";
+pub const JOB_UID: &str = "autopack.job.uid";
 /// Kind of the job.
-pub const JOB_KIND: &str = "job.kind";
+pub const JOB_KIND: &str = "autopack.job.kind";
 /// How often the bus delivered it.
-pub const JOB_DELIVERIES: &str = "job.deliveries";
+pub const JOB_DELIVERIES: &str = "autopack.job.deliveries";
 /// Uid of the worker.
-pub const WORKER_UID: &str = "worker.uid";
+pub const WORKER_UID: &str = "autopack.worker.uid";
+/// Phases that a scheduler asks to offer.
+pub const OFFERED_PHASES: &str = "autopack.offered.phases";
+/// Stage of an attempt.
+pub const STAGE: &str = "autopack.stage";
 /// Kind of the builder.
-pub const BUILDER_KIND: &str = "builder.kind";
+pub const BUILDER_KIND: &str = "autopack.builder.kind";
 /// Verdict of the gate.
-pub const GATE_VERDICT: &str = "gate.verdict";
+pub const GATE_VERDICT: &str = "autopack.gate.verdict";
+/// Tokens that were booked.
+pub const TOKENS: &str = "autopack.tokens";
 /// Why something did not succeed.
-pub const CAUSE: &str = "cause";
+pub const CAUSE: &str = "autopack.cause";
 /// Reason of a refusal.
-pub const REASON: &str = "reason";
+pub const REASON: &str = "autopack.reason";
 /// Number in the registry's log.
-pub const EVENT_SEQUENCE: &str = "event.sequence";
+pub const EVENT_SEQUENCE: &str = "autopack.event.sequence";
 /// Kind of the event.
-pub const EVENT_KIND: &str = "event.kind";
+pub const EVENT_KIND: &str = "autopack.event.kind";
 /// How long it took.
-pub const DURATION_MS: &str = "duration_ms";
+pub const DURATION_MS: &str = "autopack.duration_ms";
 /// How much there was.
-pub const SIZE_BYTES: &str = "size_bytes";
+pub const SIZE_BYTES: &str = "autopack.size_bytes";
 
 /// `grpc`.
 pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";

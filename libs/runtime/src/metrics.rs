@@ -66,6 +66,20 @@ metrics! {
     REGISTRY_LEASES_EXPIRED Counter "autopack_registry_leases_expired_total" [] "Leases that ended without their worker's word.";
     REGISTRY_WORKERS Gauge "autopack_registry_workers" [] "Workers that give signs of life.";
     REGISTRY_SLOTS Gauge "autopack_registry_slots" [] "Slots of those workers.";
+    SCHEDULER_RUNS Gauge "autopack_scheduler_runs" [] "Runs that this scheduler decides on.";
+    SCHEDULER_RUNS_IN_TROUBLE Gauge "autopack_scheduler_runs_in_trouble" [] "Runs that it leaves alone for a while because the registry refused what it asked.";
+    SCHEDULER_QUEUE_DEPTH Gauge "autopack_scheduler_queue_depth" ["lane"] "Phases of open tiers that wait to be offered.";
+    SCHEDULER_QUEUE_OLDEST_SECONDS Gauge "autopack_scheduler_queue_oldest_seconds" ["lane"] "How long the oldest phase that could be offered has been ready.";
+    SCHEDULER_OFFERS Counter "autopack_scheduler_offers_total" ["answer"] "Requests to offer phases, by the registry's answer: done, held (a limit or a paused lane), stale (decided on an older version) or later (it could not answer).";
+    SCHEDULER_PHASES_OFFERED Counter "autopack_scheduler_phases_offered_total" [] "Phases in requests that the registry carried out.";
+    SCHEDULER_PLAN_SECONDS Histogram "autopack_scheduler_plan_seconds" [] "One pass over what changed: from events to requests.";
+    WORKER_SLOTS Gauge "autopack_worker_slots" [] "Slots of this worker.";
+    WORKER_SLOTS_USED Gauge "autopack_worker_slots_used" [] "Slots with a job.";
+    WORKER_JOBS Counter "autopack_worker_jobs_total" ["kind", "end"] "Jobs that were leased, by kind and by how they left this worker: committed, handed_back, dropped (the lease was another's by then) or later (the registry could not be told).";
+    WORKER_LEASES_REFUSED Counter "autopack_worker_leases_refused_total" [] "Jobs from the bus for which the registry gave no lease.";
+    WORKER_LEASES_LOST Counter "autopack_worker_leases_lost_total" ["why"] "Leases that ended under the work: expired (not renewed in time) or stopped (the registry said so).";
+    WORKER_ATTEMPTS Counter "autopack_worker_attempts_total" ["result", "cause"] "Attempts that came to a result here: succeeded, or failed with a cause; no cause is `none`.";
+    WORKER_STAGE_SECONDS Histogram "autopack_worker_stage_seconds" ["stage"] "Time of a stage of an attempt: builder, govern, gate, land.";
     BUS_CONNECTED Gauge "autopack_bus_connected" [] "Whether this process reaches the bus: 1 or 0.";
     BUS_HAPPENINGS Counter "autopack_bus_happenings_total" ["kind"] "What happened on this process's connection to the bus: connects, disconnects, redeliveries, publish_failures and so on.";
     TELEMETRY_EVENTS Counter "autopack_telemetry_events_total" [] "Events taken in, from the bus or read back.";
@@ -114,11 +128,19 @@ pub fn observe_each(
             at.observe(number, &labels(metric, &values));
         }
     };
-    meter()
-        .u64_observable_counter(metric.name)
-        .with_description(metric.text)
-        .with_callback(callback)
-        .build();
+    if metric.kind == Kind::Counter {
+        meter()
+            .u64_observable_counter(metric.name)
+            .with_description(metric.text)
+            .with_callback(callback)
+            .build();
+    } else {
+        meter()
+            .u64_observable_gauge(metric.name)
+            .with_description(metric.text)
+            .with_callback(callback)
+            .build();
+    }
 }
 
 /// Counts what happens.
@@ -136,10 +158,24 @@ const SECONDS: [f64; 14] = [
 
 /// Keeps spans of time in seconds.
 pub fn seconds(metric: Metric) -> Histogram<f64> {
+    histogram(metric, &SECONDS)
+}
+
+/// Bounds of histograms of short work: from 10 µs to a second.
+const SHORT: [f64; 11] = [
+    0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0,
+];
+
+/// Keeps spans of time in seconds, of work that takes far less than one.
+pub fn short_seconds(metric: Metric) -> Histogram<f64> {
+    histogram(metric, &SHORT)
+}
+
+fn histogram(metric: Metric, bounds: &[f64]) -> Histogram<f64> {
     meter()
         .f64_histogram(metric.name)
         .with_description(metric.text)
-        .with_boundaries(SECONDS.to_vec())
+        .with_boundaries(bounds.to_vec())
         .build()
 }
 

@@ -4,14 +4,18 @@
 //! call is two thread switches, which cost more than the rows; on PostgreSQL it is a round trip.
 
 use autopack_domain::Timestamp;
-use autopack_store::entity::{lane, project, relay_cursor};
+use autopack_store::entity::{lane, project, relay_cursor, trace_cursor};
 use sea_orm::{
     ActiveModelTrait, DbBackend, DbErr, EntityTrait, Iterable, PrimaryKeyToColumn, QueryTrait, Set,
     Statement, sea_query::OnConflict,
 };
 use uuid::Uuid;
 
-use crate::{handle::Setting, line::Line, literal};
+use crate::{
+    handle::{Cursor, Setting},
+    line::Line,
+    literal,
+};
 
 /// SQLite takes at most 32,766 values a statement; this is well below for the widest table.
 const ROWS: usize = 400;
@@ -142,12 +146,20 @@ impl Batch {
         }
     }
 
-    /// Where the relay stands.
-    pub(crate) fn cursor(&mut self, sequence: u64) {
-        self.upsert::<relay_cursor::Entity, _>(vec![relay_cursor::ActiveModel {
-            id: Set(1),
-            sequence: Set(i64::try_from(sequence).unwrap_or(i64::MAX)),
-        }]);
+    /// Where a reader of the event log stands.
+    pub(crate) fn cursor(&mut self, cursor: Cursor, sequence: u64) {
+        let sequence = Set(i64::try_from(sequence).unwrap_or(i64::MAX));
+        let id = Set(1);
+        match cursor {
+            Cursor::Relay => {
+                let row = relay_cursor::ActiveModel { id, sequence };
+                self.upsert::<relay_cursor::Entity, _>(vec![row]);
+            }
+            Cursor::Traces => {
+                let row = trace_cursor::ActiveModel { id, sequence };
+                self.upsert::<trace_cursor::Entity, _>(vec![row]);
+            }
+        }
     }
 
     fn rows<E, A>(&mut self, rows: Vec<A>, conflict: &Conflict<E::Column>)

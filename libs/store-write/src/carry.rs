@@ -101,8 +101,8 @@ impl Writer {
                 self.session.pending.settings.push(setting.clone());
                 Ok(Ok(Box::new(())))
             }
-            Work::Cursor(sequence) => {
-                self.session.pending.cursor = Some(*sequence);
+            Work::Cursor(cursor, sequence) => {
+                self.session.pending.cursors.insert(*cursor, *sequence);
                 Ok(Ok(Box::new(())))
             }
         }

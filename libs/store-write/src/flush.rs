@@ -92,8 +92,8 @@ pub(crate) async fn flush(
             at: sea_orm::Set(now.0),
         });
     batch.insert::<request::Entity, _>(requests.collect());
-    if let Some(cursor) = pending.cursor {
-        batch.cursor(cursor);
+    for (cursor, sequence) in &pending.cursors {
+        batch.cursor(*cursor, *sequence);
     }
     batch.send(line).await
 }

@@ -71,6 +71,15 @@ pub(crate) type OnRun =
     Box<dyn FnMut(&mut RunAggregate, &mut Changes) -> Result<Box<dyn Any + Send>, Refusal> + Send>;
 pub(crate) type Create = Box<dyn FnMut() -> (RunAggregate, Changes) + Send>;
 
+/// A reader of the event log that remembers how far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cursor {
+    /// The relay to the bus.
+    Relay,
+    /// The sender of spans.
+    Traces,
+}
+
 /// What is stored beside runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Setting {
@@ -93,7 +102,7 @@ pub(crate) enum Work {
     OnRun(RunUid, OnRun),
     Create(Create),
     Setting(Setting),
-    Cursor(u64),
+    Cursor(Cursor, u64),
 }
 
 pub(crate) struct Command {
@@ -107,7 +116,7 @@ impl Command {
     pub(crate) fn run(&self) -> Option<RunUid> {
         match &self.work {
             Work::OnRun(uid, _) => Some(*uid),
-            Work::Create(_) | Work::Setting(_) | Work::Cursor(_) => None,
+            Work::Create(_) | Work::Setting(_) | Work::Cursor(..) => None,
         }
     }
 }
@@ -191,9 +200,9 @@ impl WriterHandle {
         self.send(Work::Setting(setting), None).await
     }
 
-    /// Moves the relay's cursor.
-    pub async fn put_cursor(&self, sequence: u64) -> Result<(), WriteError> {
-        self.send(Work::Cursor(sequence), None).await
+    /// Moves the cursor of a reader of the event log.
+    pub async fn put_cursor(&self, cursor: Cursor, sequence: u64) -> Result<(), WriteError> {
+        self.send(Work::Cursor(cursor, sequence), None).await
     }
 
     /// What the writer has done since its start.

@@ -25,7 +25,7 @@ mod watch;
 pub mod writer;
 
 pub use connect::{Database, OpenError, masked, measure_commit};
-pub use handle::{Committed, Setting, WriteError, WriterHandle, WriterStats};
+pub use handle::{Committed, Cursor, Setting, WriteError, WriterHandle, WriterStats};
 pub use line::{Line, Standing};
 pub use loss::is_connection_lost;
 pub use place::OpenOptions;

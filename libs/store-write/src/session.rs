@@ -4,7 +4,7 @@
 //! batch that fails drops every aggregate it touched.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -17,7 +17,7 @@ use autopack_store::{StoreError, read, rows::event::StoredEvent};
 use futures::{StreamExt as _, stream};
 use sea_orm::DatabaseConnection;
 
-use crate::handle::Setting;
+use crate::handle::{Cursor, Setting};
 
 /// Turns an event into the bytes that are stored, relayed and watched.
 pub type Encoder = Arc<dyn Fn(&EventHeader, &Event) -> Vec<u8> + Send + Sync>;
@@ -56,7 +56,7 @@ pub(crate) struct Pending {
     pub(crate) created: HashSet<RunUid>,
     pub(crate) requests: Vec<(RequestKey, RunUid)>,
     pub(crate) settings: Vec<Setting>,
-    pub(crate) cursor: Option<u64>,
+    pub(crate) cursors: BTreeMap<Cursor, u64>,
     pub(crate) events: Vec<(RunUid, u64, Event)>,
 }
 
@@ -65,7 +65,7 @@ impl Pending {
         self.changes.is_empty()
             && self.requests.is_empty()
             && self.settings.is_empty()
-            && self.cursor.is_none()
+            && self.cursors.is_empty()
     }
 }
 

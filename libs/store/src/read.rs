@@ -9,7 +9,6 @@ use autopack_domain::{
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Statement,
 };
 
 use crate::{
@@ -387,15 +386,4 @@ pub async fn project<C: ConnectionTrait>(
     name: &str,
 ) -> Result<Option<project::Model>, StoreError> {
     Ok(project::Entity::find_by_id(name.to_owned()).one(db).await?)
-}
-
-/// The last event that the relay has published.
-pub async fn relay_cursor<C: ConnectionTrait>(db: &C) -> Result<u64, StoreError> {
-    let statement = Statement::from_string(
-        db.get_database_backend(),
-        "SELECT sequence FROM relay_cursor WHERE id = 1",
-    );
-    let row = db.query_one_raw(statement).await?;
-    let sequence = row.map(|r| r.try_get::<i64>("", "sequence")).transpose()?;
-    Ok(sequence.map_or(0, rows::unsigned))
 }

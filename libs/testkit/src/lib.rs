@@ -11,6 +11,7 @@
 //! - [`proxy`]: cuts, delays and swallows what passes between two processes
 //! - [`postgres`]: a PostgreSQL server beside the test; [`postgres_database`]: one database of it
 //! - [`nats`]: a nats-server of either supported version, and how to hurt it
+//! - [`collector`]: takes spans and metrics
 //! - [`ssh`], [`https`]: git servers on the loopback interface
 #![allow(
     clippy::disallowed_methods,
@@ -21,6 +22,7 @@
 
 pub mod autopack;
 pub mod cluster;
+pub mod collector;
 pub mod fingerprint;
 pub mod git;
 pub mod https;
@@ -39,6 +41,7 @@ pub mod up;
 
 pub use autopack::{Answer, Autopack};
 pub use cluster::Cluster;
+pub use collector::Collector;
 pub use nats::{Nats, NatsVersion};
 pub use plan::{Phase, Plan};
 pub use postgres::Postgres;

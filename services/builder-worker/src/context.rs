@@ -19,6 +19,7 @@ use crate::board::Doing;
 use crate::config::WorkerConfig;
 use crate::control::Control;
 use crate::error::{CallError, Stop};
+use crate::figures::Figures;
 use crate::host::Host;
 use crate::leases::{Lease, Leases};
 use crate::ports::{Ports, Terms};
@@ -40,6 +41,7 @@ pub(crate) struct Context {
     pub(crate) draining: CancellationToken,
     /// Makes the next heartbeat come at once.
     pub(crate) nudge: Notify,
+    pub(crate) figures: Figures,
     pub(crate) control: Control,
     pub(crate) profile: Arc<WorkerProfile>,
     terms: Mutex<Terms>,
@@ -80,6 +82,7 @@ impl Context {
             leases: Leases::default(),
             draining: CancellationToken::new(),
             nudge: Notify::new(),
+            figures: Figures::new(&control),
             control,
             profile,
             terms: Mutex::new(terms),

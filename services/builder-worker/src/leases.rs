@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::error::Stop;
 use crate::ports::Held;
+use crate::spans::Trace;
 
 /// The part of a lease after which its work is ended.
 const SAFE_PART: f64 = 0.7;
@@ -38,6 +39,8 @@ pub(crate) struct Lease {
     /// Who took it: a worker may have been registered again since.
     pub(crate) worker: WorkerUid,
     pub(crate) cancel: CancellationToken,
+    /// Where the spans of its work hang.
+    pub(crate) trace: Trace,
     state: Mutex<State>,
 }
 
@@ -54,11 +57,18 @@ struct State {
 }
 
 impl Lease {
-    pub(crate) fn new(held: Held, worker: WorkerUid, sent: Instant, lease: Duration) -> Arc<Self> {
+    pub(crate) fn new(
+        held: Held,
+        worker: WorkerUid,
+        sent: Instant,
+        lease: Duration,
+        trace: Trace,
+    ) -> Arc<Self> {
         Arc::new(Self {
             held,
             worker,
             cancel: CancellationToken::new(),
+            trace,
             state: Mutex::new(State {
                 deadline: sent + lease.mul_f64(SAFE_PART),
                 why: None,
@@ -241,6 +251,7 @@ mod tests {
             WorkerUid(Uuid::nil()),
             Instant::now(),
             Duration::from_secs(seconds),
+            Trace::default(),
         )
     }
 

@@ -13,6 +13,7 @@ use autopack_domain::run::JobKind;
 use autopack_sandbox::CancellationToken;
 use futures::FutureExt;
 use tokio::time::{Instant, sleep};
+use tracing::{Instrument as _, Span};
 
 use crate::board::{Doing, Work};
 use crate::context::Context;
@@ -20,6 +21,7 @@ use crate::failpoints;
 use crate::jobs::{self, Ended};
 use crate::leases::{Lease, Why};
 use crate::ports::{Held, JobHint, Leased};
+use crate::spans::{self, Trace};
 
 /// Pause after the bus failed.
 const BUS_PAUSE: Duration = Duration::from_secs(1);
@@ -50,7 +52,7 @@ pub(crate) async fn serve(cx: Arc<Context>, slot: usize, stop: CancellationToken
                 match next {
                     Ok(Some(delivery)) => {
                         cx.show(slot, Doing::Leasing);
-                        handle(&cx, slot, delivery).await;
+                        take(&cx, slot, delivery).await;
                         cx.show(slot, Doing::Nothing);
                     }
                     Ok(None) => return,
@@ -84,7 +86,7 @@ fn read(message: &JobMessage) -> Option<JobHint> {
     })
 }
 
-async fn handle(cx: &Context, slot: usize, delivery: Box<dyn JobDelivery>) {
+async fn take(cx: &Context, slot: usize, delivery: Box<dyn JobDelivery>) {
     let Some(hint) = read(delivery.job()) else {
         tracing::error!(job = ?delivery.job(), "a job on the bus cannot be read");
         if let Err(error) = delivery.give_up("its ids cannot be read").await {
@@ -95,21 +97,38 @@ async fn handle(cx: &Context, slot: usize, delivery: Box<dyn JobDelivery>) {
     if let Some(early) = early_by(cx, delivery.job()) {
         return later(delivery, early).await;
     }
+    let trace = Trace::of(delivery.traceparent());
+    let span = trace.process(&hint, delivery.deliveries());
+    handle(cx, slot, delivery, &hint, trace)
+        .instrument(span)
+        .await;
+}
+
+async fn handle(
+    cx: &Context,
+    slot: usize,
+    delivery: Box<dyn JobDelivery>,
+    hint: &JobHint,
+    trace: Trace,
+) {
     let terms = cx.terms();
     let sent = Instant::now();
-    let leased = match cx.ports.registry.lease_job(&hint, terms.worker).await {
+    let leased = match cx.ports.registry.lease_job(hint, terms.worker).await {
         Ok(leased) => leased,
         Err(error) if error.is(Reason::WorkerNotEligible) => {
             tracing::info!(job = %hint.job, %error, "the job is for another worker");
+            cx.figures.refused();
             let delay = pass_on(cx.config.retry_delay, delivery.deliveries());
             return later(delivery, delay).await;
         }
         Err(error) if error.is_ours() => {
             tracing::warn!(job = %hint.job, %error, "the registry gives no lease now");
+            cx.figures.refused();
             return later(delivery, cx.config.retry_delay).await;
         }
         Err(error) => {
             tracing::debug!(job = %hint.job, %error, "the job is gone");
+            cx.figures.refused();
             return ack(delivery).await;
         }
     };
@@ -118,7 +137,8 @@ async fn handle(cx: &Context, slot: usize, delivery: Box<dyn JobDelivery>) {
         uid: hint.attempt.map_or(hint.job.0, |attempt| attempt.0),
         fence: leased.fence,
     };
-    let lease = Lease::new(held, terms.worker, sent, terms.lease);
+    let lease = Lease::new(held, terms.worker, sent, terms.lease, trace);
+    spans::leased(&Span::current(), &leased);
     cx.leases.insert(&lease);
     if cx.draining.is_cancelled() {
         lease.stop(Why::Drained);
@@ -138,6 +158,10 @@ async fn handle(cx: &Context, slot: usize, delivery: Box<dyn JobDelivery>) {
         jobs::panicked(cx, hint.kind, &lease).await
     };
     cx.leases.remove(&lease);
+    cx.figures.job(hint.kind, ended);
+    if let Some(why) = lease.why() {
+        cx.figures.lost(why);
+    }
     cx.failpoint(failpoints::BEFORE_ACK);
     match ended {
         Ended::Committed | Ended::Dropped | Ended::HandedBack => ack(delivery).await,

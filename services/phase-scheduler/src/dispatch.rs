@@ -1,12 +1,14 @@
 //! Decisions as requests to the registry.
 
-use autopack_domain::{Reason, RunUid};
+use autopack_domain::{Reason, RunUid, run::Run};
 use autopack_policy::dispatch::Action;
+use autopack_runtime::{attributes, telemetry::set_record};
 use autopack_wire::{
     client::Clients,
     registry::{ExhaustBudgetRequest, OfferJobRequest, OfferPhasesRequest},
     status::from_status,
 };
+use tracing::Span;
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,29 @@ pub(crate) enum Asked {
     Stale,
     /// The registry cannot answer now: look again later.
     Later,
+}
+
+/// The span of a request, below the run's; none where the run is not traced.
+pub(crate) fn span(run: &Run, action: &Action) -> Span {
+    let Some(trace) = run.trace() else {
+        return Span::none();
+    };
+    let (name, phases) = match action {
+        Action::OfferJob(_) => ("offer_job", 0),
+        Action::OfferPhases(phases) => ("offer", phases.len()),
+        Action::ExhaustPhases { phases, .. } => ("exhaust", phases.len()),
+        Action::ExhaustMinutes { .. } => ("exhaust", 0),
+    };
+    let span = tracing::info_span!(
+        parent: None,
+        "decide",
+        otel.name = name,
+        { attributes::RUN_ID } = run.id.as_str(),
+        { attributes::RUN_UID } = %run.uid,
+        { attributes::OFFERED_PHASES } = phases,
+    );
+    set_record(&span, &trace.to_string());
+    span
 }
 
 /// Asks for one action that was decided on `version`.

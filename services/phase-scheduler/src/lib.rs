@@ -8,12 +8,13 @@
 //! - [`views`]: the copies, and which of them need a decision
 //! - [`state`]: views, queue and what is under way; pure
 //! - [`trouble`]: runs that the registry refuses
-//! - [`dispatch`]: decisions as requests to the registry
+//! - [`dispatch`]: decisions as requests to the registry; `figures`: what is counted
 //! - [`tasks`]: the loop: woken by events, answers and a timer
 //! - [`inquiry`], [`api`]: questions to the loop, and the service that asks them
 
 pub mod api;
 pub mod dispatch;
+mod figures;
 pub mod inquiry;
 pub mod state;
 pub mod tasks;

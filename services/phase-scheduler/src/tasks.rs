@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use autopack_bus::{BusError, EventItem, EventOptions, EventSource};
 use autopack_domain::RunUid;
-use autopack_policy::fair::Policy;
+use autopack_policy::{dispatch::Action, fair::Policy};
 use autopack_wire::{
     convert::{NamedLimits, snapshot_from_proto},
     registry::{
@@ -19,10 +19,12 @@ use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::Futures
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     Ports, SchedulerConfig,
-    dispatch::{Asked, ask},
+    dispatch::{Asked, ask, span},
+    figures::Figures,
     inquiry::Inquiry,
     state::{Request, State},
 };
@@ -39,7 +41,8 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 /// What came back.
 enum Done {
     Read(RunUid, Box<Result<GetSnapshotResponse, Status>>),
-    Asked(RunUid, Asked),
+    /// With the number of phases that it was to offer.
+    Asked(RunUid, Asked, usize),
     Listed(Result<ListActiveRunsResponse, Status>),
     Policy(Result<GetPolicyResponse, Status>),
 }
@@ -66,6 +69,7 @@ pub(crate) async fn run(
         list: Poll::at(now),
         policy: Poll::at(now),
         retry: None,
+        figures: Figures::new(),
         inquiries,
         config,
         ports,
@@ -124,6 +128,7 @@ struct Loop {
     policy: Poll,
     /// The registry did not answer, or has no workers: how long to wait before the next list.
     retry: Option<Retry>,
+    figures: Figures,
     inquiries: mpsc::Receiver<Inquiry>,
 }
 
@@ -229,6 +234,7 @@ impl Loop {
             }));
         }
         let wall = self.ports.clock.now();
+        let begun = Instant::now();
         self.state.decide(wall);
         self.send();
         // What is asked late is decided late: nothing new while earlier requests wait.
@@ -236,6 +242,8 @@ impl Loop {
             self.state.offer(wall, self.config.window);
             self.send();
         }
+        self.figures.planned(begun.elapsed());
+        self.figures.count(&self.state, wall);
     }
 
     fn send(&mut self) {
@@ -253,9 +261,17 @@ impl Loop {
                     Done::Read(uid, Box::new(answer.map(tonic::Response::into_inner)))
                 }),
                 Request::Ask(uid, version, action) => {
-                    Box::pin(
-                        async move { Done::Asked(uid, ask(&clients, uid, version, action).await) },
-                    )
+                    let phases = match &action {
+                        Action::OfferPhases(phases) => phases.len(),
+                        _ => 0,
+                    };
+                    let view = self.state.views.known.get(&uid);
+                    let span = view.map_or_else(Span::none, |v| span(&v.run.run, &action));
+                    let asking = async move {
+                        let asked = ask(&clients, uid, version, action).await;
+                        Done::Asked(uid, asked, phases)
+                    };
+                    Box::pin(asking.instrument(span))
                 }
             });
         }
@@ -264,7 +280,10 @@ impl Loop {
     fn done(&mut self, done: Done) {
         let now = self.ports.clock.now();
         match done {
-            Done::Asked(uid, asked) => {
+            Done::Asked(uid, asked, phases) => {
+                if phases > 0 {
+                    self.figures.offered(phases, asked);
+                }
                 match asked {
                     Asked::Later => self.is_down(),
                     Asked::Held(version) if version != self.state.policy_version => {

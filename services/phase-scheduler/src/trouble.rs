@@ -51,6 +51,11 @@ impl Trouble {
         self.runs.get(&run).copied()
     }
 
+    /// Runs that are left alone now.
+    pub(crate) fn waiting(&self, now: Timestamp) -> u64 {
+        self.runs.values().filter(|(_, until)| *until > now).count() as u64
+    }
+
     /// The registry did what was asked.
     pub(crate) fn clear(&mut self, run: RunUid) {
         self.runs.remove(&run);

@@ -95,7 +95,7 @@ pub(crate) async fn take_over(
 }
 
 /// The tasks beside the writer, by name.
-pub(crate) fn tasks(core: &Arc<Core>, token: &CancellationToken) -> [(&'static str, Task); 4] {
+pub(crate) fn tasks(core: &Arc<Core>, token: &CancellationToken) -> [(&'static str, Task); 5] {
     let (core, token) = (|| Arc::clone(core), || token.clone());
     [
         (
@@ -113,6 +113,10 @@ pub(crate) fn tasks(core: &Arc<Core>, token: &CancellationToken) -> [(&'static s
         (
             "registry.dead_letters",
             Box::pin(tasks::dead_letters::run(core(), token())),
+        ),
+        (
+            "registry.traces",
+            Box::pin(tasks::traces::run(core(), token())),
         ),
     ]
 }

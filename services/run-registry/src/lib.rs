@@ -8,7 +8,8 @@
 //! - [`app`]: one use case a file
 //! - [`api`]: the gRPC services: decode, call `app`, encode
 //! - [`tasks`]: relay of the event log, expiry of leases, offering again what the bus lost,
-//!   collecting what it gave up on
+//!   collecting what it gave up on, telling what ended to a collector of traces
+//! - `spans`: what the event log says as spans of a trace
 //! - [`failpoints`]: the crash windows, by name
 
 mod activate;
@@ -19,6 +20,7 @@ pub mod failpoints;
 pub mod migrate;
 mod open;
 pub mod serving;
+mod spans;
 pub mod tasks;
 
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use autopack_runtime::{
     clock::Clock,
     ids::IdSource,
     supervise::{Kind, Supervisor},
+    telemetry::Recorder,
 };
 
 pub use app::Core;
@@ -47,6 +50,8 @@ pub struct Ports {
     pub bus: Arc<dyn Bus>,
     /// Where artifacts are stored.
     pub artifacts: Arc<Artifacts>,
+    /// Where spans of runs, phases and attempts are sent; `None`: runs are not traced.
+    pub traces: Option<Arc<Recorder>>,
     /// Called at each crash window.
     pub failpoint: fn(&str),
 }

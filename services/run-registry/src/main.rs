@@ -14,6 +14,7 @@ use autopack_runtime::{
     config::environment,
     failpoint,
     service::{self, HealthcheckArgs, Process, Program, Service, ServiceArgs, StartError},
+    telemetry,
 };
 use clap::{Parser, Subcommand};
 use run_registry::{Ports, Serving};
@@ -96,6 +97,7 @@ async fn start(settings: Settings, process: Process) -> Result<Service, StartErr
         ids: Arc::clone(&process.ids),
         bus: Arc::clone(&bus),
         artifacts,
+        traces: telemetry::recorder(),
         failpoint: failpoint::hit,
     };
     // Its tasks end after the sockets: what workers report at the end is still written.

@@ -22,6 +22,45 @@ pub(crate) fn state_sets() -> [(&'static str, &'static str, Vec<&'static str>); 
     ]
 }
 
+/// A rule on a metric that no service exports would never fire.
+#[test]
+fn alert_rules_name_metrics_that_services_export() {
+    let entry =
+        Regex::new(r#"(?m)^    (\w+) (?:Counter|Gauge|Histogram) "(\w+)""#).expect("pattern");
+    let source = repo::read("libs/runtime/src/metrics.rs");
+    let known: BTreeMap<&str, &str> = entry
+        .captures_iter(&source)
+        .map(|hit| hit.extract::<2>().1)
+        .map(|[constant, name]| (name, constant))
+        .collect();
+    let services = repo::files(&["services"], &[".rs"]);
+    let named = Regex::new(r"autopack_[a-z]\w*").expect("pattern");
+    let rules = repo::read("docker/alerts.yaml");
+    let names: BTreeSet<&str> = named.find_iter(&rules).map(|hit| hit.as_str()).collect();
+    assert!(names.len() >= 5, "{names:?}");
+    for name in names {
+        let constant = known
+            .get(name)
+            .unwrap_or_else(|| panic!("{name} is no metric"));
+        let usage = format!("metrics::{constant}");
+        let used = |source: &Source| source.is_product() && source.text.contains(&usage);
+        // What every service has stands in the runtime.
+        let shared = name.starts_with("autopack_bus_") || name.starts_with("autopack_service_");
+        assert!(
+            shared || services.iter().any(used),
+            "no service exports {name}"
+        );
+    }
+    let tests = repo::read("docker/alerts_test.yaml");
+    for rule in rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+    {
+        let proved = format!("alertname: {rule}\n        exp_alerts:");
+        assert!(tests.contains(&proved), "no test in which {rule} fires");
+    }
+}
+
 fn set(list: &[&str]) -> BTreeSet<String> {
     list.iter().map(|&text| text.to_owned()).collect()
 }

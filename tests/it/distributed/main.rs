@@ -13,3 +13,4 @@ mod life;
 mod make_up;
 mod numbers;
 mod rig;
+mod traces;

@@ -2,7 +2,7 @@
 
 use autopack_testkit::cluster::free_port;
 use autopack_testkit::program::within;
-use autopack_testkit::{Cluster, TempRepo};
+use autopack_testkit::{Cluster, Phase, Plan, TempRepo};
 
 use crate::rig::{BOUND, run};
 
@@ -71,4 +71,142 @@ fn a_collector_that_is_down_costs_nobody_anything() {
         Some(0.0)
     );
     assert_eq!(cluster.registry.stop(), Some(0));
+}
+
+#[test]
+fn scheduler_and_worker_show_what_they_do() {
+    let repo = TempRepo::small();
+    let cluster = Cluster::up(1);
+    let marks = cluster.folder("marks");
+    let go = marks.join("go");
+    let wait = format!("until test -e {}; do sleep 0.05; done", go.display());
+    let plan = Plan::new("busy")
+        .phase(
+            Phase::command("P1", &format!("{wait}; echo a > a.txt"))
+                .check("true")
+                .after(&[]),
+        )
+        .phase(
+            Phase::command("P2", &format!("{wait}; exit 3"))
+                .after(&[])
+                .set("max_attempts", 1),
+        )
+        .write(&cluster.folder("busy"));
+    let other = Plan::new("other")
+        .phase(Phase::noop("P1"))
+        .write(&cluster.folder("other"));
+    let cli = cluster.cli("operator");
+    let submit = |plan: &std::path::Path, code: i32, more: &[&str]| {
+        let at = repo.path().to_str().unwrap();
+        let mut args = vec!["submit", plan.to_str().unwrap(), "--repo", at];
+        args.extend(more);
+        cli.call(&args).expect_code(code);
+    };
+    let (worker, scheduler) = (&cluster.workers[0], &cluster.schedulers[0]);
+    let shows = |what: &str, look: &dyn Fn() -> bool| {
+        within(BOUND, what, || look().then_some(()));
+    };
+    let series = |node: &autopack_testkit::cluster::Node, series: &str| {
+        let (_, text) = node.page("/metrics").unwrap();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(series).map(str::to_owned));
+        line.map_or(0.0, |rest| rest.trim().parse::<f64>().unwrap())
+    };
+    assert_eq!(worker.metric("autopack_worker_slots"), Some(2.0));
+    submit(&plan, 0, &[]);
+    shows("both slots are used", &|| {
+        worker.metric("autopack_worker_slots_used") == Some(2.0)
+    });
+    shows("the scheduler decides on a run", &|| {
+        scheduler.metric("autopack_scheduler_runs") == Some(1.0)
+    });
+    // Its bootstrap is on offer when it is cancelled: the worker is told that the job is gone.
+    submit(&other, 0, &[]);
+    shows("the other run waits", &|| {
+        cluster.registry.metric("autopack_registry_outbox_depth") == Some(0.0)
+            && scheduler.metric("autopack_scheduler_runs") == Some(2.0)
+    });
+    cli.call(&["cancel", "other"]).expect_code(0);
+    std::fs::write(&go, "").unwrap();
+    cli.call(&["watch", "busy"]).expect_code(3);
+    shows("the slots are free", &|| {
+        worker.metric("autopack_worker_slots_used") == Some(0.0)
+    });
+    shows("a lease was refused", &|| {
+        worker
+            .metric("autopack_worker_leases_refused_total")
+            .is_some_and(|n| n >= 1.0)
+    });
+    let jobs = |kind: &str| {
+        let name = format!("autopack_worker_jobs_total{{end=\"committed\",kind=\"{kind}\"}}");
+        series(worker, &name)
+    };
+    assert_eq!((jobs("bootstrap"), jobs("phase")), (1.0, 2.0));
+    let attempts = "autopack_worker_attempts_total";
+    let succeeded = format!("{attempts}{{cause=\"none\",result=\"succeeded\"}}");
+    assert_eq!(series(worker, &succeeded), 1.0);
+    assert_eq!(worker.metric(attempts), Some(2.0));
+    for (stage, count) in [
+        ("builder", 2.0),
+        ("govern", 1.0),
+        ("gate", 1.0),
+        ("land", 1.0),
+    ] {
+        let name = format!("autopack_worker_stage_seconds_count{{stage=\"{stage}\"}}");
+        assert_eq!(series(worker, &name), count, "{stage}");
+    }
+    assert_eq!(
+        scheduler.metric("autopack_scheduler_phases_offered_total"),
+        Some(2.0)
+    );
+    assert!(
+        scheduler
+            .metric("autopack_scheduler_offers_total")
+            .is_some_and(|n| n >= 1.0)
+    );
+    assert!(
+        scheduler
+            .metric("autopack_scheduler_plan_seconds_count")
+            .is_some_and(|n| n > 0.0)
+    );
+    assert_eq!(worker.metric("autopack_worker_leases_lost_total"), None);
+}
+
+#[test]
+fn a_worker_that_was_stopped_past_its_lease_counts_it_as_lost() {
+    let repo = TempRepo::small();
+    let cluster = Cluster::up(1);
+    let (begun, go) = (
+        cluster.folder("marks").join("begun"),
+        cluster.folder("marks").join("go"),
+    );
+    let line = format!(
+        "touch {}; until test -e {}; do sleep 0.05; done; echo a > a.txt",
+        begun.display(),
+        go.display()
+    );
+    let plan = Plan::new("late")
+        .phase(Phase::command("P1", &line))
+        .write(&cluster.folder("late"));
+    let cli = cluster.cli("operator");
+    let (plan, at) = (plan.to_str().unwrap(), repo.path().to_str().unwrap());
+    cli.call(&["submit", plan, "--repo", at]).expect_code(0);
+    within(BOUND, "the builder begins", || begun.exists().then_some(()));
+    let worker = &cluster.workers[0];
+    worker.signal("STOP");
+    within(BOUND, "the lease runs out", || {
+        let expired = cluster
+            .registry
+            .metric("autopack_registry_leases_expired_total");
+        expired.filter(|count| *count >= 1.0)
+    });
+    worker.signal("CONT");
+    within(BOUND, "the worker counts it", || {
+        worker
+            .metric("autopack_worker_leases_lost_total")
+            .filter(|count| *count >= 1.0)
+    });
+    std::fs::write(&go, "").unwrap();
+    cli.call(&["watch", "late"]).expect_code(0);
 }

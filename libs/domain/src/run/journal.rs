@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::{Changes, Run, RunAggregate};
-use crate::{EventKind, attempt::Attempt, event::Event};
+use crate::{EventKind, attempt::Attempt, event::Event, trace::CONTEXT_FACT};
 
 impl RunAggregate {
     /// Records a fact about the run.
@@ -65,7 +65,8 @@ impl RunAggregate {
     pub(super) fn told(&self, kind: EventKind) -> Run {
         let mut run = self.run.clone();
         if !carries_facts(kind) {
-            let trace = run.facts.get_key_value(TRACE);
+            // What a message of its own needs: the trace that it belongs to.
+            let trace = run.facts.get_key_value(CONTEXT_FACT);
             run.facts = Arc::new(
                 trace
                     .into_iter()
@@ -118,9 +119,6 @@ impl RunAggregate {
         true
     }
 }
-
-/// The fact that a message of its own needs: the W3C trace context of the run.
-const TRACE: &str = "traceparent";
 
 fn carries_facts(kind: EventKind) -> bool {
     matches!(

@@ -20,6 +20,7 @@ use crate::{
     strategy::{PhaseStrategy, Strategy},
     tier::{PhaseCounts, Tier},
     time::Timestamp,
+    trace::{CONTEXT_FACT, TraceContext},
 };
 
 pub mod add_phase;
@@ -158,6 +159,14 @@ pub struct Changes {
     pub usage: Vec<UsageFact>,
     /// Failure facts.
     pub failures: Vec<FailureFact>,
+}
+
+impl Run {
+    /// The trace that the run belongs to; `None`: it is not traced.
+    pub fn trace(&self) -> Option<TraceContext> {
+        let context = TraceContext::parse(self.facts.get(CONTEXT_FACT)?)?;
+        context.sampled.then_some(context)
+    }
 }
 
 impl RunAggregate {

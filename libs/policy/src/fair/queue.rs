@@ -80,6 +80,15 @@ impl Queue {
         &self.tally
     }
 
+    /// Since when the longest waiting candidate of each run and lane is ready.
+    pub fn oldest(&self) -> impl Iterator<Item = (&str, Timestamp)> {
+        let groups = self.runs.values().flat_map(|entry| &entry.groups);
+        groups.filter_map(|((lane, _), group)| {
+            let (_, since) = group.phases.front()?;
+            Some((lane.as_ref(), *since))
+        })
+    }
+
     /// Steps taken so far: the measure of what the queue costs.
     pub fn work(&self) -> u64 {
         self.work

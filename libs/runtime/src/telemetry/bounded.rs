@@ -42,6 +42,14 @@ impl SpanCounts {
         self.failed.load(Ordering::Relaxed)
     }
 
+    pub(super) fn add_sent(&self, spans: usize) {
+        self.sent.fetch_add(spans as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_failed(&self, spans: usize) {
+        self.failed.fetch_add(spans as u64, Ordering::Relaxed);
+    }
+
     /// Lost because the queue was full.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)

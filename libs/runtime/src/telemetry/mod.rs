@@ -7,6 +7,7 @@ mod export;
 mod log;
 mod meters;
 pub mod propagation;
+mod record;
 
 use std::{io::IsTerminal as _, sync::Arc, time::Duration};
 
@@ -20,7 +21,10 @@ use tracing_subscriber::{
 
 pub use bounded::{QUEUE, SpanCounts};
 pub use meters::Meters;
-pub use propagation::{HeaderExtractor, current_traceparent, extract, inject, set_parent};
+pub use propagation::{
+    HeaderExtractor, current_traceparent, extract, inject, set_parent, set_record,
+};
+pub use record::{NotTaken, RecordedSpan, Recorder, recorder};
 
 use crate::switches::flag;
 
@@ -156,6 +160,7 @@ where
     })?;
     let counts = Arc::new(SpanCounts::default());
     let provider = export::provider(config, &counts)?;
+    record::set_up(config, &counts)?;
     opentelemetry::global::set_text_map_propagator(
         opentelemetry_sdk::propagation::TraceContextPropagator::new(),
     );

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{
     Context,
     propagation::{Extractor, Injector, TextMapPropagator as _},
-    trace::TraceContextExt as _,
+    trace::{SpanContext, TraceContextExt as _},
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
@@ -59,9 +59,23 @@ impl Injector for One {
     }
 }
 
+/// What a process tells others as the parent of their spans in place of its own span: a span on record, which will be
+/// told even if this process dies.
+#[derive(Clone, Debug)]
+struct OnRecord(SpanContext);
+
+/// The context that others are told: of the record that the current span belongs to, else its own.
+fn told() -> Context {
+    let context = Span::current().context();
+    match context.get::<OnRecord>() {
+        Some(OnRecord(record)) => Context::new().with_remote_span_context(record.clone()),
+        None => context,
+    }
+}
+
 /// Writes the current span's context into headers; nothing if traces are off.
 pub fn inject(headers: &mut HeaderMap) {
-    let context = Span::current().context();
+    let context = told();
     if context.span().span_context().is_valid() {
         TraceContextPropagator::new().inject_context(&context, &mut HeaderInjector(headers));
     }
@@ -74,7 +88,7 @@ pub fn extract(headers: &HeaderMap) -> Context {
 
 /// The current span's context as one text; `None` if traces are off.
 pub fn current_traceparent() -> Option<String> {
-    let context = Span::current().context();
+    let context = told();
     if !context.span().span_context().is_valid() {
         return None;
     }
@@ -87,6 +101,14 @@ pub fn current_traceparent() -> Option<String> {
 pub fn set_parent(span: &Span, traceparent: &str) {
     let one = One(Some(traceparent.to_owned()));
     set_parent_context(span, TraceContextPropagator::new().extract(&one));
+}
+
+/// Makes a span a child of a span on record, and so every span that others make on behalf of it; before it is entered.
+pub fn set_record(span: &Span, traceparent: &str) {
+    let one = One(Some(traceparent.to_owned()));
+    let parent = TraceContextPropagator::new().extract(&one);
+    let record = OnRecord(parent.span().span_context().clone());
+    set_parent_context(span, parent.with_value(record));
 }
 
 /// Makes a span a child of a caller's context; before the span is entered.

@@ -83,7 +83,7 @@ async fn spans_arrive_with_service_name_attributes_and_parents() {
     assert_eq!(work.parent_span_id, lease.span_id);
     assert_eq!(work.trace_id, lease.trace_id);
     assert_ne!(named("orphan").trace_id, lease.trace_id);
-    assert!(lease.attributes.iter().any(|a| a.key == "run.id"));
+    assert!(lease.attributes.iter().any(|a| a.key == "autopack.run.id"));
     assert_eq!(spans.len(), 3, "the exporter's own work is not traced");
     let resource = |key: &str| collector.resource(key);
     assert_eq!(resource("service.name").as_deref(), Some("run-registry"));

@@ -16,4 +16,5 @@ pub mod request;
 pub mod run;
 pub mod run_document;
 pub mod tier;
+pub mod trace_cursor;
 pub mod usage_event;

@@ -54,6 +54,7 @@ impl Stack {
             artifacts: Arc::new(
                 Artifacts::open_local(&folder.join("artifacts")).map_err(|e| text(&e))?,
             ),
+            traces: autopack_runtime::telemetry::recorder(),
             failpoint: |_| {},
         };
         let config = RegistryConfig::embedded(folder.join("registry.db"));

@@ -16,7 +16,9 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use autopack_artifacts::Artifacts;
 use autopack_bus::{Bus, BusConfig};
 use autopack_domain::Reason;
-use autopack_runtime::{Clock, DataDir, RegistryFile, Supervisor, SystemClock, V7Ids, failpoint};
+use autopack_runtime::{
+    Clock, DataDir, RegistryFile, Supervisor, SystemClock, V7Ids, failpoint, telemetry,
+};
 use autopack_wire::{
     client::Clients,
     serve::with_probes,
@@ -131,6 +133,7 @@ impl Engine {
             ids: Arc::new(V7Ids),
             bus: Arc::clone(&bus),
             artifacts: Arc::new(artifacts),
+            traces: telemetry::recorder(),
             failpoint: failpoint::hit,
         };
         let (database_masked, database_identity) = settings.database_shown();

@@ -49,6 +49,7 @@ impl Rig {
             ids: Arc::new(V7Ids),
             bus: Arc::clone(&bus),
             artifacts: Arc::new(Artifacts::open_local(&temp.path().join("artifacts")).unwrap()),
+            traces: None,
             failpoint: |_| {},
         };
         let config = RegistryConfig {

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::{CallError, Stop};
 use crate::leases::{Lease, Why};
 use crate::ports::Leased;
-use crate::{phase, text};
+use crate::{phase, spans, text};
 
 /// How the work on a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +32,14 @@ pub(crate) enum Ended {
 pub(crate) async fn execute(cx: &Context, kind: JobKind, lease: &Lease, leased: &Leased) -> Ended {
     match kind {
         JobKind::Phase => phase::execute(cx, lease, leased).await,
-        JobKind::Bootstrap => bootstrap::execute(cx, lease, leased).await,
-        JobKind::Cleanup => cleanup::execute(cx, lease, leased).await,
+        JobKind::Bootstrap => {
+            let work = bootstrap::execute(cx, lease, leased);
+            lease.trace.within(kind.as_str(), work).await
+        }
+        JobKind::Cleanup => {
+            let work = cleanup::execute(cx, lease, leased);
+            lease.trace.within(kind.as_str(), work).await
+        }
     }
 }
 
@@ -85,6 +91,7 @@ async fn conclude(cx: &Context, lease: &Lease, stop: Stop) -> Ended {
     };
     let detail = text::head(&cx.redactor.redact(&detail), text::DETAIL);
     tracing::info!(uid = %held.uid, %cause, detail, "the job failed");
+    spans::failed(&tracing::Span::current(), cause);
     let call = || registry.fail_job(held, cause, &detail);
     let told = cx.insist(patience, call).await;
     told.map_or_else(|error| refused(&error), |()| Ended::Committed)

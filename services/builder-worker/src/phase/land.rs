@@ -87,7 +87,8 @@ pub(crate) async fn land(
             Ok(()) => {
                 held?;
                 job.cx.failpoint(failpoints::AFTER_PREPARE);
-                push::push(job, opened, &commit, expected.as_ref(), offered.ok()).await?;
+                let pushing = push::push(job, opened, &commit, expected.as_ref(), offered.ok());
+                job.lease.trace.within("push", pushing).await?;
                 opened.repo.note_tree(&commit, &landing.tree);
                 job.cx.failpoint(failpoints::AFTER_PUSH);
                 return Ok(Success {
@@ -268,7 +269,8 @@ async fn commit(job: &Job<'_>, opened: &Opened, landing: &Landing) -> Result<Oid
         committer: &who,
         time: job.cx.seconds(),
     };
-    Ok(opened.repo.own.commit_tree(&spec).await?)
+    let making = opened.repo.own.commit_tree(&spec);
+    Ok(job.lease.trace.within("commit", making).await?)
 }
 
 async fn prepare(job: &Job<'_>, tip: &str, tree: &Oid, commit: &Oid) -> Result<(), Stop> {
@@ -280,5 +282,6 @@ async fn prepare(job: &Job<'_>, tip: &str, tree: &Oid, commit: &Oid) -> Result<(
     };
     let (registry, held) = (&job.cx.ports.registry, job.lease.held);
     let call = || registry.prepare_landing(held, &intent);
-    job.cx.repeat(job.lease, call).await
+    let storing = job.cx.repeat(job.lease, call);
+    job.lease.trace.within("prepare", storing).await
 }

@@ -28,8 +28,10 @@ use autopack_domain::run::Run;
 use autopack_domain::states::AttemptState;
 use autopack_domain::usage::Usage;
 use autopack_git::Oid;
+use autopack_runtime::attributes;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::context::Context;
 use crate::error::Stop;
@@ -38,6 +40,7 @@ use crate::jobs::Ended;
 use crate::leases::Lease;
 use crate::ports::Leased;
 use crate::repo::Opened;
+use crate::spans;
 
 pub(crate) use build::Candidate;
 pub(crate) use gate::Proof;
@@ -55,7 +58,7 @@ pub(crate) struct Job<'a> {
     pub(crate) builder: &'a BuilderSpec,
     pub(crate) evidence: Evidence,
     facts: Map<String, Value>,
-    stage: Option<(&'static str, Instant)>,
+    stage: Option<(&'static str, Instant, Span)>,
 }
 
 /// What is known when the attempt ends, well or not.
@@ -216,14 +219,25 @@ impl Job<'_> {
 
     /// Times a stage for the facts; a stage that comes again adds up.
     fn enter(&mut self, name: &'static str) {
-        self.leave();
-        self.stage = Some((name, Instant::now()));
+        self.leave(None);
+        let span = self.lease.trace.stage(told(name));
+        span.record(attributes::BUILDER_KIND, self.builder.kind());
+        self.stage = Some((name, Instant::now(), span));
     }
 
-    fn leave(&mut self) {
-        let Some((name, since)) = self.stage.take() else {
+    /// The stage is over, well or with the cause for which the attempt failed in it.
+    fn leave(&mut self, cause: Option<Cause>) {
+        let Some((name, since, span)) = self.stage.take() else {
             return;
         };
+        if !self.evidence.gate.is_empty() {
+            let verdict = self.evidence.gate.split(';').next().unwrap_or_default();
+            span.record(attributes::GATE_VERDICT, verdict);
+        }
+        if let Some(cause) = cause {
+            spans::failed(&span, cause);
+        }
+        self.cx.figures.stage(told(name), since.elapsed());
         let stages = self
             .facts
             .entry("stage_ms")
@@ -262,6 +276,15 @@ impl Job<'_> {
         output.push_str(heading);
         output.push('\n');
         output.push_str(text);
+    }
+}
+
+/// A stage's name in traces and metrics.
+fn told(stage: &'static str) -> &'static str {
+    match stage {
+        "build" => "builder",
+        "second_gate" => "gate",
+        other => other,
     }
 }
 

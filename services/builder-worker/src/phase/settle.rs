@@ -23,7 +23,11 @@ const RAW: usize = 4 * 1024;
 
 /// Reports the result of the work.
 pub(crate) async fn conclude(mut job: Job<'_>, result: Result<Success, Stop>) -> Ended {
-    job.leave();
+    let cause = match &result {
+        Err(Stop::Failed(failure)) => Some(failure.cause),
+        Ok(_) | Err(_) => None,
+    };
+    job.leave(cause);
     match result {
         Ok(success) => succeed(job, success).await,
         Err(Stop::Failed(failure)) => fail(job, failure).await,
@@ -109,9 +113,11 @@ async fn settle(job: &Job<'_>, report: &Report) -> Ended {
     cx.failpoint(failpoints::BEFORE_SETTLE);
     let (registry, held) = (&cx.ports.registry, job.lease.held);
     let call = || registry.settle(held, report);
-    match cx.insist(cx.config.settle_patience, call).await {
+    let settling = cx.insist(cx.config.settle_patience, call);
+    match job.lease.trace.within("settle", settling).await {
         Ok(settled) => {
             cx.failpoint(failpoints::AFTER_SETTLE);
+            cx.figures.attempt(report.cause);
             hold_tier(job, &settled).await;
             Ended::Committed
         }

@@ -7,5 +7,6 @@
 )]
 
 mod faults;
+mod figures;
 mod queue;
 mod stub;

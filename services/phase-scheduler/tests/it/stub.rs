@@ -51,6 +51,10 @@ pub(crate) struct Inner {
     pub(crate) runs: BTreeMap<RunUid, RunAggregate>,
     /// Offers of these runs are refused.
     pub(crate) refused: BTreeSet<RunUid>,
+    /// A limit holds all offers of these runs.
+    pub(crate) held: BTreeSet<RunUid>,
+    /// Offers of these runs are not answered.
+    pub(crate) away: BTreeSet<RunUid>,
     /// These runs cannot be read.
     pub(crate) unreadable: BTreeSet<RunUid>,
     /// Nothing is answered.
@@ -220,7 +224,19 @@ impl DispatchService for Stub {
             let refusal = Refusal::new(Reason::PhaseState, "a fault of this run");
             return Err(to_status(&refusal));
         }
+        if inner.away.contains(&uid) {
+            let refusal = Refusal::new(Reason::RegistryUnavailable, "away");
+            return Err(to_status(&refusal));
+        }
         let policy_version = inner.version;
+        if inner.held.contains(&uid) {
+            return Ok(Response::new(pb::OfferPhasesResponse {
+                version: inner.runs[&uid].run.version,
+                offered: 0,
+                held: r.phases.len() as u32,
+                policy_version,
+            }));
+        }
         let run = inner.runs.get_mut(&uid).unwrap();
         let mut c = Changes::default();
         for phase in r.phases.iter().map(|p| *p as usize) {

@@ -15,7 +15,7 @@ mod workers;
 use std::sync::Arc;
 
 use autopack_bus::{EventEnvelope, JobEnvelope};
-use autopack_domain::{EventKind, run::JobKind};
+use autopack_domain::{EventKind, TraceContext, run::JobKind, trace::CONTEXT_FACT};
 use autopack_store::rows::event::StoredEvent;
 use autopack_store_write::Encoder;
 use autopack_wire::{
@@ -124,30 +124,32 @@ pub(crate) fn bus_messages(stored: &[StoredEvent]) -> (Vec<EventEnvelope>, Vec<J
             continue;
         };
         let run = event.run.as_ref();
-        let traceparent = run.and_then(|r| r.facts.get("traceparent").cloned());
-        jobs.extend(job_of(&event, traceparent.clone()).map(|job| JobEnvelope {
+        let trace = run.and_then(|r| TraceContext::parse(r.facts.get(CONTEXT_FACT)?));
+        jobs.extend(job_of(&event, trace).map(|job| JobEnvelope {
             id: row.uid.to_string(),
+            traceparent: Some(job.traceparent.clone()).filter(|text| !text.is_empty()),
             job,
-            traceparent: traceparent.clone(),
         }));
         events.push(EventEnvelope {
             id: row.uid.to_string(),
             project: run.map_or_else(String::new, |r| r.project.clone()),
             run_uid: row.run.to_string(),
             event,
-            traceparent,
+            traceparent: trace.map(|trace| trace.to_string()),
         });
     }
     (events, jobs)
 }
 
-fn job_of(event: &types::Event, traceparent: Option<String>) -> Option<JobMessage> {
+/// The job that an event offers; an attempt's work belongs below the attempt's span, any other below the run's.
+fn job_of(event: &types::Event, trace: Option<TraceContext>) -> Option<JobMessage> {
+    let shown = |trace: Option<TraceContext>| trace.map_or_else(String::new, |t| t.to_string());
     let run = event.run.as_ref()?;
     let base = JobMessage {
         run_uid: run.uid.clone(),
         priority: run.priority,
         lane: autopack_bus::subject::DEFAULT_LANE.to_owned(),
-        traceparent: traceparent.unwrap_or_default(),
+        traceparent: shown(trace),
         ..JobMessage::default()
     };
     match EventKind::parse(&event.kind)? {
@@ -159,6 +161,9 @@ fn job_of(event: &types::Event, traceparent: Option<String>) -> Option<JobMessag
                 priority: priority.unwrap_or(base.priority),
                 job_uid: attempt.job.clone(),
                 kind: JobKind::Phase.as_str().to_owned(),
+                traceparent: shown(
+                    trace.and_then(|run| Some(run.of_attempt(attempt.uid.parse().ok()?))),
+                ),
                 attempt_uid: attempt.uid.clone(),
                 phase: attempt.phase,
                 offer: attempt.number,

@@ -1,6 +1,6 @@
 //! `RegistryService`.
 
-use autopack_domain::{plan::Normalised, run::RunAggregate};
+use autopack_domain::{TraceContext, plan::Normalised, run::RunAggregate, trace::CONTEXT_FACT};
 use autopack_wire::{
     convert::duration_to_proto,
     registry::{self as pb, registry_service_server::RegistryService},
@@ -45,6 +45,8 @@ impl RegistryService for Api {
         &self,
         request: Request<pb::CreateRunRequest>,
     ) -> Reply<pb::CreateRunResponse> {
+        let caller = request.metadata().get(CONTEXT_FACT);
+        let caller = caller.and_then(|text| TraceContext::parse(text.to_str().ok()?));
         let r = request.into_inner();
         let new = NewRunRequest {
             request_id: r.request_id,
@@ -60,6 +62,7 @@ impl RegistryService for Api {
             default_gate_profile: r.default_gate_profile,
             default_max_attempts: r.default_max_attempts,
             facts: r.facts.into_iter().collect(),
+            caller,
             backoff_seconds: r.backoff_seconds,
         };
         let created = self.core.create_run(new).await.map_err(refuse)?;

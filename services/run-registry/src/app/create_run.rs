@@ -6,13 +6,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use autopack_domain::{
-    Fault, Reason, Refusal, RunId, RunUid,
+    Fault, Reason, Refusal, RunId, RunUid, TraceContext,
     plan::{
         BuilderSpec, GateProfile, Normalised, Plan, ReadOptions, derive_run_id, patch_paths,
         plan_digest, read_builder, read_plan, set_patch_digest,
     },
     run::{Run, RunAggregate, create::NewRun},
     strategy::Strategy,
+    trace::{CALLER_FACT, CONTEXT_FACT},
 };
 use autopack_policy::strategy::{Backlog, Overrides, compile};
 use autopack_store::read;
@@ -49,6 +50,8 @@ pub struct NewRunRequest {
     pub default_max_attempts: u32,
     /// Facts for later comparison.
     pub facts: BTreeMap<String, String>,
+    /// The trace context of the call.
+    pub caller: Option<TraceContext>,
     /// First back-off.
     pub backoff_seconds: Option<u32>,
 }
@@ -123,8 +126,10 @@ impl Core {
             "plan_warnings".to_owned(),
             normalised.warnings.len().to_string(),
         );
+        let uid = RunUid(self.ports.ids.uuid());
+        self.trace(uid, request.caller, &mut facts);
         let mut new = NewRun {
-            uid: RunUid(self.ports.ids.uuid()),
+            uid,
             id,
             project: normalised.plan.run.project.clone(),
             repository: request.repository.clone(),
@@ -202,6 +207,27 @@ impl Core {
             normalised,
             strategy,
         })
+    }
+
+    /// The run's trace, if it has one, as facts: it is decided here once for all that happens to the run.
+    fn trace(
+        &self,
+        uid: RunUid,
+        caller: Option<TraceContext>,
+        facts: &mut BTreeMap<String, String>,
+    ) {
+        facts.remove(CONTEXT_FACT);
+        facts.remove(CALLER_FACT);
+        let root = TraceContext::of_run(uid, true);
+        if self
+            .ports
+            .traces
+            .as_ref()
+            .is_some_and(|r| r.keeps(root, "run"))
+        {
+            facts.insert(CONTEXT_FACT.to_owned(), root.to_string());
+            facts.extend(caller.map(|caller| (CALLER_FACT.to_owned(), caller.to_string())));
+        }
     }
 
     /// The run of the same id, if it came from the same plan, files and repository.

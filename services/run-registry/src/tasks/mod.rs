@@ -4,3 +4,4 @@ pub mod dead_letters;
 pub mod expire;
 pub mod relay;
 pub mod reoffer;
+pub mod traces;

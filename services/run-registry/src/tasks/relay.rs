@@ -10,6 +10,7 @@ use std::{
 
 use autopack_bus::{EventEnvelope, JobEnvelope};
 use autopack_store::{read, rows::event::StoredEvent};
+use autopack_store_write::Cursor;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
@@ -142,7 +143,13 @@ impl Relay {
     }
 
     async fn store_cursor(&mut self) {
-        if self.core.writer.put_cursor(self.cursor).await.is_ok() {
+        if self
+            .core
+            .writer
+            .put_cursor(Cursor::Relay, self.cursor)
+            .await
+            .is_ok()
+        {
             self.stored = self.cursor;
         }
         self.stored_at = self.core.ports.clock.monotonic();

@@ -16,7 +16,7 @@ use autopack_domain::{
     run::{JobState, RunAggregate},
     states::AttemptState,
 };
-use autopack_store::{StoreError, read};
+use autopack_store::{StoreError, cursors, read};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{Core, bus_refusal, store_refusal, write_refusal};
@@ -224,6 +224,6 @@ impl Core {
 
     /// The relay's cursor as stored.
     pub(crate) async fn cursor(&self) -> Result<u64, StoreError> {
-        read::relay_cursor(&self.database.read).await
+        cursors::relay(&self.database.read).await
     }
 }

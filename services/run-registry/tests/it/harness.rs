@@ -82,6 +82,7 @@ fn ports(folder: &Path, clock: &Arc<FakeClock>, bus: Arc<dyn Bus>) -> Ports {
         ids: Arc::new(V7Ids),
         bus,
         artifacts: Arc::new(Artifacts::open_local(&folder.join("artifacts")).unwrap()),
+        traces: None,
         failpoint: |_| {},
     }
 }
