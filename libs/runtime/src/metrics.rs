@@ -51,6 +51,7 @@ macro_rules! metrics {
 
 metrics! {
     SERVICE_READY Gauge "autopack_service_ready" [] "Whether the service can do its work: 1 or 0.";
+    SERVICE_CALLS Counter "autopack_service_calls_total" [] "Calls that reached this service, refused ones included.";
     SERVICE_SPANS_SENT Counter "autopack_service_spans_sent_total" [] "Spans that the collector took.";
     SERVICE_SPANS_FAILED Counter "autopack_service_spans_failed_total" [] "Spans lost because the collector refused them or did not answer.";
     SERVICE_SPANS_DROPPED Counter "autopack_service_spans_dropped_total" [] "Spans lost because the queue to the collector was full.";

@@ -110,6 +110,11 @@ impl Postgres {
         server
     }
 
+    /// Where the server's programs are.
+    pub fn bin(&self) -> &Path {
+        &self.bin
+    }
+
     /// A new, empty database.
     #[track_caller]
     pub fn database(&self) -> TestDatabase<'_> {

@@ -23,6 +23,7 @@ fn a_run_goes_through_separate_processes() {
     );
     let figure = |name: &str| cluster.registry.metric(name).unwrap();
     assert!(figure("autopack_registry_commits_total") >= 6.0);
+    assert!(figure("autopack_service_calls_total") >= 6.0);
     assert!(
         figure("autopack_registry_commands_total") >= figure("autopack_registry_commits_total")
     );

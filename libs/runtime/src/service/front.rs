@@ -20,17 +20,20 @@ use super::{
 };
 use crate::{
     clock::{Clock as _, SystemClock},
+    metrics,
     supervise::{Kind, Supervisor},
     telemetry::propagation::{extract, set_parent_context},
 };
 
 pub(super) fn layer(tokens: TokenTable, open: bool) -> ServerLayer {
     let clock = SystemClock::new();
+    let calls = metrics::counter(metrics::SERVICE_CALLS);
     ServerLayer::new(ServerOptions {
         tokens,
         open,
         now: Some(Arc::new(move || clock.now())),
-        extract: Some(Arc::new(|headers, span| {
+        extract: Some(Arc::new(move |headers, span| {
+            calls.add(1, &[]);
             set_parent_context(span, extract(headers));
         })),
         ..ServerOptions::default()

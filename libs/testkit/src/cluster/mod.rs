@@ -55,17 +55,23 @@ impl Cluster {
     /// With nats-server running and nothing else.
     #[track_caller]
     pub fn new() -> Self {
-        Self::with(true)
+        Self::with(true, Postgres::shared())
+    }
+
+    /// The same on a database server of the caller's.
+    #[track_caller]
+    pub fn on(server: &'static Postgres) -> Self {
+        Self::with(true, server)
     }
 
     /// With nothing running at all.
     #[track_caller]
     pub fn cold() -> Self {
-        Self::with(false)
+        Self::with(false, Postgres::shared())
     }
 
     #[track_caller]
-    fn with(bus: bool) -> Self {
+    fn with(bus: bool, server: &'static Postgres) -> Self {
         let temp = tempfile::Builder::new()
             .prefix("autopack-cluster-")
             .tempdir()
@@ -85,13 +91,14 @@ impl Cluster {
         std::fs::write(&keys_file, keys).unwrap();
         let env = vec![
             ("AUTOPACK_BUS".to_owned(), nats.url()),
+            ("AUTOPACK_SLOTS".to_owned(), "2".to_owned()),
             (
                 "AUTOPACK_API_KEY_FILE".to_owned(),
                 keys_file.display().to_string(),
             ),
         ];
         let mut registry = Node::new("run-registry", at("registry"), env.clone());
-        let database = Postgres::shared().database();
+        let database = server.database();
         registry.set("DATABASE_URL", &database.url());
         // A lease of a second, as the fault tests want it.
         registry.set("AUTOPACK_LEASE_MS", "1000");
@@ -139,7 +146,6 @@ impl Cluster {
     pub fn add_worker(&mut self) -> &mut Node {
         let name = format!("worker-{}", self.workers.len());
         let mut node = self.client("builder-worker", &name);
-        node.set("AUTOPACK_SLOTS", "2");
         node.start();
         self.workers.push(node);
         self.workers.last_mut().unwrap()

@@ -8,10 +8,18 @@ mod numbers;
 mod patch;
 mod scenarios;
 mod stack;
+mod usage;
 
 use std::path::Path;
 
-use numbers::{Line, Report};
+use numbers::Line;
+
+/// Everything that was printed.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub(crate) struct Report {
+    /// The lines, in order.
+    pub(crate) lines: Vec<Line>,
+}
 
 /// How much to measure.
 #[derive(Clone, Copy, Debug)]

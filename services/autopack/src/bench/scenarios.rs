@@ -11,8 +11,9 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{
     calibrate::Calibration,
-    numbers::{Line, cpu_seconds, percentile, resident_kib},
+    numbers::{Line, percentile},
     stack::Stack,
+    usage::{cpu_seconds, resident_kib},
 };
 
 /// Runs that are created or awaited at a time.
