@@ -167,13 +167,16 @@ fn a_run_is_one_trace_over_all_processes() {
     let mut cluster = traced(&collector);
     cluster.start_telemetry().ready();
     let plan = plan("traced", &cluster.folder("marks"), &cluster.folder("plan"));
-    let cli = cluster.cli("operator");
+    let caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let cli = cluster.cli("operator").with("TRACEPARENT", caller);
     let (plan, at) = (plan.to_str().unwrap(), repo.path().to_str().unwrap());
     cli.call(&["submit", plan, "--repo", at, "--watch"])
         .expect_code(3);
     let status = cli.ask(&["status", "traced"]).json;
     let spans = whole(&collector, status["uid"].as_str().unwrap(), &wanted());
     check(&spans, &status);
+    let link = (caller[3..35].to_owned(), caller[36..52].to_owned());
+    assert_eq!(of(&spans, "run")[0].links, [link], "who submitted it");
 
     let service = |name: &str| {
         let services: BTreeSet<&str> = of(&spans, name)
