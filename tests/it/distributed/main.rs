@@ -12,4 +12,5 @@ mod config;
 mod life;
 mod numbers;
 mod rig;
+mod telemetry;
 mod traces;
