@@ -65,6 +65,12 @@ impl Collector {
     /// Starts one on a free port.
     #[track_caller]
     pub fn start() -> Self {
+        Self::at(0)
+    }
+
+    /// Starts one on this port.
+    #[track_caller]
+    pub fn at(port: u16) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -72,7 +78,7 @@ impl Collector {
             .unwrap();
         let kept = Kept::default();
         let listener = runtime
-            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+            .block_on(tokio::net::TcpListener::bind(("127.0.0.1", port)))
             .unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tonic::transport::Server::builder()
@@ -94,11 +100,7 @@ impl Collector {
 
     /// The variables of a process that sends here, soon.
     pub fn env(&self) -> [(&'static str, String); 3] {
-        [
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", self.endpoint()),
-            ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
-            ("OTEL_METRIC_EXPORT_INTERVAL", "200".to_owned()),
-        ]
+        env(&self.endpoint())
     }
 
     /// All spans so far.
@@ -118,6 +120,15 @@ impl Collector {
         let of_service = metrics.iter().filter(|(from, _)| from == service);
         of_service.map(|(_, name)| name.clone()).collect()
     }
+}
+
+/// The variables of a process that sends to this endpoint, soon.
+pub fn env(endpoint: &str) -> [(&'static str, String); 3] {
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.to_owned()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "200".to_owned()),
+    ]
 }
 
 #[tonic::async_trait]

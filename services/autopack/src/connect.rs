@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use autopack_domain::Reason;
-use autopack_runtime::{DataDir, Opened, RegistryFile, telemetry::propagation::inject};
+use autopack_runtime::{DataDir, Opened, RegistryFile, telemetry::propagation::inject_caller};
 use autopack_wire::{
     client::{ClientOptions, Clients, channel, channel_uds},
     registry::GetInfoRequest,
@@ -71,7 +71,7 @@ pub(crate) fn remote(settings: &Settings, address: &str) -> Result<Connection, C
             ..ClientOptions::default()
         };
         let channel = channel(address, &tls).map_err(bad)?;
-        Clients::over_channel(channel, &options.inject(Arc::new(inject)))
+        Clients::over_channel(channel, &options.inject(Arc::new(inject_caller)))
     };
     Ok(Connection {
         clients,
@@ -130,7 +130,7 @@ async fn answering(file: Option<&RegistryFile>) -> Option<Clients> {
     // A socket of this machine answers or it does not: many tries only delay what comes next.
     let options = ClientOptions {
         tries: 2,
-        ..ClientOptions::default().inject(Arc::new(inject))
+        ..ClientOptions::default().inject(Arc::new(inject_caller))
     };
     let clients = Clients::over_channel(channel, &options);
     let mut registry = clients.registry.clone();

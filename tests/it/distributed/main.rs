@@ -13,4 +13,5 @@ mod life;
 mod make_up;
 mod numbers;
 mod rig;
+mod telemetry;
 mod traces;

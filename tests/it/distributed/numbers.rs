@@ -79,15 +79,20 @@ fn scheduler_and_worker_show_what_they_do() {
     let cluster = Cluster::up(1);
     let marks = cluster.folder("marks");
     let go = marks.join("go");
-    let wait = format!("until test -e {}; do sleep 0.05; done", go.display());
+    let wait = |begun: &str| {
+        let begun = marks.join(begun);
+        let (begun, go) = (begun.display(), go.display());
+        format!("touch {begun}; until test -e {go}; do sleep 0.05; done")
+    };
+    let (one, two) = (wait("one"), wait("two"));
     let plan = Plan::new("busy")
         .phase(
-            Phase::command("P1", &format!("{wait}; echo a > a.txt"))
+            Phase::command("P1", &format!("{one}; echo a > a.txt"))
                 .check("true")
                 .after(&[]),
         )
         .phase(
-            Phase::command("P2", &format!("{wait}; exit 3"))
+            Phase::command("P2", &format!("{two}; exit 3"))
                 .after(&[])
                 .set("max_attempts", 1),
         )
@@ -115,6 +120,9 @@ fn scheduler_and_worker_show_what_they_do() {
     };
     assert_eq!(worker.metric("autopack_worker_slots"), Some(2.0));
     submit(&plan, 0, &[]);
+    shows("both builders run", &|| {
+        marks.join("one").exists() && marks.join("two").exists()
+    });
     shows("both slots are used", &|| {
         worker.metric("autopack_worker_slots_used") == Some(2.0)
     });
@@ -123,9 +131,9 @@ fn scheduler_and_worker_show_what_they_do() {
     });
     // Its bootstrap is on offer when it is cancelled: the worker is told that the job is gone.
     submit(&other, 0, &[]);
-    shows("the other run waits", &|| {
-        cluster.registry.metric("autopack_registry_outbox_depth") == Some(0.0)
-            && scheduler.metric("autopack_scheduler_runs") == Some(2.0)
+    shows("the other run's job is on offer", &|| {
+        cli.ask(&["status", "other"]).json["state"] == "PLAN_BOOTSTRAP"
+            && cluster.registry.metric("autopack_registry_outbox_depth") == Some(0.0)
     });
     cli.call(&["cancel", "other"]).expect_code(0);
     std::fs::write(&go, "").unwrap();

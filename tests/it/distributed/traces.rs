@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use autopack_testkit::collector::{Arrived, Collector};
+use autopack_testkit::cluster::free_port;
+use autopack_testkit::collector::{Arrived, Collector, env};
 use autopack_testkit::program::within;
 use autopack_testkit::{Autopack, Cluster, Phase, Plan, TempRepo};
 use serde_json::Value;
 
-use crate::rig::BOUND;
+use crate::rig::{BOUND, run};
 
 /// A run with a gate, a retry, a phase that fails for good, and one that is skipped for it.
 fn plan(id: &str, marks: &Path, folder: &Path) -> std::path::PathBuf {
@@ -167,13 +168,16 @@ fn a_run_is_one_trace_over_all_processes() {
     let mut cluster = traced(&collector);
     cluster.start_telemetry().ready();
     let plan = plan("traced", &cluster.folder("marks"), &cluster.folder("plan"));
-    let cli = cluster.cli("operator");
+    let caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let cli = cluster.cli("operator").with("TRACEPARENT", caller);
     let (plan, at) = (plan.to_str().unwrap(), repo.path().to_str().unwrap());
     cli.call(&["submit", plan, "--repo", at, "--watch"])
         .expect_code(3);
     let status = cli.ask(&["status", "traced"]).json;
     let spans = whole(&collector, status["uid"].as_str().unwrap(), &wanted());
     check(&spans, &status);
+    let link = (caller[3..35].to_owned(), caller[36..52].to_owned());
+    assert_eq!(of(&spans, "run")[0].links, [link], "who submitted it");
 
     let service = |name: &str| {
         let services: BTreeSet<&str> = of(&spans, name)
@@ -211,10 +215,78 @@ fn a_run_is_one_trace_over_all_processes() {
     }
 }
 
-/// Everything running, and sending to the collector.
-fn traced(collector: &Collector) -> Cluster {
+#[test]
+fn a_collector_that_comes_late_is_told_what_ended_before() {
+    let repo = TempRepo::small();
+    let port = free_port();
+    let mut cluster = sending_to(&format!("http://127.0.0.1:{port}"));
+    let status = run(&cluster, &repo, "early", 3).json;
+    within(BOUND, "the collector is missed", || {
+        let failed = cluster.workers[0].metric("autopack_service_spans_failed_total");
+        failed.filter(|count| *count > 0.0)
+    });
+    let collector = Collector::at(port);
+    let uid = status["uid"].as_str().unwrap();
+    let spans = whole(&collector, uid, &["run", "phase", "attempt"]);
+    assert_eq!(of(&spans, "attempt").len(), 3);
+    // Every span was sent once, and a restart sends none of them again.
+    let told = |cluster: &Cluster| cluster.registry.metric("autopack_service_spans_sent_total");
+    assert!(told(&cluster).is_some_and(|sent| sent >= 7.0));
+    assert_eq!(cluster.registry.stop(), Some(0));
+    cluster.registry.start();
+    cluster.registry.ready();
+    let status = run(&cluster, &repo, "later", 1).json;
+    whole(
+        &collector,
+        status["uid"].as_str().unwrap(),
+        &["run", "phase", "attempt"],
+    );
+    let again = collector.trace(&uid.replace('-', ""));
+    for name in ["run", "phase", "attempt"] {
+        let count = |spans: &[Arrived]| of(spans, name).len();
+        assert_eq!(count(&again), count(&spans), "{name}");
+    }
+}
+
+#[test]
+fn a_run_that_is_not_sampled_makes_no_span_anywhere() {
+    let repo = TempRepo::small();
+    let collector = Collector::start();
     let mut cluster = Cluster::new();
     for (name, value) in collector.env() {
+        cluster.registry.set(name, &value);
+        cluster.set_all(name, &value);
+    }
+    cluster.registry.set("OTEL_TRACES_SAMPLER", "always_off");
+    cluster.registry.start();
+    cluster.add_scheduler();
+    cluster.add_worker();
+    cluster.registry.ready();
+    let status = run(&cluster, &repo, "dark", 2).json;
+    assert_eq!(status["state"], "DONE_SUCCESS");
+    // What is left is sent at the end.
+    assert_eq!(cluster.workers[0].stop(), Some(0));
+    assert_eq!(cluster.schedulers[0].stop(), Some(0));
+    assert_eq!(cluster.registry.stop(), Some(0));
+    let uid = status["uid"].as_str().unwrap();
+    assert_eq!(collector.trace(&uid.replace('-', "")), []);
+    let stages = ["run", "attempt", "process", "builder", "offer"];
+    let spans = collector.spans();
+    let made: Vec<&Arrived> = spans
+        .iter()
+        .filter(|s| stages.contains(&s.name.as_str()))
+        .collect();
+    assert!(made.is_empty(), "{made:#?}");
+}
+
+/// Everything running, and sending to the collector.
+fn traced(collector: &Collector) -> Cluster {
+    sending_to(&collector.endpoint())
+}
+
+fn sending_to(endpoint: &str) -> Cluster {
+    let mut cluster = Cluster::new();
+    for (name, value) in env(endpoint) {
         cluster.registry.set(name, &value);
         cluster.telemetry.set(name, &value);
         cluster.set_all(name, &value);

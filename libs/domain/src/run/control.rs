@@ -3,7 +3,7 @@
 //! Invariant: each is idempotent; a refusal names the state. Cancel is final: nothing succeeds after it
 //! was acknowledged, but for a landing whose intent was stored before.
 
-use super::{Changes, RunAggregate};
+use super::{Changes, Job, JobKind, JobState, RunAggregate};
 use crate::{
     Cause, EventKind, Refusal, attempt::AttemptCommand, ids::AttemptUid, phase::PhaseCommand,
     states::AttemptState, time::Timestamp,
@@ -85,7 +85,15 @@ impl RunAggregate {
         self.tell(EventKind::RunCancelRequested, why, changes);
         self.withdraw_offers(now, changes);
         let stopped = self.stop_leased((Cause::Cancelled, why), now, changes);
-        self.jobs.retain(|j| j.kind == super::JobKind::Cleanup);
+        // In the stored rows too, or a worker could take a job of a run that has ended.
+        for job in self.jobs.iter().filter(|j| j.kind != JobKind::Cleanup) {
+            let ended = Job {
+                state: JobState::Done,
+                ..job.clone()
+            };
+            changes.jobs.insert(job.uid, ended);
+        }
+        self.jobs.retain(|j| j.kind == JobKind::Cleanup);
         self.abandon(Cause::Cancelled, why, now, changes);
         self.close(now, changes);
         Ok(stopped)

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a text that is not a trace context is ignored; it never fails a request.
 
+use autopack_domain::trace::TraceContext as W3c;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{
     Context,
@@ -11,6 +12,8 @@ use opentelemetry::{
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use crate::config::environment;
 
 const TRACEPARENT: &str = "traceparent";
 
@@ -78,6 +81,18 @@ pub fn inject(headers: &mut HeaderMap) {
     let context = told();
     if context.span().span_context().is_valid() {
         TraceContextPropagator::new().inject_context(&context, &mut HeaderInjector(headers));
+    }
+}
+
+/// The same for a command line: where it has no span of its own, `TRACEPARENT` names whoever started it.
+pub fn inject_caller(headers: &mut HeaderMap) {
+    inject(headers);
+    if headers.contains_key(TRACEPARENT) {
+        return;
+    }
+    let given = environment("TRACEPARENT").filter(|text| W3c::parse(text).is_some());
+    if let Some(value) = given.and_then(|text| HeaderValue::try_from(text).ok()) {
+        headers.insert(TRACEPARENT, value);
     }
 }
 

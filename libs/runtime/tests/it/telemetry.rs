@@ -5,11 +5,12 @@ use std::{
     time::Duration,
 };
 
+use autopack_domain::{Timestamp, TraceContext};
 use autopack_runtime::{
     attributes,
     telemetry::{
-        self, TelemetryConfig, TelemetryError, current_traceparent, extract, inject, propagation,
-        set_parent,
+        self, RecordedSpan, TelemetryConfig, TelemetryError, current_traceparent, extract, inject,
+        propagation, recorder, set_parent, set_record,
     },
 };
 use tracing::{Instrument as _, info_span};
@@ -76,6 +77,27 @@ async fn spans_arrive_with_service_name_attributes_and_parents() {
     orphan.in_scope(|| {});
     drop((remote, orphan));
 
+    let process = info_span!("process");
+    set_record(&process, OUTSIDE);
+    let told = process.in_scope(|| info_span!("stage").in_scope(current_traceparent));
+    assert_eq!(
+        told.as_deref(),
+        Some(OUTSIDE),
+        "others are told of the record"
+    );
+    drop(process);
+    let ended = RecordedSpan {
+        context: TraceContext::parse(OUTSIDE).unwrap(),
+        parent: None,
+        name: "run",
+        start: Timestamp(1_000_000),
+        end: Timestamp(2_500_000),
+        attributes: Vec::new(),
+        error: Some("it failed".to_owned()),
+        link: None,
+    };
+    recorder().unwrap().send(vec![ended]).await.unwrap();
+
     guard.shutdown(Duration::from_secs(5)).await;
     let spans = collector.spans();
     let named = |name: &str| spans.iter().find(|s| s.name == name).unwrap();
@@ -84,7 +106,14 @@ async fn spans_arrive_with_service_name_attributes_and_parents() {
     assert_eq!(work.trace_id, lease.trace_id);
     assert_ne!(named("orphan").trace_id, lease.trace_id);
     assert!(lease.attributes.iter().any(|a| a.key == "autopack.run.id"));
-    assert_eq!(spans.len(), 3, "the exporter's own work is not traced");
+    let (run, process) = (named("run"), named("process"));
+    assert_eq!(process.parent_span_id, run.span_id);
+    assert_eq!(named("stage").parent_span_id, process.span_id);
+    assert!(run.parent_span_id.is_empty());
+    let times = (run.start_time_unix_nano, run.end_time_unix_nano);
+    assert_eq!(times, (1_000_000_000, 2_500_000_000));
+    assert_eq!(run.status.as_ref().unwrap().message, "it failed");
+    assert_eq!(spans.len(), 6, "the exporter's own work is not traced");
     let resource = |key: &str| collector.resource(key);
     assert_eq!(resource("service.name").as_deref(), Some("run-registry"));
     assert_eq!(resource("service.namespace").as_deref(), Some("autopack"));

@@ -9,7 +9,7 @@ use autopack_runtime::{
     Clock, DataDir, Kind, RegistryFile, Supervisor,
     config::environment,
     failpoint,
-    telemetry::propagation::{extract, inject, set_parent_context},
+    telemetry::propagation::{extract, inject, inject_caller, set_parent_context},
 };
 use autopack_wire::{
     client::{ClientOptions, Clients},
@@ -54,7 +54,10 @@ pub(super) struct Parts<'a> {
 
 impl Parts<'_> {
     pub(super) fn clients(&self, principal: Principal) -> Clients {
-        let options = ClientOptions::default().inject(Arc::new(inject));
+        let options = match principal {
+            Principal::User => ClientOptions::default().inject(Arc::new(inject_caller)),
+            _ => ClientOptions::default().inject(Arc::new(inject)),
+        };
         Clients::in_process_with(self.routes.clone(), principal, &self.layer, &options)
     }
 }

@@ -50,13 +50,14 @@ async fn the_numbers_show_what_waits_and_how_the_registry_answered() {
     assert_eq!(shown("runs"), 5.0);
     until("trouble", || shown("runs_in_trouble") >= 1.0).await;
 
-    let mut inner = stub.0.lock().unwrap();
-    inner.policy.pause("gpu", false);
-    inner.version += 1;
-    for set in [&mut inner.refused, &mut inner.held, &mut inner.away] {
-        set.clear();
+    {
+        let mut inner = stub.0.lock().unwrap();
+        inner.policy.pause("gpu", false);
+        inner.version += 1;
+        inner.refused.clear();
+        inner.held.clear();
+        inner.away.clear();
     }
-    drop(inner);
     until("all offers", || {
         stub.offered(gpu) == 3 && stub.offered(away) == 1
     })

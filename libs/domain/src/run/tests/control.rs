@@ -1,6 +1,7 @@
 //! Cancel, pause, retry, landing intents, replay of events.
 
 use super::*;
+use crate::run::JobState;
 
 #[test]
 fn cancel_is_final_and_waits_for_a_landing_in_progress() {
@@ -51,6 +52,22 @@ fn cancel_is_final_and_waits_for_a_landing_in_progress() {
         bench.run.retry(None, NOW, &mut Changes::default()).is_err(),
         "never after cancel"
     );
+}
+
+#[test]
+fn a_job_on_offer_ends_with_the_cancelled_run() {
+    let mut bench = Bench::new(false);
+    let job = JobUid(bench.uid());
+    let mut changes = Changes::default();
+    bench
+        .run
+        .offer_job(job, JobKind::Bootstrap, NOW, &mut changes)
+        .unwrap();
+    let mut changes = Changes::default();
+    bench.run.cancel("enough", NOW, &mut changes).unwrap();
+    assert_eq!(bench.run.run.state, RunState::DoneCancelled);
+    assert_eq!(changes.jobs[&job].state, JobState::Done, "as it is stored");
+    assert!(bench.run.job(job).is_err());
 }
 
 #[test]
