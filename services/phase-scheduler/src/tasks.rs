@@ -95,7 +95,11 @@ impl Loop {
 
     fn take(&mut self, item: EventItem) {
         match item {
-            EventItem::Gap => self.reload_at = Instant::now(),
+            EventItem::Gap => {
+                self.reload_at = Instant::now();
+                // What was missed may have been the last event for a long time: nothing else would tell.
+                self.views.doubt_all();
+            }
             EventItem::Event(event) => self.views.absorb(&event),
         }
     }

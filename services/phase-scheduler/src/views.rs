@@ -70,6 +70,11 @@ impl Views {
         }
     }
 
+    /// Events may be missing: every run is read anew.
+    pub(crate) fn doubt_all(&mut self) {
+        self.stale.extend(self.known.keys());
+    }
+
     /// Takes a fresh copy in.
     pub(crate) fn put(&mut self, run: RunAggregate) {
         let uid = run.run.uid;
