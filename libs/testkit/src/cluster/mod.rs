@@ -64,8 +64,20 @@ impl Cluster {
         Self::with(false)
     }
 
+    /// With nats-server running, and a PostgreSQL server of its own that a test may kill; that ends with the test's
+    /// process.
+    #[track_caller]
+    pub fn on_own_database() -> Self {
+        Self::on(Box::leak(Box::new(Postgres::start())), true)
+    }
+
     #[track_caller]
     fn with(bus: bool) -> Self {
+        Self::on(Postgres::shared(), bus)
+    }
+
+    #[track_caller]
+    fn on(server: &'static Postgres, bus: bool) -> Self {
         let temp = tempfile::Builder::new()
             .prefix("autopack-cluster-")
             .tempdir()
@@ -91,7 +103,7 @@ impl Cluster {
             ),
         ];
         let mut registry = Node::new("run-registry", at("registry"), env.clone());
-        let database = Postgres::shared().database();
+        let database = server.database();
         registry.set("DATABASE_URL", &database.url());
         // A lease of a second, as the fault tests want it.
         registry.set("AUTOPACK_LEASE_MS", "1000");
@@ -127,8 +139,15 @@ impl Cluster {
     /// Starts one more scheduler; the registry must have listened once.
     #[track_caller]
     pub fn add_scheduler(&mut self) -> &mut Node {
+        self.add_scheduler_with(&[])
+    }
+
+    /// The same with more of an environment.
+    #[track_caller]
+    pub fn add_scheduler_with(&mut self, env: &[(&str, &str)]) -> &mut Node {
         let name = format!("scheduler-{}", self.schedulers.len());
         let mut node = self.client("phase-scheduler", &name);
+        env.iter().for_each(|(name, value)| node.set(name, value));
         node.start();
         self.schedulers.push(node);
         self.schedulers.last_mut().unwrap()
@@ -137,12 +156,28 @@ impl Cluster {
     /// Starts one more worker; the registry must have listened once.
     #[track_caller]
     pub fn add_worker(&mut self) -> &mut Node {
+        self.add_worker_with(&[])
+    }
+
+    /// The same with more of an environment.
+    #[track_caller]
+    pub fn add_worker_with(&mut self, env: &[(&str, &str)]) -> &mut Node {
         let name = format!("worker-{}", self.workers.len());
         let mut node = self.client("builder-worker", &name);
         node.set("AUTOPACK_SLOTS", "2");
+        env.iter().for_each(|(name, value)| node.set(name, value));
         node.start();
         self.workers.push(node);
         self.workers.last_mut().unwrap()
+    }
+
+    /// A registry on the same database and the same artifacts; not started.
+    pub fn another_registry(&self) -> Node {
+        let folder = self.temp.path().join("registry-2");
+        let mut node = Node::new("run-registry", folder, self.registry.env().to_vec());
+        let data = self.registry.folder().join("data");
+        node.set("AUTOPACK_DATA_DIR", data.to_str().unwrap());
+        node
     }
 
     /// Starts the telemetry service; the registry must have listened once.

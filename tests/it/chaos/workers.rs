@@ -1,0 +1,167 @@
+//! Jobs that kill their workers, workers that are asked to end, crash windows of a worker, a disk that is full.
+
+use std::process::Command;
+use std::time::Duration;
+
+use autopack_testkit::within;
+
+use crate::frozen::first_attempt_takes;
+use crate::plan::{chains, small};
+use crate::scene::{RUN, Scene};
+use crate::seed::{Chance, moments};
+use crate::stored;
+
+const BOUND: Duration = Duration::from_secs(60);
+
+/// Kills the worker above it.
+const POISON: &str = "pid=$$\n\
+    while [ \"$pid\" -gt 1 ] && [ \"$(cat /proc/$pid/comm)\" != builder-worker ]; do\n\
+    pid=$(sed -n 's/^PPid:[[:space:]]*//p' /proc/$pid/status); done\n\
+    kill -KILL \"$pid\"; sleep 30";
+
+/// A phase that kills whoever runs it is set aside after three workers; the others go on, and are charged nothing.
+#[test]
+fn a_job_that_kills_its_worker_is_quarantined() {
+    let mut steps = chains(4, 3);
+    // Nothing waits for it.
+    steps.retain(|step| !["a2", "a3"].contains(&step.id.as_str()));
+    steps[0].first = POISON.to_owned();
+    let mut scene = Scene::running(steps);
+    within(BOUND, "the run ends", || {
+        for node in &mut scene.cluster.workers {
+            if !node.is_running() {
+                node.kill();
+                node.start();
+            }
+        }
+        scene.state().starts_with("DONE_").then_some(())
+    });
+    let poison = scene.cluster.database.sql(
+        "SELECT state, crashes, attempts_made, attempts_charged, cause FROM phase WHERE id = 'a1'",
+    );
+    assert_eq!(poison, "FAILED|3|3|0|QUARANTINED", "{}", scene.why());
+    let others = scene.cluster.database.sql(
+        "SELECT DISTINCT state, attempts_charged, crashes < 3 FROM phase WHERE id <> 'a1'",
+    );
+    assert_eq!(others, "COMPLETE|0|t");
+    assert_eq!(scene.landed(), scene.steps.len() - 1);
+    stored::check(&scene.cluster.database);
+    scene.nothing_is_left();
+    let cli = scene.cluster.cli("operator");
+    let said = cli.call(&["why", RUN]).stdout;
+    assert!(said.contains("a1"), "{said}");
+    cli.call(&["doctor", "--verify"]).expect_code(0);
+}
+
+/// SIGTERM: ready no more at once, what runs is handed back after the grace, nothing is charged, exit code 0.
+#[test]
+fn a_worker_that_is_asked_to_end_hands_its_work_over() {
+    let mut scene = Scene::new(first_attempt_takes(60));
+    scene.cluster.set_all("AUTOPACK_DRAIN_SECONDS", "1");
+    let mut scene = scene.up();
+    let builder = scene.await_builder("a1");
+    let ending = scene.worker_of(builder);
+    let node = &mut scene.cluster.workers[ending];
+    node.signal("TERM");
+    within(Duration::from_secs(1), "it is not ready any more", || {
+        let ready = node.page("/readyz");
+        ready.is_none_or(|(code, _)| code == 503).then_some(())
+    });
+    assert_eq!(node.wait(), Some(0));
+    assert_eq!(scene.first_attempt("state"), "HANDED_OVER");
+    let charged = "SELECT attempts_charged + infra_charged + crashes FROM phase WHERE id = 'a1'";
+    assert_eq!(scene.cluster.database.sql(charged), "0");
+    scene.cluster.workers[ending].start();
+    scene.verdict();
+}
+
+/// A worker dies at its crash windows, two of them in a run.
+#[test]
+fn a_worker_that_dies_at_its_crash_windows_is_not_missed() {
+    const WINDOWS: [&str; 9] = [
+        "worker.after_prepare",
+        "worker.after_settle",
+        "worker.after_push",
+        "worker.after_lease",
+        "worker.before_ack",
+        "worker.after_build",
+        "worker.before_settle",
+        "worker.before_prepare",
+        "worker.after_gate",
+    ];
+    let mut chance = Chance::of("a worker dies at its crash windows");
+    let count = moments().min(WINDOWS.len());
+    for pair in WINDOWS[..count].chunks(2) {
+        let mut scene = Scene::running(chains(4, 4));
+        for (number, window) in pair.iter().enumerate() {
+            scene.await_landed(number * 5 + chance.below(3));
+            let node = &mut scene.cluster.workers[number];
+            node.stop();
+            eprintln!("chaos: AUTOPACK_FAILPOINT={window}=1");
+            node.set("AUTOPACK_FAILPOINT", &format!("{window}=1"));
+            node.start();
+            within(BOUND, &format!("the worker dies at {window}"), || {
+                (!node.is_running()).then_some(())
+            });
+            node.kill();
+            node.set("AUTOPACK_FAILPOINT", "");
+            node.start();
+        }
+        scene.verdict();
+    }
+}
+
+/// A file system of its own for a worker's data directory; gone with the value.
+struct Disk(std::path::PathBuf);
+
+impl Disk {
+    /// Of so many MiB. Needs the right to mount.
+    #[track_caller]
+    fn mount(path: std::path::PathBuf, mib: u32) -> Self {
+        std::fs::create_dir_all(&path).unwrap();
+        let size = format!("size={mib}m,mode=0700");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&path);
+        let done = mount.output().unwrap();
+        assert!(
+            done.status.success(),
+            "a file system for a worker cannot be mounted; run this test as root: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        Self(path)
+    }
+
+    /// Fills it to the last byte.
+    fn fill(&self) {
+        let file = std::fs::File::create(self.0.join("full")).unwrap();
+        let _ = std::io::copy(&mut std::io::repeat(0), &mut &file);
+    }
+
+    fn empty(&self) {
+        std::fs::remove_file(self.0.join("full")).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let mut umount = Command::new("umount");
+        let _ = umount.arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Two of four workers have no room: what they had begun is repeated elsewhere, and no builder is charged for it.
+#[test]
+fn workers_with_a_full_disk_leave_the_work_to_others() {
+    let mut chance = Chance::of("a worker's disk is full");
+    let scene = Scene::new(small());
+    let disks: Vec<Disk> = (0..2)
+        .map(|n| Disk::mount(scene.cluster.folder(&format!("worker-{n}")).join("data"), 400))
+        .collect();
+    let scene = scene.up();
+    scene.await_landed(1 + chance.below(4));
+    disks.iter().for_each(Disk::fill);
+    scene.settle();
+    disks.iter().for_each(Disk::empty);
+    scene.verdict();
+    drop(disks);
+}
