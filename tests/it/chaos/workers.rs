@@ -91,21 +91,29 @@ fn a_worker_that_dies_at_its_crash_windows_is_not_missed() {
     ];
     let mut chance = Chance::of("a worker dies at its crash windows");
     let count = moments().min(WINDOWS.len());
-    for pair in WINDOWS[..count].chunks(2) {
-        let mut scene = Scene::running(chains(4, 4));
-        for (number, window) in pair.iter().enumerate() {
-            scene.await_landed(number * 5 + chance.below(3));
-            let node = &mut scene.cluster.workers[number];
-            node.stop();
-            eprintln!("chaos: AUTOPACK_FAILPOINT={window}=1");
-            node.set("AUTOPACK_FAILPOINT", &format!("{window}=1"));
-            node.start();
+    let first = chance.below(WINDOWS.len());
+    let mut windows: Vec<&str> = WINDOWS.iter().cycle().skip(first).take(count).copied().collect();
+    while !windows.is_empty() {
+        let pair: Vec<&str> = windows.drain(..windows.len().min(2)).collect();
+        eprintln!("chaos: {pair:?}");
+        let mut scene = Scene::new(chains(4, 4));
+        let cluster = &mut scene.cluster;
+        cluster.registry.start();
+        cluster.add_scheduler();
+        for window in &pair {
+            cluster.add_worker_with(&[("AUTOPACK_FAILPOINT", window)]);
+        }
+        scene.submit();
+        for (node, window) in scene.cluster.workers.iter_mut().zip(&pair) {
             within(BOUND, &format!("the worker dies at {window}"), || {
                 (!node.is_running()).then_some(())
             });
             node.kill();
             node.set("AUTOPACK_FAILPOINT", "");
             node.start();
+        }
+        for _ in 0..2 {
+            scene.cluster.add_worker();
         }
         scene.verdict();
     }
