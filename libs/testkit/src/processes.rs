@@ -39,7 +39,9 @@ fn of(folders: &[&Path], known: &[u32]) -> Vec<String> {
     entries
         .map(|entry| entry.path())
         .filter(|path| {
-            let id = path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
+            let id = path
+                .file_name()
+                .and_then(|name| name.to_str()?.parse::<u32>().ok());
             id.is_some_and(|id| !known.contains(&id))
         })
         .filter(|path| !is_zombie(path) && folders.iter().any(|folder| knows(path, folder)))

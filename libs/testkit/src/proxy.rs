@@ -172,7 +172,10 @@ fn read(mut from: TcpStream, to: &TcpStream, send: &SyncSender<Parcel>, shared: 
             Ok(0) => return,
             Ok(count) => {
                 shared.bytes.fetch_add(count as u64, Ordering::Relaxed);
-                if send.send((Instant::now(), buffer[..count].to_vec())).is_err() {
+                if send
+                    .send((Instant::now(), buffer[..count].to_vec()))
+                    .is_err()
+                {
                     return;
                 }
             }

@@ -16,7 +16,9 @@ const BOUND: Duration = Duration::from_secs(30);
 /// Whether a process runs: not ended, and not waiting for its parent to ask.
 pub(crate) fn runs(pid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
+    status
+        .lines()
+        .any(|line| line.starts_with("State:") && !line.contains('Z'))
 }
 
 /// The parent of a process.
@@ -37,7 +39,9 @@ impl Scene {
                 return found;
             }
             let what = format!("{builder} belongs to a worker");
-            pid = parent(pid).filter(|pid| *pid > 1).unwrap_or_else(|| panic!("{what}"));
+            pid = parent(pid)
+                .filter(|pid| *pid > 1)
+                .unwrap_or_else(|| panic!("{what}"));
         }
     }
 
@@ -68,9 +72,11 @@ fn overtaken(scene: &mut Scene) -> (usize, u32) {
     let builder = scene.await_builder("a1");
     let frozen = scene.worker_of(builder);
     scene.cluster.workers[frozen].signal("STOP");
-    within(LEASE * 3 + WAKING, "the lease of the frozen worker ends", || {
-        (scene.first_attempt("state") == "LOST").then_some(())
-    });
+    within(
+        LEASE * 3 + WAKING,
+        "the lease of the frozen worker ends",
+        || (scene.first_attempt("state") == "LOST").then_some(()),
+    );
     within(BOUND, "another worker lands the phase", || {
         let landed = "SELECT commit_sha <> '' FROM phase WHERE id = 'a1'";
         (scene.cluster.database.sql(landed) == "t").then_some(())
@@ -82,7 +88,10 @@ fn overtaken(scene: &mut Scene) -> (usize, u32) {
 fn a_frozen_worker_is_overtaken_and_what_it_started_is_ended() {
     let mut scene = slow_at_first(60);
     let (frozen, builder) = overtaken(&mut scene);
-    assert!(runs(builder), "nobody else ends what a frozen worker started");
+    assert!(
+        runs(builder),
+        "nobody else ends what a frozen worker started"
+    );
     scene.cluster.workers[frozen].signal("CONT");
     within(WAKING, "the builder of the frozen worker is gone", || {
         (!runs(builder)).then_some(())
@@ -97,14 +106,20 @@ fn what_a_frozen_worker_has_to_say_is_refused() {
     let mut scene = slow_at_first(1);
     let (frozen, builder) = overtaken(&mut scene);
     within(BOUND, "its builder ends", || (!runs(builder)).then_some(()));
-    let before = scene.cluster.database.sql("SELECT * FROM phase WHERE id = 'a1'");
+    let before = scene
+        .cluster
+        .database
+        .sql("SELECT * FROM phase WHERE id = 'a1'");
     scene.cluster.workers[frozen].signal("CONT");
     within(BOUND, "the frozen worker is heard again", || {
         let workers = scene.cluster.registry.metric("autopack_registry_workers")?;
         (workers >= 4.0).then_some(())
     });
     scene.settle();
-    let after = scene.cluster.database.sql("SELECT * FROM phase WHERE id = 'a1'");
+    let after = scene
+        .cluster
+        .database
+        .sql("SELECT * FROM phase WHERE id = 'a1'");
     assert_eq!(before, after, "nothing of the phase has changed");
     assert_eq!(scene.first_attempt("state"), "LOST");
     scene.verdict();

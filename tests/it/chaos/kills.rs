@@ -66,7 +66,9 @@ fn killed(victim: Victim) {
             let (jitter, away) = (chance.millis(400), chance.millis(AWAY));
             let which = chance.below(scene.cluster.workers.len());
             std::thread::sleep(jitter);
-            eprintln!("chaos: {victim:?} {which} ends {jitter:?} after {place} landings, for {away:?}");
+            eprintln!(
+                "chaos: {victim:?} {which} ends {jitter:?} after {place} landings, for {away:?}"
+            );
             victim.kill(&mut scene.cluster, which);
             std::thread::sleep(away + Duration::from_millis(50));
             victim.start(&mut scene.cluster, which);

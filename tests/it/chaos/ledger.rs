@@ -19,7 +19,10 @@ pub(crate) fn check(scene: &Scene) {
             .or_default() += 1;
     }
     let twice: Vec<_> = made.iter().filter(|(_, times)| **times > 1).collect();
-    assert!(twice.is_empty(), "attempts whose builder ran twice: {twice:?}");
+    assert!(
+        twice.is_empty(),
+        "attempts whose builder ran twice: {twice:?}"
+    );
     let stored = scene.cluster.database.sql(
         "SELECT phase.id, attempt.number, attempt.state = 'SUCCEEDED' OR attempt.commit_sha <> '' \
          FROM attempt JOIN phase ON phase.run_uid = attempt.run_uid AND phase.idx = attempt.phase",
@@ -36,5 +39,8 @@ pub(crate) fn check(scene: &Scene) {
         known.insert(attempt);
     }
     let unknown: Vec<_> = made.keys().filter(|made| !known.contains(made)).collect();
-    assert!(unknown.is_empty(), "builders of attempts that nobody knows: {unknown:?}");
+    assert!(
+        unknown.is_empty(),
+        "builders of attempts that nobody knows: {unknown:?}"
+    );
 }

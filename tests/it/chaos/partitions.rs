@@ -17,7 +17,10 @@ use crate::seed::Chance;
 const FAULTS: [(Mode, Duration); 3] = [
     (Mode::Cut, Duration::from_millis(1_300)),
     (Mode::Hold, Duration::from_millis(1_800)),
-    (Mode::Delay(Duration::from_millis(40)), Duration::from_millis(1_500)),
+    (
+        Mode::Delay(Duration::from_millis(40)),
+        Duration::from_millis(1_500),
+    ),
 ];
 
 const BOUND: Duration = Duration::from_secs(30);
@@ -94,7 +97,10 @@ fn broken(line: Line) {
         std::thread::sleep(time);
         proxy.set(Mode::Pass);
         eprintln!("chaos: {line:?} {mode:?} for {time:?}, {before} bytes before");
-        assert!(before > 0 && proxy.connections() > 0, "the line was not in use");
+        assert!(
+            before > 0 && proxy.connections() > 0,
+            "the line was not in use"
+        );
     }
     scene.verdict();
 }
@@ -153,7 +159,9 @@ fn a_worker_that_is_cut_off_stops_before_its_lease_ends() {
     let lines: Vec<Proxy> = (0..4).map(|_| Proxy::to(registry)).collect();
     for line in &lines {
         let address = format!("http://{}", line.address());
-        scene.cluster.add_worker_with(&[("AUTOPACK_REGISTRY", &address)]);
+        scene
+            .cluster
+            .add_worker_with(&[("AUTOPACK_REGISTRY", &address)]);
     }
     scene.submit();
     let builder = scene.await_builder("a1");

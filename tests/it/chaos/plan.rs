@@ -99,7 +99,10 @@ pub(crate) fn write(run: &str, steps: &[Step], ledger: &Path, folder: &Path) -> 
     for step in steps {
         let after: Vec<&str> = step.after.iter().map(String::as_str).collect();
         let mut phase = Phase::command(&step.id, &step.builder(ledger)).after(&after);
-        if !steps.iter().any(|other| other.after.as_ref() == Some(&step.id)) {
+        if !steps
+            .iter()
+            .any(|other| other.after.as_ref() == Some(&step.id))
+        {
             phase = phase.check(&format!("test -s {}", step.file()));
         }
         plan = plan.phase(phase);

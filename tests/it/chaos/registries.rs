@@ -32,7 +32,10 @@ fn a_standby_takes_over_a_run() {
     for turn in 0..2 {
         scene.await_landed(turn * 16 + chance.below(12));
         let (code, body) = standby.page("/readyz").unwrap();
-        assert!(code == 503 && body.contains("active"), "a standby is not ready: {body}");
+        assert!(
+            code == 503 && body.contains("active"),
+            "a standby is not ready: {body}"
+        );
         scene.cluster.registry.kill();
         standby.ready();
         balancer.retarget(standby.socket());
@@ -40,7 +43,13 @@ fn a_standby_takes_over_a_run() {
         std::mem::swap(&mut scene.cluster.registry, &mut standby);
         standby.start();
     }
-    assert_eq!(scene.cluster.database.sql("SELECT epoch FROM registry_epoch"), "3");
+    assert_eq!(
+        scene
+            .cluster
+            .database
+            .sql("SELECT epoch FROM registry_epoch"),
+        "3"
+    );
     scene.settle();
     assert_eq!(standby.stop(), Some(0));
     scene.verdict();
@@ -57,7 +66,11 @@ fn everything_is_restarted_in_turn() {
         node.start();
     }
     scene.await_landed(18);
-    let Cluster { schedulers, registry, .. } = &mut scene.cluster;
+    let Cluster {
+        schedulers,
+        registry,
+        ..
+    } = &mut scene.cluster;
     assert_eq!(schedulers[0].stop(), Some(0));
     schedulers[0].start();
     assert_eq!(registry.stop(), Some(0));
@@ -67,13 +80,19 @@ fn everything_is_restarted_in_turn() {
     scene.cluster.nats.signal("TERM");
     within(BOUND, "nats-server ends", || {
         let status = std::fs::read_to_string(format!("/proc/{nats_id}/status"));
-        status.map_or(true, |s| s.contains("State:\tZ")).then_some(())
+        status
+            .map_or(true, |s| s.contains("State:\tZ"))
+            .then_some(())
     });
     scene.cluster.nats.kill();
     scene.cluster.nats.start_again();
     scene.settle();
     let charged = "SELECT sum(crashes + attempts_charged + infra_charged) FROM phase";
-    assert_eq!(scene.cluster.database.sql(charged), "0", "an orderly restart charges nobody");
+    assert_eq!(
+        scene.cluster.database.sql(charged),
+        "0",
+        "an orderly restart charges nobody"
+    );
     scene.verdict();
 }
 
@@ -112,9 +131,18 @@ fn shim(cluster: &Cluster) -> PathBuf {
     let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
     std::fs::write(&source, SHIM).unwrap();
     let mut cc = Command::new("cc");
-    cc.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).arg("-ldl");
-    let done = cc.output().unwrap_or_else(|e| panic!("this test needs a C compiler: {e}"));
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    cc.args(["-shared", "-fPIC", "-O1", "-o"])
+        .arg(&library)
+        .arg(&source)
+        .arg("-ldl");
+    let done = cc
+        .output()
+        .unwrap_or_else(|e| panic!("this test needs a C compiler: {e}"));
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
     library
 }
 
@@ -141,7 +169,11 @@ fn wrong_clocks_decide_nothing() {
     scene.settle();
     let times = "SELECT max(at) < (SELECT max(at) FROM event WHERE kind = 'attempt_leased' AND sequence < 20) \
                  FROM event WHERE kind = 'run_finished'";
-    assert_eq!(scene.cluster.database.sql(times), "t", "the registry's clock has jumped back");
+    assert_eq!(
+        scene.cluster.database.sql(times),
+        "t",
+        "the registry's clock has jumped back"
+    );
     scene.verdict();
 }
 
@@ -159,12 +191,17 @@ fn an_older_registry_refuses_a_newer_schema_and_leaves_it_alone() {
     let refused = autopack_testkit::program::run(&mut command, BOUND);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     let said = [refused.stdout, refused.stderr].concat();
-    assert!(said.contains("SCHEMA_TOO_NEW") && said.contains("9000"), "{said}");
+    assert!(
+        said.contains("SCHEMA_TOO_NEW") && said.contains("9000"),
+        "{said}"
+    );
     let database = &scene.cluster.database;
     let kept = database.sql("SELECT version, min_reader FROM schema_compat");
     assert_eq!(kept, "9000|9000", "an older version changes nothing");
     // A newer one that this version may still read.
-    database.sql(&format!("UPDATE schema_compat SET version = 9000, min_reader = {reader}"));
+    database.sql(&format!(
+        "UPDATE schema_compat SET version = 9000, min_reader = {reader}"
+    ));
     scene.cluster.registry.start();
     scene.settle();
     let database = &scene.cluster.database;

@@ -143,7 +143,9 @@ impl Scene {
     pub(crate) fn await_builder(&self, phase: &str) -> u32 {
         within(FAULT, &format!("the builder of {phase} runs"), || {
             let text = std::fs::read_to_string(&self.ledger).ok()?;
-            let line = text.lines().find(|line| line.starts_with(&format!("{phase} ")))?;
+            let line = text
+                .lines()
+                .find(|line| line.starts_with(&format!("{phase} ")))?;
             line.split(' ').nth(2)?.parse().ok()
         })
     }
@@ -194,7 +196,12 @@ impl Scene {
             "SELECT phase, number, state, fence, worker_uid, cause, detail, leased_at FROM attempt \
              WHERE state NOT IN ('SUCCEEDED') ORDER BY phase, number",
         );
-        format!("{}{}\n{}", why.stdout, why.stderr, attempts.unwrap_or_else(|e| e))
+        format!(
+            "{}{}\n{}",
+            why.stdout,
+            why.stderr,
+            attempts.unwrap_or_else(|e| e)
+        )
     }
 
     /// The tree of the branch.
@@ -207,7 +214,10 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         if std::thread::panicking() && std::env::var_os("AUTOPACK_CHAOS_KEEP").is_some() {
-            let name = std::thread::current().name().unwrap_or("scene").replace("::", "-");
+            let name = std::thread::current()
+                .name()
+                .unwrap_or("scene")
+                .replace("::", "-");
             let name = format!("autopack-chaos-{}-{name}", std::process::id());
             let kept = std::env::temp_dir().join(name);
             let mut copy = std::process::Command::new("cp");

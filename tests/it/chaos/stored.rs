@@ -45,7 +45,10 @@ const CHECKS: &[(&str, &str)] = &[
         "SELECT p.id, a.number, a.state FROM attempt a JOIN phase p ON a.run_uid = p.run_uid AND a.phase = p.idx \
          WHERE a.state NOT IN ('SUCCEEDED','FAILED','LOST','HANDED_OVER','CANCELLED') OR a.finished_at IS NULL",
     ),
-    ("jobs are done", "SELECT kind, state FROM job WHERE state <> 'DONE'"),
+    (
+        "jobs are done",
+        "SELECT kind, state FROM job WHERE state <> 'DONE'",
+    ),
     (
         "every ended attempt was told once",
         "SELECT r.id, e.count, a.count FROM run r, \
@@ -135,7 +138,9 @@ const CHECKS: &[(&str, &str)] = &[
 pub(crate) fn check(database: &TestDatabase<'_>) {
     let all: Vec<String> = CHECKS
         .iter()
-        .map(|(name, query)| format!("SELECT $${name}: not so for $$ || found::text FROM ({query}) found"))
+        .map(|(name, query)| {
+            format!("SELECT $${name}: not so for $$ || found::text FROM ({query}) found")
+        })
         .collect();
     match database.try_sql(&all.join(" UNION ALL ")) {
         Ok(found) => assert_eq!(found, "", "the database contradicts itself"),

@@ -80,7 +80,11 @@ fn streams_that_are_deleted_are_made_and_filled_again() {
     let mut chance = Chance::of("streams are deleted");
     let scene = Scene::running(full());
     let mut line = NatsLine::connect(scene.cluster.nats.port());
-    for (stream, place) in [("AUTOPACK_JOBS", 3), ("AUTOPACK_EVENTS", 15), ("AUTOPACK_JOBS", 25)] {
+    for (stream, place) in [
+        ("AUTOPACK_JOBS", 3),
+        ("AUTOPACK_EVENTS", 15),
+        ("AUTOPACK_JOBS", 25),
+    ] {
         scene.await_landed(place + chance.below(6));
         let answer = line.jetstream(&format!("STREAM.DELETE.{stream}"), "");
         assert_eq!(answer["success"], true, "{answer}");
@@ -96,7 +100,10 @@ fn jobs_that_are_deleted_one_by_one_are_offered_again() {
     let mut line = NatsLine::connect(scene.cluster.nats.port());
     scene.await_landed(1 + chance.below(3));
     let state = line.jetstream("STREAM.INFO.AUTOPACK_JOBS", "")["state"].clone();
-    let (first, last) = (state["first_seq"].as_u64().unwrap(), state["last_seq"].as_u64().unwrap());
+    let (first, last) = (
+        state["first_seq"].as_u64().unwrap(),
+        state["last_seq"].as_u64().unwrap(),
+    );
     let mut deleted = 0;
     for sequence in first..=last {
         let ask = format!("{{\"seq\":{sequence}}}");

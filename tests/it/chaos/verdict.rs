@@ -42,14 +42,21 @@ impl Scene {
             "the tree of a run without faults"
         );
         let commits = self.repo.landed(&self.base, RUN);
-        let phases: Vec<&str> = commits.iter().map(|c| c.trailer("Autopack-Phase")).collect();
+        let phases: Vec<&str> = commits
+            .iter()
+            .map(|c| c.trailer("Autopack-Phase"))
+            .collect();
         let once: BTreeSet<&str> = phases.iter().copied().collect();
         assert_eq!(once.len(), phases.len(), "one commit a phase: {phases:?}");
         assert_eq!(phases.len(), self.steps.len(), "every phase: {phases:?}");
         let place = |id: &str| phases.iter().position(|phase| *phase == id);
         for step in &self.steps {
             let after = step.after.as_deref().map(place);
-            assert!(after.is_none_or(|after| after < place(&step.id)), "{} too early", step.id);
+            assert!(
+                after.is_none_or(|after| after < place(&step.id)),
+                "{} too early",
+                step.id
+            );
         }
         let accepted = self.cluster.database.sql(
             "SELECT p.id || ' ' || a.fence || ' ' || a.number || ' ' || p.commit_sha FROM phase p JOIN attempt a ON \
@@ -67,20 +74,35 @@ impl Scene {
         let mut accepted: Vec<&str> = accepted.lines().collect();
         accepted.sort_unstable();
         assert_eq!(said, accepted, "commits and accepted attempts");
-        let used = self.cluster.database.sql("SELECT phases_used, tokens_settled FROM run");
+        let used = self
+            .cluster
+            .database
+            .sql("SELECT phases_used, tokens_settled FROM run");
         let (phases_used, tokens) = used.split_once('|').unwrap();
-        assert_eq!(phases_used, self.steps.len().to_string(), "phases dispatched");
+        assert_eq!(
+            phases_used,
+            self.steps.len().to_string(),
+            "phases dispatched"
+        );
         // What a lost attempt used, or was estimated at, is counted beside.
-        assert!(tokens.parse::<u64>().unwrap() >= TOKENS * self.steps.len() as u64, "{tokens}");
+        assert!(
+            tokens.parse::<u64>().unwrap() >= TOKENS * self.steps.len() as u64,
+            "{tokens}"
+        );
     }
 
     /// No lease, no message, no event that waits, no process, no lock.
     #[track_caller]
     pub(crate) fn nothing_is_left(&mut self) {
         let registry = self.cluster.registry.metrics_address().to_owned();
-        within(LEASE + SOON, &format!("no lease is in force at {registry}"), || {
-            (self.cluster.registry.metric("autopack_registry_leases") == Some(0.0)).then_some(())
-        });
+        within(
+            LEASE + SOON,
+            &format!("no lease is in force at {registry}"),
+            || {
+                (self.cluster.registry.metric("autopack_registry_leases") == Some(0.0))
+                    .then_some(())
+            },
+        );
         within(SOON, "everything is published", || {
             let behind = "SELECT sequence = (SELECT max(sequence) FROM event) FROM relay_cursor";
             (self.cluster.database.sql(behind) == "t").then_some(())
