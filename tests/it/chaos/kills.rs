@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use autopack_testkit::Cluster;
 
-use crate::plan::full;
+use crate::plan::{chains, full};
 use crate::scene::Scene;
 use crate::seed::{Chance, moments};
 
@@ -100,4 +100,15 @@ fn a_killed_bus_is_not_missed() {
 #[test]
 fn a_killed_database_is_not_missed() {
     killed(Victim::Postgres);
+}
+
+/// Two schedulers decide the same at the same time; one of them dies.
+#[test]
+fn two_schedulers_offer_nothing_twice() {
+    let mut chance = Chance::of("two schedulers");
+    let mut scene = Scene::running(chains(4, 5));
+    scene.cluster.add_scheduler().ready();
+    scene.await_landed(4 + chance.below(8));
+    scene.cluster.schedulers[chance.below(2)].kill();
+    scene.verdict();
 }

@@ -7,7 +7,8 @@
 //!
 //! - [`plan`]: the phases and what must come of them; [`scene`]: a run in progress; [`seed`]: chance
 //! - [`verdict`]: what must hold, with [`stored`]: by the database, and [`ledger`]: by what builders did
-//! - [`kills`], [`frozen`], [`partitions`], [`streams`], [`workers`], [`registries`]: the tests
+//! - [`kills`], [`frozen`], [`partitions`], [`streams`], [`workers`], [`registries`],
+//!   [`disks`]: the tests
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -16,6 +17,7 @@
     reason = "tests start and kill processes, and print the seed"
 )]
 
+mod disks;
 mod frozen;
 mod kills;
 mod ledger;

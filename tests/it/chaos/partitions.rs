@@ -10,16 +10,16 @@ use autopack_testkit::{Proxy, within};
 
 use crate::frozen::{first_attempt_takes, runs};
 use crate::plan::chains;
-use crate::scene::{LEASE, Scene};
+use crate::scene::{ACK_WAIT, LEASE, Scene};
 use crate::seed::Chance;
 
 /// How long a connection is cut, held and delayed: the first two outlast a lease.
 const FAULTS: [(Mode, Duration); 3] = [
-    (Mode::Cut, Duration::from_millis(1_300)),
-    (Mode::Hold, Duration::from_millis(1_800)),
+    (Mode::Cut, Duration::from_millis(1_200)),
+    (Mode::Hold, Duration::from_millis(1_400)),
     (
         Mode::Delay(Duration::from_millis(40)),
-        Duration::from_millis(1_500),
+        Duration::from_millis(800),
     ),
 ];
 
@@ -43,7 +43,7 @@ fn local(port: u16) -> SocketAddr {
 /// Every process is up, and one line passes through a proxy.
 #[track_caller]
 fn through(line: Line) -> (Scene, Proxy) {
-    let mut scene = Scene::new(chains(4, 5));
+    let mut scene = Scene::new(chains(4, 4));
     let cluster = &mut scene.cluster;
     let bus = || local(cluster.nats.port());
     let url = |proxy: &Proxy, scheme: &str| format!("{scheme}://{}", proxy.address());
@@ -91,7 +91,7 @@ fn broken(line: Line) {
     let (scene, proxy) = through(line);
     for (number, (mode, time)) in FAULTS.into_iter().enumerate() {
         // A third of the run each, so that something is left to do after the last one.
-        scene.await_landed(number * 5 + chance.below(3));
+        scene.await_landed(number * 4 + chance.below(3));
         let before = proxy.bytes();
         proxy.set(mode);
         std::thread::sleep(time);
@@ -145,6 +145,32 @@ fn a_scheduler_that_missed_the_last_events_goes_on() {
         let flying = "SELECT count(*) FROM attempt WHERE finished_at IS NULL";
         (scene.cluster.database.sql(flying) == "0").then_some(())
     });
+    line.set(Mode::Pass);
+    scene.verdict();
+}
+
+/// One worker cannot reach the bus: what it holds it finishes with the registry. Its acknowledgement is lost, and the
+/// job, delivered again, is nobody's.
+#[test]
+fn a_worker_without_its_bus_finishes_what_it_holds() {
+    let mut scene = Scene::new(first_attempt_takes(2));
+    scene.cluster.registry.start();
+    scene.cluster.add_scheduler();
+    let bus = local(scene.cluster.nats.port());
+    let lines: Vec<Proxy> = (0..4).map(|_| Proxy::to(bus)).collect();
+    for line in &lines {
+        let address = format!("nats://{}", line.address());
+        scene.cluster.add_worker_with(&[("AUTOPACK_BUS", &address)]);
+    }
+    scene.submit();
+    let builder = scene.await_builder("a1");
+    let line = &lines[scene.worker_of(builder)];
+    line.set(Mode::Hold);
+    within(BOUND, "the phase lands", || {
+        (scene.first_attempt("state") == "SUCCEEDED").then_some(())
+    });
+    // Long enough for another delivery of the job.
+    std::thread::sleep(ACK_WAIT + LEASE);
     line.set(Mode::Pass);
     scene.verdict();
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use autopack_testkit::{Cluster, Proxy, within};
 
-use crate::plan::{chains, full};
+use crate::plan::chains;
 use crate::scene::Scene;
 use crate::seed::Chance;
 
@@ -16,7 +16,7 @@ const BOUND: Duration = Duration::from_secs(30);
 #[test]
 fn a_standby_takes_over_a_run() {
     let mut chance = Chance::of("a standby takes over");
-    let mut scene = Scene::new(full());
+    let mut scene = Scene::new(chains(5, 5));
     scene.cluster.registry.start();
     scene.cluster.registry.ready();
     let mut standby = scene.cluster.another_registry();
@@ -30,7 +30,7 @@ fn a_standby_takes_over_a_run() {
     }
     scene.submit();
     for turn in 0..2 {
-        scene.await_landed(turn * 16 + chance.below(12));
+        scene.await_landed(turn * 10 + chance.below(8));
         let (code, body) = standby.page("/readyz").unwrap();
         assert!(
             code == 503 && body.contains("active"),
@@ -58,7 +58,7 @@ fn a_standby_takes_over_a_run() {
 /// SIGTERM and a new start of each process in turn, while a run goes through them.
 #[test]
 fn everything_is_restarted_in_turn() {
-    let mut scene = Scene::running(full());
+    let mut scene = Scene::running(chains(5, 6));
     for place in 0..4 {
         scene.await_landed(2 + place * 4);
         let node = &mut scene.cluster.workers[place];
@@ -75,7 +75,7 @@ fn everything_is_restarted_in_turn() {
     schedulers[0].start();
     assert_eq!(registry.stop(), Some(0));
     registry.start();
-    scene.await_landed(26);
+    scene.await_landed(23);
     let nats_id = scene.cluster.nats.id();
     scene.cluster.nats.signal("TERM");
     within(BOUND, "nats-server ends", || {

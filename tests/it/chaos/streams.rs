@@ -8,7 +8,7 @@ use std::time::Duration;
 use autopack_testkit::nats_line::NatsLine;
 use autopack_testkit::within;
 
-use crate::plan::{chains, full};
+use crate::plan::chains;
 use crate::scene::Scene;
 use crate::seed::Chance;
 
@@ -78,14 +78,14 @@ fn jobs_that_are_delivered_three_times_are_done_once() {
 #[test]
 fn streams_that_are_deleted_are_made_and_filled_again() {
     let mut chance = Chance::of("streams are deleted");
-    let scene = Scene::running(full());
+    let scene = Scene::running(chains(5, 5));
     let mut line = NatsLine::connect(scene.cluster.nats.port());
     for (stream, place) in [
         ("AUTOPACK_JOBS", 3),
-        ("AUTOPACK_EVENTS", 15),
-        ("AUTOPACK_JOBS", 25),
+        ("AUTOPACK_EVENTS", 10),
+        ("AUTOPACK_JOBS", 16),
     ] {
-        scene.await_landed(place + chance.below(6));
+        scene.await_landed(place + chance.below(4));
         let answer = line.jetstream(&format!("STREAM.DELETE.{stream}"), "");
         assert_eq!(answer["success"], true, "{answer}");
     }
@@ -130,7 +130,7 @@ fn a_bus_that_lost_its_disk_is_filled_again() {
 #[test]
 fn a_bus_that_is_set_back_does_no_harm() {
     let mut chance = Chance::of("the bus is set back");
-    let mut scene = Scene::running(full());
+    let mut scene = Scene::running(chains(5, 5));
     let copy = scene.cluster.path().join("copy");
     let store = scene.cluster.nats.store();
     scene.await_landed(4 + chance.below(8));
@@ -141,7 +141,7 @@ fn a_bus_that_is_set_back_does_no_harm() {
     scene.cluster.nats.signal("STOP");
     cp(&store, &copy);
     scene.cluster.nats.signal("CONT");
-    scene.await_landed(14 + chance.below(8));
+    scene.await_landed(13 + chance.below(6));
     scene.cluster.nats.kill();
     std::fs::remove_dir_all(&store).unwrap();
     cp(&copy, &store);
@@ -153,7 +153,7 @@ fn a_bus_that_is_set_back_does_no_harm() {
 #[test]
 fn a_registry_that_dies_at_its_crash_windows_is_not_missed() {
     let mut chance = Chance::of("the registry dies at its crash windows");
-    let mut scene = Scene::running(full());
+    let mut scene = Scene::running(chains(5, 5));
     let windows = [
         "registry.after_publish",
         "registry.before_commit",
@@ -162,9 +162,9 @@ fn a_registry_that_dies_at_its_crash_windows_is_not_missed() {
         "registry.after_commit",
     ];
     for (number, window) in windows.into_iter().enumerate() {
-        scene.await_landed(number * 6 + chance.below(4));
+        scene.await_landed(number * 4 + chance.below(3));
         scene.cluster.registry.kill();
-        let hit = format!("{window}={}", 2 + chance.below(12));
+        let hit = format!("{window}={}", 2 + chance.below(6));
         eprintln!("chaos: AUTOPACK_FAILPOINT={hit}");
         scene.cluster.registry.set("AUTOPACK_FAILPOINT", &hit);
         scene.cluster.registry.start();
