@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-histories lint bench run up down tools docs-check fuzz clean fmt
+.PHONY: help demo test test-histories chaos lint bench run up down tools docs-check fuzz clean fmt
 
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -11,6 +11,7 @@ ARGS ?= --help
 # `failpoints` lets the crash tests end the process at a named place.
 BUILD := --workspace --features autopack/failpoints
 FUZZ_SECONDS ?= 60
+MOMENTS ?= 20
 
 # The binaries that the tests start.
 export AUTOPACK_BIN_DIR ?= $(abspath $(TARGET))/debug
@@ -42,6 +43,11 @@ test: tools ## Build the binaries and run every test but the release histories
 test-histories: tools ## Rebuild the release histories of real packages, phase by phase (needs the package registries)
 	$(CARGO) build $(BUILD) --bins --tests
 	$(CARGO) test $(BUILD) --test histories -- --nocapture
+
+chaos: tools ## The long fault suite: SIGKILL of each process at MOMENTS=20 moments, every crash window; SEED replays
+	$(CARGO) build $(BUILD) --bins --tests
+	AUTOPACK_CHAOS_MOMENTS=$(MOMENTS) $(if $(SEED),AUTOPACK_CHAOS_SEED=$(SEED)) \
+	  $(CARGO) test $(BUILD) --test chaos --no-fail-fast -- --nocapture --test-threads 1
 
 lint: ## Formatting, clippy, the lock file, the protobuf contract, file sizes, shell scripts, alert rules
 	$(CARGO) fetch --locked

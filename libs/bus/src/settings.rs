@@ -2,7 +2,7 @@
 //!
 //! Invariant: the password is never shown; an empty value is unset.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use autopack_domain::fault::Fault;
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,13 @@ pub struct BusSettings {
     pub allow_unsupported: bool,
     /// Copies of each stream; 0: one.
     pub replicas: u32,
+    /// A delivery without a sign of life for so long is made again, in milliseconds; 0: 30,000. The same for registry and
+    /// workers.
+    pub ack_wait_ms: u64,
 }
+
+/// The shortest `ack_wait_ms`.
+const SHORTEST_WAIT: u64 = 100;
 
 impl fmt::Debug for BusSettings {
     /// Without the password.
@@ -75,6 +81,10 @@ impl BusSettings {
             );
             faults.push(fault.allowed(["1", "3", "5"]));
         }
+        if self.ack_wait_ms > 0 && self.ack_wait_ms < SHORTEST_WAIT {
+            let problem = format!("{}: must be at least {SHORTEST_WAIT}", self.ack_wait_ms);
+            faults.push(Fault::new("bus.ack_wait_ms", problem).example("30000"));
+        }
         faults
     }
 
@@ -85,6 +95,11 @@ impl BusSettings {
         let password = match path(&self.password_file) {
             Some(file) => Some(std::fs::read_to_string(file)?.trim().to_owned()),
             None => text(&self.password),
+        };
+        let usual = BusConfig::default();
+        let ack_wait = match self.ack_wait_ms {
+            0 => usual.ack_wait,
+            ms => Duration::from_millis(ms),
         };
         Ok(BusConfig {
             url: text(&self.url),
@@ -101,7 +116,8 @@ impl BusSettings {
             },
             allow_unsupported: self.allow_unsupported,
             replicas: self.replicas.max(1) as usize,
-            ..BusConfig::default()
+            ack_wait,
+            ..usual
         })
     }
 }
@@ -125,11 +141,13 @@ mod tests {
             user: "u".into(),
             password_file: file.path().display().to_string(),
             replicas: 3,
+            ack_wait_ms: 2_000,
             ..BusSettings::default()
         };
         let config = settings.config("x".into()).unwrap();
         assert_eq!(config.password, Some(Secret("hunter2".into())));
         assert_eq!(config.replicas, 3);
+        assert_eq!(config.ack_wait, Duration::from_secs(2));
         assert!(settings.faults().is_empty());
         assert!(!format!("{config:?}{settings:?}").contains("hunter2"));
     }
@@ -141,6 +159,7 @@ mod tests {
             password_file: "b".into(),
             key_file: "k".into(),
             replicas: 2,
+            ack_wait_ms: 50,
             ..BusSettings::default()
         };
         let faults = settings.faults();
@@ -150,6 +169,7 @@ mod tests {
             "bus.password",
             "bus.certificate_file",
             "bus.replicas",
+            "bus.ack_wait_ms",
         ];
         assert_eq!(paths, all);
     }

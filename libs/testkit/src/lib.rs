@@ -10,8 +10,8 @@
 //!   [`cluster`]: the services apart
 //! - [`proxy`]: cuts, delays and swallows what passes between two processes
 //! - [`postgres`]: a PostgreSQL server beside the test; [`postgres_database`]: one database of it
-//! - [`nats`]: a nats-server of either supported version, and how to hurt it
-//! - [`collector`]: takes spans and metrics
+//! - [`nats`]: a nats-server of either supported version, and how to hurt it; [`nats_line`]: a plain client of one
+//! - [`processes`]: what of a test still runs; [`collector`]: takes spans and metrics
 //! - [`ssh`], [`https`]: git servers on the loopback interface
 #![allow(
     clippy::disallowed_methods,
@@ -27,9 +27,11 @@ pub mod fingerprint;
 pub mod git;
 pub mod https;
 pub mod nats;
+pub mod nats_line;
 pub mod plan;
 pub mod postgres;
 pub mod postgres_database;
+pub mod processes;
 pub mod program;
 pub mod proxy;
 pub mod repo;

@@ -6,9 +6,10 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a pump looks for another mode while nothing arrives.
 const TICK: Duration = Duration::from_millis(20);
@@ -130,66 +131,88 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-/// A thread that carries one direction until an end closes, the mode is `Cut`, or the proxy goes.
+/// Bytes and when they arrived.
+type Parcel = (Instant, Vec<u8>);
+/// Parcels under way in one direction at most.
+const UNDER_WAY: usize = 64;
+
+/// Two threads that carry one direction until an end closes, the mode is `Cut`, or the proxy goes: one reads, one writes
+/// what is due, so that a delay is one of time and not of throughput.
 fn pump(from: &TcpStream, to: &TcpStream, shared: &Arc<Shared>) {
-    let (Ok(mut from), Ok(mut to)) = (from.try_clone(), to.try_clone()) else {
+    let (Ok(from), Ok(to)) = (from.try_clone(), to.try_clone()) else {
         return;
     };
-    let shared = Arc::clone(shared);
-    std::thread::spawn(move || {
-        let _ = from.set_read_timeout(Some(TICK));
-        let _ = from.set_nodelay(true);
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            if shared.is_over() || shared.mode() == Mode::Cut {
-                let _ = from.shutdown(Shutdown::Both);
-                let _ = to.shutdown(Shutdown::Both);
-                return;
-            }
-            if shared.mode() == Mode::Hold {
-                std::thread::sleep(TICK);
-                continue;
-            }
-            match from.read(&mut buffer) {
-                Ok(0) => {
-                    let _ = to.shutdown(Shutdown::Write);
-                    return;
-                }
-                Ok(count) => {
-                    shared.bytes.fetch_add(count as u64, Ordering::Relaxed);
-                    if !wait(&shared) || to.write_all(&buffer[..count]).is_err() {
-                        let _ = from.shutdown(Shutdown::Both);
-                        let _ = to.shutdown(Shutdown::Both);
-                        return;
-                    }
-                }
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-                Err(_) => return,
-            }
-        }
-    });
+    let (Ok(source), Ok(sink)) = (from.try_clone(), to.try_clone()) else {
+        return;
+    };
+    let (send, receive) = mpsc::sync_channel(UNDER_WAY);
+    let (reading, writing) = (Arc::clone(shared), Arc::clone(shared));
+    std::thread::spawn(move || read(from, &sink, &send, &reading));
+    std::thread::spawn(move || write(to, &source, &receive, &writing));
 }
 
-/// Until what was read may go on; false: it may not, ever.
-fn wait(shared: &Shared) -> bool {
+fn end(one: &TcpStream, other: &TcpStream) {
+    let _ = one.shutdown(Shutdown::Both);
+    let _ = other.shutdown(Shutdown::Both);
+}
+
+fn read(mut from: TcpStream, to: &TcpStream, send: &SyncSender<Parcel>, shared: &Shared) {
+    let _ = from.set_read_timeout(Some(TICK));
+    let mut buffer = vec![0; 64 * 1024];
     loop {
-        match shared.mode() {
-            Mode::Pass => return true,
-            Mode::Delay(time) => {
-                std::thread::sleep(time);
-                return true;
+        if shared.is_over() || shared.mode() == Mode::Cut {
+            return end(&from, to);
+        }
+        if shared.mode() == Mode::Hold {
+            std::thread::sleep(TICK);
+            continue;
+        }
+        match from.read(&mut buffer) {
+            // The writer closes the other side once everything before has passed.
+            Ok(0) => return,
+            Ok(count) => {
+                shared.bytes.fetch_add(count as u64, Ordering::Relaxed);
+                if send
+                    .send((Instant::now(), buffer[..count].to_vec()))
+                    .is_err()
+                {
+                    return;
+                }
             }
-            Mode::Hold if !shared.is_over() => std::thread::sleep(TICK),
-            Mode::Hold | Mode::Cut => return false,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(_) => return,
         }
     }
 }
 
+fn write(mut to: TcpStream, from: &TcpStream, receive: &Receiver<Parcel>, shared: &Shared) {
+    let _ = to.set_nodelay(true);
+    while let Ok((arrived, bytes)) = receive.recv() {
+        if !wait(arrived, shared) || to.write_all(&bytes).is_err() {
+            return end(from, &to);
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+}
+
+/// Until what arrived then may go on; false: it may not, ever.
+fn wait(arrived: Instant, shared: &Shared) -> bool {
+    while !shared.is_over() {
+        match shared.mode() {
+            Mode::Pass => return true,
+            Mode::Delay(time) => match time.checked_sub(arrived.elapsed()) {
+                Some(left) if !left.is_zero() => std::thread::sleep(left.min(TICK)),
+                _ => return true,
+            },
+            Mode::Hold => std::thread::sleep(TICK),
+            Mode::Cut => return false,
+        }
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     /// Answers each byte with the same byte.

@@ -75,6 +75,7 @@ async fn start(settings: Settings, process: Process) -> Result<Service, StartErr
         .config(name.clone())
         .map_err(StartError::from)?
         .binding();
+    let ack_wait = bus.ack_wait;
     let connect = || autopack_bus::connect(bus.clone());
     let bus = process
         .persist("bus", BusError::is_transient, connect)
@@ -91,7 +92,8 @@ async fn start(settings: Settings, process: Process) -> Result<Service, StartErr
         clock: Arc::new(move || clock.now()),
         failpoint: failpoint::hit,
     };
-    let config = settings.worker(data.path().to_owned(), name);
+    let mut config = settings.worker(data.path().to_owned(), name);
+    config.ack_wait = ack_wait;
     let control = Control::default();
     let routes = control.routes();
     let worker = builder_worker::build_with(config, ports, control);

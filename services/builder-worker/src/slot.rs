@@ -25,6 +25,8 @@ use crate::spans::{self, Trace};
 
 /// Pause after the bus failed.
 const BUS_PAUSE: Duration = Duration::from_secs(1);
+/// Deliveries of a job that a worker without free disk leaves to others, before it says that there is none.
+const LEFT_TO_OTHERS: u64 = 3;
 /// The longest delay of a job that is for another worker.
 const LONGEST_PASS: Duration = Duration::from_secs(10);
 /// The longest delay that is asked of the bus.
@@ -44,6 +46,13 @@ pub(crate) async fn serve(cx: Arc<Context>, slot: usize, stop: CancellationToken
         let error = match opened {
             Err(error) => error,
             Ok(mut source) => loop {
+                if low_on_disk(&cx) {
+                    // Whoever fails fast would take most of the work.
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = sleep(BUS_PAUSE) => {}
+                    }
+                }
                 let next = tokio::select! {
                     biased;
                     () = stop.cancelled() => return,
@@ -111,6 +120,10 @@ async fn handle(
     hint: &JobHint,
     trace: Trace,
 ) {
+    if low_on_disk(cx) && delivery.deliveries() <= LEFT_TO_OTHERS {
+        tracing::warn!(job = %hint.job, "the data directory has too little free space; the job is left to others");
+        return later(delivery, cx.config.retry_delay).await;
+    }
     let terms = cx.terms();
     let sent = Instant::now();
     let leased = match cx.ports.registry.lease_job(hint, terms.worker).await {
@@ -167,6 +180,13 @@ async fn handle(
         Ended::Committed | Ended::Dropped | Ended::HandedBack => ack(delivery).await,
         Ended::Later => later(delivery, cx.config.retry_delay).await,
     }
+}
+
+/// Whether a phase could not begin here.
+fn low_on_disk(cx: &Context) -> bool {
+    cx.host
+        .free_mb()
+        .is_some_and(|free| free < cx.config.min_free_disk_mb)
 }
 
 /// For the board.

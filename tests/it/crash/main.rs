@@ -3,7 +3,7 @@
 //! `AUTOPACK_CRASH_SEED=N` replays the moments of a run, `AUTOPACK_CRASH_KEEP=1` keeps the folders of a trial that failed.
 //!
 //! - [`scene`]: the repository and its plan; [`trial`]: one run with its crashes; [`moments`]: when they happen
-//! - [`verdict`]: what must hold once the run has ended, with [`stored`] and [`processes`]
+//! - [`verdict`]: what must hold once the run has ended, with [`stored`]
 //! - [`random`], [`failpoints`], [`locks`]: the tests
 #![allow(
     clippy::disallowed_methods,
@@ -16,7 +16,6 @@
 mod failpoints;
 mod locks;
 mod moments;
-mod processes;
 mod random;
 mod scene;
 mod stored;

@@ -9,9 +9,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use autopack_testkit::{Done, git, program};
+use autopack_testkit::{Done, git, processes, program};
 
-use crate::processes;
 use crate::scene::{RUN, Scene};
 use crate::verdict;
 

@@ -243,7 +243,7 @@ async fn find(
     if found.ack_wait < ack_wait {
         return Err(BusError::Config(format!(
             "consumer {name} delivers again after {} ms, this process expects {} ms: \
-             bus.ack_wait differs from the registry's",
+             bus.ack_wait_ms differs from the registry's",
             found.ack_wait.as_millis(),
             ack_wait.as_millis()
         )));

@@ -37,6 +37,12 @@ const MESSAGE_ID: &str = "Autopack-Dead-Msg-Id";
 const READER: &str = "dead-letters";
 /// Advisories read at a time.
 const ADVISORIES_AT_ONCE: usize = 100;
+/// Reasons of the server for a message that was deleted while a worker held it: by somebody's hand, or because a restart
+/// found it acknowledged. Nobody gave it up, and what is still wanted is offered again.
+const DELETED: [&str; 2] = [
+    "Unacknowledged message was deleted",
+    "Message deleted by stream limits",
+];
 /// Places looked at in one step towards older letters.
 const STEP: u64 = 512;
 
@@ -201,6 +207,10 @@ async fn heed(shared: &Shared, message: &Message) -> Result<bool, BusError> {
         return Ok(false);
     }
     let sequence = advisory.stream_seq;
+    if DELETED.contains(&advisory.reason.as_str()) {
+        tracing::info!(sequence, reason = advisory.reason, "a job left the queue");
+        return Ok(false);
+    }
     if advisory.kind.ends_with(".terminated") {
         let id = format!("{}-{sequence}", epoch(&jobs));
         if last(shared, &id).await?.is_some() {

@@ -70,6 +70,13 @@ impl Cluster {
         Self::with(false, Postgres::shared())
     }
 
+    /// With nats-server running, and a PostgreSQL server of its own that a test may kill; that ends with the test's
+    /// process.
+    #[track_caller]
+    pub fn on_own_database() -> Self {
+        Self::with(true, Box::leak(Box::new(Postgres::start())))
+    }
+
     #[track_caller]
     fn with(bus: bool, server: &'static Postgres) -> Self {
         let temp = tempfile::Builder::new()
@@ -134,8 +141,15 @@ impl Cluster {
     /// Starts one more scheduler; the registry must have listened once.
     #[track_caller]
     pub fn add_scheduler(&mut self) -> &mut Node {
+        self.add_scheduler_with(&[])
+    }
+
+    /// The same with more of an environment.
+    #[track_caller]
+    pub fn add_scheduler_with(&mut self, env: &[(&str, &str)]) -> &mut Node {
         let name = format!("scheduler-{}", self.schedulers.len());
         let mut node = self.client("phase-scheduler", &name);
+        env.iter().for_each(|(name, value)| node.set(name, value));
         node.start();
         self.schedulers.push(node);
         self.schedulers.last_mut().unwrap()
@@ -144,11 +158,27 @@ impl Cluster {
     /// Starts one more worker; the registry must have listened once.
     #[track_caller]
     pub fn add_worker(&mut self) -> &mut Node {
+        self.add_worker_with(&[])
+    }
+
+    /// The same with more of an environment.
+    #[track_caller]
+    pub fn add_worker_with(&mut self, env: &[(&str, &str)]) -> &mut Node {
         let name = format!("worker-{}", self.workers.len());
         let mut node = self.client("builder-worker", &name);
+        env.iter().for_each(|(name, value)| node.set(name, value));
         node.start();
         self.workers.push(node);
         self.workers.last_mut().unwrap()
+    }
+
+    /// A registry on the same database and the same artifacts; not started.
+    pub fn another_registry(&self) -> Node {
+        let folder = self.temp.path().join("registry-2");
+        let mut node = Node::new("run-registry", folder, self.registry.env().to_vec());
+        let data = self.registry.folder().join("data");
+        node.set("AUTOPACK_DATA_DIR", data.to_str().unwrap());
+        node
     }
 
     /// Starts the telemetry service; the registry must have listened once.

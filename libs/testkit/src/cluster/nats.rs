@@ -45,6 +45,24 @@ impl Nats {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Its port of the loopback interface.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where its streams lie, for copies of them.
+    pub fn store(&self) -> PathBuf {
+        self.folder.join("store")
+    }
+
+    /// Sends a signal, such as `STOP`.
+    #[track_caller]
+    pub fn signal(&self, name: &str) {
+        let mut kill = Command::new("kill");
+        let id = self.id().to_string();
+        assert!(kill.args(["-s", name, &id]).status().unwrap().success());
+    }
+
     /// Its process id.
     #[track_caller]
     pub fn id(&self) -> u32 {

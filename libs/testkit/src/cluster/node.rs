@@ -2,7 +2,7 @@
 //!
 //! Invariant: its log is a file, its address is what it bound itself, and it is gone when the value is.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -48,6 +48,11 @@ impl Node {
     pub fn set(&mut self, name: &str, value: &str) {
         self.env.retain(|(known, _)| known != name);
         self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// What was set.
+    pub(super) fn env(&self) -> &[(String, String)] {
+        &self.env
     }
 
     /// Adds arguments, from the next start on.
@@ -159,6 +164,12 @@ impl Node {
     #[track_caller]
     pub fn id(&self) -> u32 {
         self.child.as_ref().unwrap().id()
+    }
+
+    /// Where it listens for gRPC.
+    #[track_caller]
+    pub fn socket(&self) -> SocketAddr {
+        self.grpc.parse().unwrap()
     }
 
     /// Its gRPC address, as a client names it.

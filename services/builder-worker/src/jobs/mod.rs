@@ -83,7 +83,7 @@ async fn conclude(cx: &Context, lease: &Lease, stop: Stop) -> Ended {
         Stop::Registry(error) if error.is_gone() || error.is_ours() => return refused(&error),
         Stop::Registry(error) => (Cause::WorkerError, error.to_string()),
         Stop::GiveBack(why) => (Cause::RepositoryUnavailable, why),
-        Stop::Interrupted if lease.why() == Some(Why::Drained) => {
+        Stop::Interrupted if matches!(lease.why(), Some(Why::Drained | Why::Expired)) => {
             let released = cx.insist(cx.config.drain, || registry.release(held)).await;
             return released.map_or_else(|error| refused(&error), |()| Ended::HandedBack);
         }

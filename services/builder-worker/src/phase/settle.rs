@@ -48,8 +48,9 @@ pub(crate) async fn conclude(mut job: Job<'_>, result: Result<Success, Stop>) ->
             give_back(job).await
         }
         Err(Stop::Interrupted) => match job.lease.why() {
-            Some(Why::Drained) => give_back(job).await,
-            Some(Why::Expired | Why::Stopped) | None => {
+            // A registry that comes back hears that the worker lives: the phase is not charged with a crash.
+            Some(Why::Drained | Why::Expired) => give_back(job).await,
+            Some(Why::Stopped) | None => {
                 keep_candidate(&mut job).await;
                 Ended::Dropped
             }

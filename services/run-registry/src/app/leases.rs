@@ -102,6 +102,11 @@ impl Leases {
         held
     }
 
+    /// Whether the lease is in force.
+    pub(crate) fn is_live(&self, uid: Uuid) -> bool {
+        self.live.contains_key(&uid)
+    }
+
     /// The lease is over.
     pub(crate) fn end(&mut self, uid: Uuid) {
         self.live.remove(&uid);

@@ -255,9 +255,10 @@ impl Core {
         });
         let lost = lost.await;
         // Kept where the database failed: forgotten here, it would be nobody's to end.
-        let failed = lost
-            .as_ref()
-            .is_err_and(|refusal| refusal.reason.kind() == ErrorKind::Unavailable);
+        let failed = lost.as_ref().is_err_and(|refusal| {
+            let kind = refusal.reason.kind();
+            matches!(kind, ErrorKind::Unavailable | ErrorKind::Exhausted)
+        });
         if !failed {
             lock(&self.leases).end(uid);
         }

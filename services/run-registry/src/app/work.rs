@@ -144,7 +144,9 @@ impl Core {
             .read(run, check)
             .await
             .map_err(write_refusal)??;
-        let granted = self.turns.wait(run, attempt, wait.min(MAX_TURN_WAIT)).await;
+        let holds_lease = |who: AttemptUid| lock(&self.leases).is_live(who.0);
+        let wait = wait.min(MAX_TURN_WAIT);
+        let granted = self.turns.wait(run, attempt, wait, holds_lease).await;
         // Read again: the tip may have moved while waiting, and the lease may be over.
         match self.writer.read(run, check).await.map_err(write_refusal)? {
             Ok(tip) => Ok((granted, tip)),

@@ -26,11 +26,11 @@ const PERIOD: Duration = Duration::from_secs(2);
 /// The pause after the first look that failed; it doubles up to the period.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// How often its content is compared although it is the same stream.
-const CONTENT_PERIOD: Duration = Duration::from_secs(10);
+const CONTENT_PERIOD: Duration = PERIOD;
 /// Comparing the content may take one part in so many of the time.
 const SHARE: u32 = 20;
 /// An offer younger than this may be on its way to a worker.
-const YOUNG: Duration = Duration::from_secs(5);
+const YOUNG: Duration = Duration::from_secs(2);
 /// How long the relay may take to publish what is on offer.
 const RELAY: Duration = Duration::from_secs(10);
 /// How long a job that was delivered too often rests before it is offered again by itself.

@@ -1,6 +1,6 @@
-//! Processes of this machine that belong to a trial.
+//! Processes of this machine that belong to a test.
 //!
-//! Invariant: found by what only the trial's processes have: its folders in command line, working directory or
+//! Invariant: found by what only the test's processes have: its folders in command line, working directory or
 //! environment.
 
 use std::fs;
@@ -8,19 +8,25 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use autopack_testkit::within;
+use crate::program::within;
 
 /// How long whatever watches over the children of a killed process may take to end them.
 const BOUND: Duration = Duration::from_secs(5);
 
-/// Waits until nothing of the trial runs.
+/// Waits until nothing runs that knows one of these folders.
 #[track_caller]
-pub(crate) fn none_left(folders: &[&Path]) {
+pub fn none_left(folders: &[&Path]) {
+    none_left_but(folders, &[]);
+}
+
+/// Waits until nothing but these processes runs that knows one of these folders.
+#[track_caller]
+pub fn none_left_but(folders: &[&Path], known: &[u32]) {
     let mut last = Vec::new();
     let what = format!("no process of {} is left", folders[0].display());
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         within(BOUND, &what, || {
-            last = of(folders);
+            last = of(folders, known);
             last.is_empty().then_some(())
         });
     }));
@@ -28,13 +34,15 @@ pub(crate) fn none_left(folders: &[&Path]) {
 }
 
 /// Command lines of the processes that know one of these folders.
-fn of(folders: &[&Path]) -> Vec<String> {
+fn of(folders: &[&Path], known: &[u32]) -> Vec<String> {
     let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     entries
         .map(|entry| entry.path())
         .filter(|path| {
-            path.file_name()
-                .is_some_and(|name| name.as_bytes().iter().all(u8::is_ascii_digit))
+            let id = path
+                .file_name()
+                .and_then(|name| name.to_str()?.parse::<u32>().ok());
+            id.is_some_and(|id| !known.contains(&id))
         })
         .filter(|path| !is_zombie(path) && folders.iter().any(|folder| knows(path, folder)))
         .map(|path| {

@@ -1,0 +1,104 @@
+//! Disks without room: of workers, and of the bus. The right to mount file systems is needed.
+
+use std::process::Command;
+use std::time::Duration;
+
+use autopack_testkit::within;
+
+use crate::plan::chains;
+use crate::scene::Scene;
+use crate::seed::Chance;
+
+const BOUND: Duration = Duration::from_secs(30);
+
+/// A file system of its own for a worker's data directory; gone with the value.
+struct Disk(std::path::PathBuf);
+
+impl Disk {
+    /// Of so many MiB. Needs the right to mount.
+    #[track_caller]
+    fn mount(path: std::path::PathBuf, mib: u32) -> Self {
+        std::fs::create_dir_all(&path).unwrap();
+        let size = format!("size={mib}m,mode=0700");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&path);
+        let done = mount.output().unwrap();
+        assert!(
+            done.status.success(),
+            "a file system for a worker cannot be mounted; run this test as root: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        Self(path)
+    }
+
+    /// Fills it to the last byte.
+    fn fill(&self) {
+        let file = std::fs::File::create(self.0.join("full")).unwrap();
+        let _ = std::io::copy(&mut std::io::repeat(0), &mut &file);
+    }
+
+    fn empty(&self) {
+        std::fs::remove_file(self.0.join("full")).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let mut umount = Command::new("umount");
+        let _ = umount.arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Two of four workers run out of room in the middle: the others do the work, and nobody is charged for it.
+#[test]
+fn workers_with_a_full_disk_leave_the_work_to_others() {
+    let mut chance = Chance::of("a worker's disk is full");
+    let scene = Scene::new(chains(4, 5));
+    let disks: Vec<Disk> = (0..2)
+        .map(|n| {
+            Disk::mount(
+                scene.cluster.folder(&format!("worker-{n}")).join("data"),
+                400,
+            )
+        })
+        .collect();
+    let scene = scene.up();
+    scene.await_landed(1 + chance.below(4));
+    disks.iter().for_each(Disk::fill);
+    scene.settle();
+    let left = "too little free space; the job is left to others";
+    let said = |n: usize| scene.cluster.workers[n].log_text().contains(left);
+    assert!(said(0) || said(1), "no job met a full disk");
+    disks.iter().for_each(Disk::empty);
+    scene.verdict();
+    drop(disks);
+}
+
+/// The registry keeps what the bus cannot take, says so, and publishes it once there is room.
+#[test]
+fn a_bus_without_room_delays_and_loses_nothing() {
+    let mut chance = Chance::of("the disk of the bus is full");
+    let mut scene = Scene::new(chains(4, 5));
+    scene.cluster.nats.kill();
+    let store = scene.cluster.nats.store();
+    std::fs::remove_dir_all(&store).unwrap();
+    let disk = Disk::mount(store, 64);
+    scene.cluster.nats.start_again();
+    let mut scene = scene.up();
+    scene.await_landed(3 + chance.below(6));
+    disk.fill();
+    within(BOUND, "events wait for the bus", || {
+        let waiting = scene
+            .cluster
+            .registry
+            .metric("autopack_registry_outbox_depth");
+        waiting.filter(|depth| *depth > 0.0)
+    });
+    disk.empty();
+    // Since 2.14 a server that could not write serves a stream again only after its restart.
+    scene.cluster.nats.kill();
+    scene.cluster.nats.start_again();
+    scene.settle();
+    scene.verdict();
+    drop(disk);
+}
