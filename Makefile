@@ -58,9 +58,10 @@ lint: ## Formatting, clippy, the lock file, the protobuf contract, file sizes, s
 	scripts/lint-alerts.sh
 	$(CARGO) clippy $(BUILD) --all-targets -- -D warnings
 
-bench: ## Measure the embedded form: figures and their ratios to a calibration of this machine
-	$(CARGO) build --release -p autopack
+bench: tools ## Measure both forms: figures and their ratios to a calibration of this machine
+	$(CARGO) build --release --workspace --bins
 	$(TARGET)/release/autopack bench
+	AUTOPACK_BIN_DIR=$(abspath $(TARGET))/release $(CARGO) bench -p autopack-tests --bench distributed
 
 run: ## Run the command line: make run ARGS="run plan.yaml --repo ."
 	$(CARGO) run -q -p autopack -- $(ARGS)
