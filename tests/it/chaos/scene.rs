@@ -192,15 +192,17 @@ impl Scene {
     pub(crate) fn why(&self) -> String {
         let cli = self.cluster.cli("operator");
         let why = autopack_testkit::program::run(&mut cli.command(&["why", RUN]), FAULT);
-        let attempts = self.cluster.database.try_sql(
-            "SELECT phase, number, state, fence, worker_uid, cause, detail, leased_at FROM attempt \
-             WHERE state NOT IN ('SUCCEEDED') ORDER BY phase, number",
+        let rows = self.cluster.database.try_sql(
+            "SELECT phase, number, state, fence, worker_uid, cause, leased_at, intent_commit, intent_resolved \
+             FROM attempt WHERE state <> 'SUCCEEDED' ORDER BY phase, number; \
+             SELECT kind, state, fence, failures FROM job WHERE state <> 'DONE'; \
+             SELECT 'open intents', open_intents FROM run",
         );
         format!(
             "{}{}\n{}",
             why.stdout,
             why.stderr,
-            attempts.unwrap_or_else(|e| e)
+            rows.unwrap_or_else(|e| e)
         )
     }
 
