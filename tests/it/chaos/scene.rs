@@ -20,7 +20,7 @@ pub(crate) const ACK_WAIT: Duration = Duration::from_millis(1_500);
 /// take the time that a phase takes on a busy machine.
 const STALL: Duration = Duration::from_secs(1 + 5 + 3);
 /// How long a fault may last.
-const FAULT: Duration = Duration::from_secs(60);
+const FAULT: Duration = Duration::from_mins(1);
 
 /// Scenes of one process follow one another: each is a machine full of processes.
 static ONE: Mutex<()> = Mutex::new(());
