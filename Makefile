@@ -12,6 +12,7 @@ ARGS ?= --help
 BUILD := --workspace --features autopack/failpoints
 FUZZ_SECONDS ?= 60
 MOMENTS ?= 20
+PHASES ?= 40
 
 # The binaries that the tests start.
 export AUTOPACK_BIN_DIR ?= $(abspath $(TARGET))/debug
@@ -46,7 +47,8 @@ test-histories: tools ## Rebuild the release histories of real packages, phase b
 
 chaos: tools ## The long fault suite: SIGKILL of each process at MOMENTS=20 moments, every crash window; SEED replays
 	$(CARGO) build $(BUILD) --bins --tests
-	AUTOPACK_CHAOS_MOMENTS=$(MOMENTS) $(if $(SEED),AUTOPACK_CHAOS_SEED=$(SEED)) \
+	AUTOPACK_CHAOS_MOMENTS=$(MOMENTS) AUTOPACK_CHAOS_PHASES=$(PHASES) \
+	  $(if $(SEED),AUTOPACK_CHAOS_SEED=$(SEED)) $(if $(KEEP),AUTOPACK_CHAOS_KEEP=1) $(if $(LOG),AUTOPACK_CHAOS_LOG=$(LOG)) \
 	  $(CARGO) test $(BUILD) --test chaos --no-fail-fast -- --nocapture --test-threads 1
 
 lint: ## Formatting, clippy, the lock file, the protobuf contract, file sizes, shell scripts, alert rules

@@ -56,7 +56,8 @@ impl State {
         for uid in runs {
             let behind = match self.views.known.get(&uid) {
                 Some(view) => !view.busy && !view.is_settled(),
-                None => !self.views.parked.contains(&uid),
+                // Runs that wait for a person are not on the list: one that is known as such did not wait for long.
+                None => true,
             };
             if behind {
                 self.views.stale.insert(uid);
@@ -209,7 +210,6 @@ impl State {
     /// The run cannot be read; it is tried again, ever more seldom.
     pub(crate) fn unreadable(&mut self, uid: RunUid, now: Timestamp) {
         self.reading.remove(&uid);
-        self.trouble.strike(uid, now);
         let at = self.trouble.strike(uid, now);
         self.views.stale.insert(uid);
         self.wakes.insert((at, uid));

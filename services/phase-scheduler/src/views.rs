@@ -100,6 +100,8 @@ pub(crate) struct Views {
     pub(crate) dirty: HashSet<RunUid>,
     /// Wait for a person; an event brings them back.
     pub(crate) parked: HashSet<RunUid>,
+    /// The last event of runs to be read: a copy from before it is read once more.
+    heard: HashMap<RunUid, u64>,
 }
 
 impl Views {
@@ -119,9 +121,10 @@ impl Views {
         let Some(view) = self.known.get_mut(&uid) else {
             if recorded.event.run.state.is_terminal() {
                 self.parked.remove(&uid);
+                self.heard.remove(&uid);
             }
             if !waits_for_a_person(&recorded.event.run) && !recorded.event.run.state.is_terminal() {
-                self.stale.insert(uid);
+                self.doubt(uid, recorded.run_sequence);
             }
             return;
         };
@@ -135,15 +138,27 @@ impl Views {
             view.rescan(recorded.event.phase.as_ref().map(|(i, _)| *i));
             self.dirty.insert(uid);
         } else {
-            self.stale.insert(uid);
+            self.doubt(uid, recorded.run_sequence);
         }
+    }
+
+    /// The run is to be read as it is after this event. A read that is under way may have come before it.
+    fn doubt(&mut self, uid: RunUid, event: u64) {
+        self.stale.insert(uid);
+        let heard = self.heard.entry(uid).or_default();
+        *heard = event.max(*heard);
     }
 
     /// Takes a fresh copy in; what was asked for before it was read still counts until it shows.
     pub(crate) fn put(&mut self, run: RunAggregate) {
         let uid = run.run.uid;
-        self.stale.remove(&uid);
         self.parked.remove(&uid);
+        let heard = self.heard.remove(&uid);
+        let seen = self.known.get(&uid).map(|view| view.run.run.last_event);
+        match heard.max(seen) {
+            Some(event) if event > run.run.last_event => self.doubt(uid, event),
+            _ => _ = self.stale.remove(&uid),
+        }
         let mut view = View::new(run);
         if let Some(old) = self.known.remove(&uid) {
             view.awaits = old.awaits.min(view.run.run.version);

@@ -1,15 +1,10 @@
-//! Disks without room: of workers, and of the bus. The right to mount file systems is needed.
+//! Disks of workers without room. The right to mount file systems is needed.
 
 use std::process::Command;
-use std::time::Duration;
-
-use autopack_testkit::within;
 
 use crate::plan::chains;
 use crate::scene::Scene;
 use crate::seed::Chance;
-
-const BOUND: Duration = Duration::from_secs(30);
 
 /// A file system of its own for a worker's data directory; gone with the value.
 struct Disk(std::path::PathBuf);
@@ -72,33 +67,4 @@ fn workers_with_a_full_disk_leave_the_work_to_others() {
     disks.iter().for_each(Disk::empty);
     scene.verdict();
     drop(disks);
-}
-
-/// The registry keeps what the bus cannot take, says so, and publishes it once there is room.
-#[test]
-fn a_bus_without_room_delays_and_loses_nothing() {
-    let mut chance = Chance::of("the disk of the bus is full");
-    let mut scene = Scene::new(chains(4, 5));
-    scene.cluster.nats.kill();
-    let store = scene.cluster.nats.store();
-    std::fs::remove_dir_all(&store).unwrap();
-    let disk = Disk::mount(store, 64);
-    scene.cluster.nats.start_again();
-    let mut scene = scene.up();
-    scene.await_landed(3 + chance.below(6));
-    disk.fill();
-    within(BOUND, "events wait for the bus", || {
-        let waiting = scene
-            .cluster
-            .registry
-            .metric("autopack_registry_outbox_depth");
-        waiting.filter(|depth| *depth > 0.0)
-    });
-    disk.empty();
-    // Since 2.14 a server that could not write serves a stream again only after its restart.
-    scene.cluster.nats.kill();
-    scene.cluster.nats.start_again();
-    scene.settle();
-    scene.verdict();
-    drop(disk);
 }

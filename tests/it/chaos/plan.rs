@@ -40,9 +40,8 @@ impl Step {
 
     /// One line for each phase of the chain so far.
     fn content(&self) -> String {
-        (1..=self.place())
-            .map(|place| format!("{}{place}\n", self.chain()))
-            .collect()
+        let lines = (1..=self.place()).map(|place| format!("{}{place}\n", self.chain()));
+        lines.collect::<Vec<_>>().concat()
     }
 
     /// Notes itself in the ledger, and adds its line to what the phase before it wrote.

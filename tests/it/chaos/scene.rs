@@ -20,7 +20,7 @@ pub(crate) const ACK_WAIT: Duration = Duration::from_millis(1_500);
 /// take the time that a phase takes on a busy machine.
 const STALL: Duration = Duration::from_secs(1 + 5 + 3);
 /// How long a fault may last.
-const FAULT: Duration = Duration::from_secs(60);
+const FAULT: Duration = Duration::from_mins(1);
 
 /// Scenes of one process follow one another: each is a machine full of processes.
 static ONE: Mutex<()> = Mutex::new(());
@@ -192,15 +192,17 @@ impl Scene {
     pub(crate) fn why(&self) -> String {
         let cli = self.cluster.cli("operator");
         let why = autopack_testkit::program::run(&mut cli.command(&["why", RUN]), FAULT);
-        let attempts = self.cluster.database.try_sql(
-            "SELECT phase, number, state, fence, worker_uid, cause, detail, leased_at FROM attempt \
-             WHERE state NOT IN ('SUCCEEDED') ORDER BY phase, number",
+        let rows = self.cluster.database.try_sql(
+            "SELECT phase, number, state, fence, worker_uid, cause, leased_at, intent_commit, intent_resolved \
+             FROM attempt WHERE state <> 'SUCCEEDED' ORDER BY phase, number; \
+             SELECT kind, state, fence, failures FROM job WHERE state <> 'DONE'; \
+             SELECT 'open intents', open_intents FROM run",
         );
         format!(
             "{}{}\n{}",
             why.stdout,
             why.stderr,
-            attempts.unwrap_or_else(|e| e)
+            rows.unwrap_or_else(|e| e)
         )
     }
 

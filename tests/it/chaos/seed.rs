@@ -42,10 +42,8 @@ impl Chance {
 /// A number of the environment.
 pub(crate) fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    match text.parse() {
-        Ok(number) => Some(number),
-        Err(_) => panic!("{name}={text} is no number"),
-    }
+    let number = text.parse();
+    Some(number.unwrap_or_else(|error| panic!("{name}={text}: {error}")))
 }
 
 /// Moments at which each process is killed: two, or what `AUTOPACK_CHAOS_MOMENTS` says.

@@ -10,7 +10,7 @@ use crate::scene::{RUN, Scene};
 use crate::seed::{Chance, moments};
 use crate::stored;
 
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_mins(1);
 
 /// Kills the worker above it.
 const POISON: &str = "pid=$$\n\

@@ -149,7 +149,9 @@ impl Cluster {
     pub fn add_scheduler_with(&mut self, env: &[(&str, &str)]) -> &mut Node {
         let name = format!("scheduler-{}", self.schedulers.len());
         let mut node = self.client("phase-scheduler", &name);
-        env.iter().for_each(|(name, value)| node.set(name, value));
+        for (name, value) in env {
+            node.set(name, value);
+        }
         node.start();
         self.schedulers.push(node);
         self.schedulers.last_mut().unwrap()
@@ -166,7 +168,9 @@ impl Cluster {
     pub fn add_worker_with(&mut self, env: &[(&str, &str)]) -> &mut Node {
         let name = format!("worker-{}", self.workers.len());
         let mut node = self.client("builder-worker", &name);
-        env.iter().for_each(|(name, value)| node.set(name, value));
+        for (name, value) in env {
+            node.set(name, value);
+        }
         node.start();
         self.workers.push(node);
         self.workers.last_mut().unwrap()

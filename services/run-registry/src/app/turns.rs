@@ -66,6 +66,15 @@ impl Turns {
         }
     }
 
+    /// The attempt goes before all others: nobody can land before it has.
+    pub(crate) fn lead(&self, run: RunUid, attempt: AttemptUid) {
+        let mut queues = lock(&self.queues);
+        let queue = queues.entry(run).or_default();
+        queue.retain(|other| *other != attempt);
+        queue.push_front(attempt);
+        self.moved.notify_waiters();
+    }
+
     /// Whether the attempt holds the turn.
     pub(crate) fn holds(&self, run: RunUid, attempt: AttemptUid) -> bool {
         lock(&self.queues).get(&run).and_then(VecDeque::front) == Some(&attempt)
@@ -106,6 +115,19 @@ mod tests {
         turns.leave(RUN, attempt(1));
         assert!(turns.wait(RUN, attempt(2), WAIT, all).await);
         assert!(turns.holds(RUN, attempt(2)) && !turns.holds(RUN, attempt(1)));
+    }
+
+    /// A registry that starts anew knows the intent and not the turn: another attempt may have come first.
+    #[tokio::test(start_paused = true)]
+    async fn who_has_an_open_intent_leads() {
+        let turns = Turns::default();
+        let all = |_| true;
+        assert!(turns.wait(RUN, attempt(1), WAIT, all).await);
+        turns.lead(RUN, attempt(2));
+        assert!(turns.wait(RUN, attempt(2), WAIT, all).await);
+        assert!(!turns.wait(RUN, attempt(1), WAIT, all).await, "passed by");
+        turns.leave(RUN, attempt(2));
+        assert!(turns.wait(RUN, attempt(1), WAIT, all).await);
     }
 
     /// Its lease ended while it waited, and nobody waits for the answer any more.

@@ -140,10 +140,18 @@ impl Core {
                 .and_then(|x| x.check_fence(fence))
                 .map(|()| a.run.tip.clone())
         };
-        self.writer
-            .read(run, check)
+        let intends = self
+            .writer
+            .read(run, move |a| {
+                check(a)?;
+                a.attempt(attempt).map(Attempt::has_open_intent)
+            })
             .await
             .map_err(write_refusal)??;
+        if intends {
+            // Stored with an earlier registry, whose answer was lost: every other landing waits for it.
+            self.turns.lead(run, attempt);
+        }
         let holds_lease = |who: AttemptUid| lock(&self.leases).is_live(who.0);
         let wait = wait.min(MAX_TURN_WAIT);
         let granted = self.turns.wait(run, attempt, wait, holds_lease).await;

@@ -83,6 +83,68 @@ async fn a_standby_takes_over_with_live_leases_and_a_higher_epoch() {
     two.stop().await;
 }
 
+/// Its intent is stored and the answer was lost with the registry; another attempt asks for the turn first.
+#[tokio::test]
+async fn an_attempt_with_a_stored_intent_lands_first_after_a_take_over() {
+    let place = Place::postgres();
+    let (one, two) = two(&place).await;
+    let plan = PLAN.replace("id: B, name: b,", "id: B, name: b, depends_on: [],");
+    let run = one.create(request(&plan)).await.unwrap().run.unwrap();
+    one.bootstrap(&run).await;
+    let (first, second) = (one.lease(&run, 0).await, one.lease(&run, 1).await);
+    let reach = async |h: &Harness, lease: &(String, u64)| {
+        let stage = pb::ReportStageRequest {
+            run_uid: run.uid.clone(),
+            attempt_uid: lease.0.clone(),
+            fence: lease.1,
+            stage: autopack_wire::types::attempt::State::Landing.into(),
+        };
+        h.clients.work.clone().report_stage(stage).await.unwrap();
+    };
+    let turn = async |h: &Harness, lease: &(String, u64)| {
+        let request = pb::AwaitLandingTurnRequest {
+            run_uid: run.uid.clone(),
+            attempt_uid: lease.0.clone(),
+            fence: lease.1,
+            wait: None,
+        };
+        let answer = h.clients.work.clone().await_landing_turn(request).await;
+        answer.unwrap().into_inner()
+    };
+    let prepare = async |h: &Harness, lease: &(String, u64), tip: &str| {
+        let intent = autopack_wire::types::Intent {
+            expected_tip: tip.to_owned(),
+            tree: "tree".into(),
+            commit: format!("commit of {}", lease.0),
+            resolved: false,
+        };
+        let request = pb::PrepareLandingRequest {
+            run_uid: run.uid.clone(),
+            attempt_uid: lease.0.clone(),
+            fence: lease.1,
+            intent: Some(intent),
+        };
+        h.clients.work.clone().prepare_landing(request).await
+    };
+    reach(&one, &first).await;
+    reach(&one, &second).await;
+    let granted = turn(&one, &first).await;
+    assert!(granted.granted);
+    prepare(&one, &first, &granted.tip).await.unwrap();
+    one.stop().await;
+    assert!(two.serving.as_ref().unwrap().until_active().await);
+
+    let early = turn(&two, &second).await;
+    assert!(early.granted, "the queue was lost with the registry");
+    let busy = prepare(&two, &second, &early.tip).await.unwrap_err();
+    assert!(from_status(&busy).is(Reason::LandingBusy), "{busy:?}");
+    let granted = turn(&two, &first).await;
+    assert!(granted.granted, "nobody can land before it");
+    prepare(&two, &first, &granted.tip).await.unwrap();
+    assert!(!turn(&two, &second).await.granted);
+    two.stop().await;
+}
+
 #[tokio::test]
 async fn an_active_registry_that_lost_its_session_to_another_one_becomes_a_standby() {
     let place = Place::postgres();
