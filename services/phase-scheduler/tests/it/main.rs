@@ -6,6 +6,7 @@
     reason = "a test that cannot unwrap has failed"
 )]
 
+mod copies;
 mod faults;
 mod figures;
 mod queue;

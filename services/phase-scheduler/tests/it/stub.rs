@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use autopack_bus::BusConfig;
+use autopack_bus::{Bus, BusConfig};
 use autopack_domain::{
     AttemptUid, JobUid, Reason, Refusal, RunUid, Timestamp, WorkerUid,
     plan::{ReadOptions, read_plan},
@@ -28,6 +28,7 @@ use autopack_wire::{
     status::to_status,
 };
 use phase_scheduler::{Ports, SchedulerConfig};
+use tokio::sync::Notify;
 use tonic::{Request, Response, Status, service::Routes};
 use uuid::Uuid;
 
@@ -55,6 +56,10 @@ pub(crate) struct Inner {
     pub(crate) held: BTreeSet<RunUid>,
     /// Offers of these runs are not answered.
     pub(crate) away: BTreeSet<RunUid>,
+    /// Answers with copies of these runs, taken when they are asked for, come after this.
+    pub(crate) slow: BTreeMap<RunUid, Arc<Notify>>,
+    /// These runs are missing on the list.
+    pub(crate) unlisted: BTreeSet<RunUid>,
     /// These runs cannot be read.
     pub(crate) unreadable: BTreeSet<RunUid>,
     /// Nothing is answered.
@@ -118,13 +123,29 @@ impl Stub {
         Ok(inner)
     }
 
+    fn copy(&self, uid: &str) -> Result<(pb::GetSnapshotResponse, Option<Arc<Notify>>), Status> {
+        let inner = self.called("read", uid)?;
+        let uid: RunUid = uid.parse().unwrap();
+        if inner.unreadable.contains(&uid) {
+            let refusal = Refusal::new(Reason::DataCorrupt, "a row does not parse");
+            return Err(to_status(&refusal));
+        }
+        let slow = inner.slow.get(&uid).map(Arc::clone);
+        Ok((snapshot_to_proto(&inner.runs[&uid]), slow))
+    }
+
     /// A scheduler on this registry, and clients of its own service.
     pub(crate) async fn scheduler(&self) -> (Supervisor, Clients) {
+        self.scheduler_on(autopack_bus::connect(BusConfig::default()).await.unwrap())
+    }
+
+    /// The same on a bus of the test's.
+    pub(crate) fn scheduler_on(&self, bus: Arc<dyn Bus>) -> (Supervisor, Clients) {
         let supervisor = Supervisor::new();
         let routes = Routes::new(DispatchServiceServer::new(self.clone()));
         let ports = Ports {
             clients: Clients::in_process(routes, Principal::Scheduler),
-            bus: autopack_bus::connect(BusConfig::default()).await.unwrap(),
+            bus,
             clock: Arc::new(TestClock(tokio::time::Instant::now())),
         };
         let scheduler = phase_scheduler::build(SchedulerConfig::default(), ports);
@@ -190,7 +211,12 @@ impl DispatchService for Stub {
     ) -> Reply<pb::ListActiveRunsResponse> {
         let inner = self.called("list", "")?;
         Ok(Response::new(pb::ListActiveRunsResponse {
-            run_uids: inner.runs.keys().map(ToString::to_string).collect(),
+            run_uids: inner
+                .runs
+                .iter()
+                .filter(|(uid, run)| !run.run.paused && !inner.unlisted.contains(uid))
+                .map(|(uid, _)| uid.to_string())
+                .collect(),
             slots: 8,
         }))
     }
@@ -200,13 +226,11 @@ impl DispatchService for Stub {
         request: Request<pb::GetSnapshotRequest>,
     ) -> Reply<pb::GetSnapshotResponse> {
         let uid = request.into_inner().run_uid;
-        let inner = self.called("read", &uid)?;
-        let uid: RunUid = uid.parse().unwrap();
-        if inner.unreadable.contains(&uid) {
-            let refusal = Refusal::new(Reason::DataCorrupt, "a row does not parse");
-            return Err(to_status(&refusal));
+        let (copy, slow) = self.copy(&uid)?;
+        if let Some(slow) = slow {
+            slow.notified().await;
         }
-        Ok(Response::new(snapshot_to_proto(&inner.runs[&uid])))
+        Ok(Response::new(copy))
     }
 
     async fn offer_job(&self, _: Request<pb::OfferJobRequest>) -> Reply<pb::OfferJobResponse> {
