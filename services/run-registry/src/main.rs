@@ -5,7 +5,7 @@
 mod figures;
 mod settings;
 
-use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
+use std::{fmt::Write as _, io::Write as _, process::ExitCode, sync::Arc, time::Duration};
 
 use autopack_artifacts::Artifacts;
 use autopack_bus::BusError;
@@ -155,7 +155,7 @@ async fn migrate(settings: Settings, check: bool) -> Result<bool, StartError> {
     let mut text = String::new();
     for step in &steps {
         let state = if check { "missing" } else { "applied" };
-        text.push_str(&format!("{state} {:04} {}\n", step.version, step.name));
+        let _ = writeln!(text, "{state} {:04} {}", step.version, step.name);
     }
     if steps.is_empty() {
         text.push_str("the schema is up to date\n");
