@@ -156,21 +156,6 @@ fn plain(line: &str) -> String {
     found
 }
 
-#[cfg(test)]
-mod tests {
-    use super::plain;
-
-    #[test]
-    fn colours_and_control_characters_go() {
-        assert_eq!(
-            plain("\u{1b}[1mApache Maven 3.8\u{1b}[m\r"),
-            "Apache Maven 3.8"
-        );
-        assert_eq!(plain("git version 2.39\u{7}"), "git version 2.39");
-        assert_eq!(plain("a\u{1b}"), "a");
-    }
-}
-
 /// Variables of the worker that look secret, for redaction.
 pub(crate) fn secrets() -> Vec<String> {
     std::env::vars_os()
@@ -200,4 +185,19 @@ pub(crate) fn make_private(path: &Path) -> std::io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn colours_and_control_characters_go() {
+        assert_eq!(
+            plain("\u{1b}[1mApache Maven 3.8\u{1b}[m\r"),
+            "Apache Maven 3.8"
+        );
+        assert_eq!(plain("git version 2.39\u{7}"), "git version 2.39");
+        assert_eq!(plain("a\u{1b}"), "a");
+    }
 }

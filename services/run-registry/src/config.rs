@@ -119,7 +119,6 @@ impl RegistryConfig {
 }
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use super::DatabaseAt;
 

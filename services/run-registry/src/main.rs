@@ -5,7 +5,7 @@
 mod figures;
 mod settings;
 
-use std::{fmt::Write as _, io::Write as _, process::ExitCode, sync::Arc, time::Duration};
+use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
 
 use autopack_artifacts::Artifacts;
 use autopack_bus::BusError;
@@ -152,16 +152,16 @@ async fn migrate(settings: Settings, check: bool) -> Result<bool, StartError> {
         run_registry::migrate::apply(&config).await
     };
     let steps = steps.map_err(refuse)?;
-    let mut text = String::new();
-    for step in &steps {
-        let state = if check { "missing" } else { "applied" };
-        let _ = writeln!(text, "{state} {:04} {}", step.version, step.name);
-    }
+    let state = if check { "missing" } else { "applied" };
+    let mut text: Vec<String> = steps
+        .iter()
+        .map(|step| format!("{state} {:04} {}\n", step.version, step.name))
+        .collect();
     if steps.is_empty() {
-        text.push_str("the schema is up to date\n");
+        text.push("the schema is up to date\n".to_owned());
     }
     std::io::stdout()
-        .write_all(text.as_bytes())
+        .write_all(text.concat().as_bytes())
         .map_err(StartError::from)?;
     Ok(!check || steps.is_empty())
 }

@@ -62,7 +62,7 @@ async fn the_numbers_show_what_waits_and_how_the_registry_answered() {
         stub.offered(gpu) == 3 && stub.offered(away) == 1
     })
     .await;
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(shown("phases_offered_total"), Some(10.0));
     assert_eq!(shown("runs_in_trouble"), Some(0.0));
     supervisor.shutdown(Duration::from_secs(1)).await;

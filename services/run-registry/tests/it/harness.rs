@@ -236,7 +236,7 @@ impl Harness {
                 // What was on offer while the registry started is offered once more.
                 Err(status) if from_status(&status).is(Reason::JobGone) => {
                     let snapshot = dispatch.get_snapshot(asked.clone()).await.unwrap();
-                    job = snapshot.into_inner().jobs[0].uid.clone();
+                    job.clone_from(&snapshot.into_inner().jobs[0].uid);
                 }
                 Err(status) => panic!("{status:?}"),
             }
