@@ -108,9 +108,7 @@ async fn take(cx: &Context, slot: usize, delivery: Box<dyn JobDelivery>) {
     }
     let trace = Trace::of(delivery.traceparent());
     let span = trace.process(&hint, delivery.deliveries());
-    handle(cx, slot, delivery, &hint, trace)
-        .instrument(span)
-        .await;
+    Box::pin(handle(cx, slot, delivery, &hint, trace).instrument(span)).await;
 }
 
 async fn handle(

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use autopack_domain::{
-    EventKind, Timestamp,
+    Cause, EventKind, Timestamp,
     attempt::Attempt,
     event::Event,
     phase::Phase,
@@ -99,7 +99,7 @@ impl Known<'_> {
             KeyValue::new(at::TOKENS, signed(run.tokens.settled)),
         ]);
         let error = run.state.is_failed().then(|| {
-            let cause = run.cause.map(|cause| cause.text());
+            let cause = run.cause.map(Cause::text);
             cause.unwrap_or(run.state.as_str())
         });
         attributes.extend(cause(run.cause));
@@ -137,7 +137,7 @@ impl Known<'_> {
             attributes.push(KeyValue::new(at::PHASE_OUTCOME, outcome.as_str()));
         }
         let failed = phase.state == PhaseState::Failed;
-        let text = phase.cause.map_or("the phase failed", |cause| cause.text());
+        let text = phase.cause.map_or("the phase failed", Cause::text);
         attributes.extend(cause(phase.cause));
         RecordedSpan {
             context: self.place(trace::phase_span(self.run.uid, index, ended)),
@@ -180,9 +180,7 @@ impl Known<'_> {
         }
         attributes.extend(cause(attempt.cause));
         let failed = matches!(attempt.state, AttemptState::Failed | AttemptState::Lost);
-        let text = attempt
-            .cause
-            .map_or("the attempt failed", |cause| cause.text());
+        let text = attempt.cause.map_or("the attempt failed", Cause::text);
         RecordedSpan {
             context: self.place(trace::attempt_span(attempt.uid)),
             parent: Some(trace::phase_span(self.run.uid, index, ended)),
@@ -211,7 +209,7 @@ impl Known<'_> {
 }
 
 /// The cause, under our name and the standard's.
-fn cause(cause: Option<autopack_domain::Cause>) -> Vec<KeyValue> {
+fn cause(cause: Option<Cause>) -> Vec<KeyValue> {
     cause.map_or_else(Vec::new, |cause| {
         vec![
             KeyValue::new(at::CAUSE, cause.code()),

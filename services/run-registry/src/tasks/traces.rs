@@ -4,7 +4,11 @@
 //! storing the cursor the same span, with the same ids, arrives again. A collector that is down or slow delays nothing
 //! but this task, which then reads the log from its cursor on; what is older than an hour is given up and counted.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use autopack_domain::{EventKind, RunUid};
 use autopack_runtime::telemetry::Recorder;
@@ -189,19 +193,18 @@ impl Teller {
                 spans.extend(span(&recorded, &never));
                 continue;
             }
-            if !reopened.contains_key(&run.uid) {
-                match self.ends_before(&recorded).await {
-                    Ok(ends) => reopened.insert(run.uid, ends),
+            let ends = match reopened.entry(run.uid) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => match self.ends_before(&recorded).await {
+                    Ok(ends) => place.insert(ends),
                     Err(error) => {
                         tracing::warn!(%error, "the event log cannot be read for traces; trying again");
                         return false;
                     }
-                };
-            }
-            if let Some(ends) = reopened.get_mut(&recorded.event.run.uid) {
-                spans.extend(span(&recorded, ends));
-                ends.note(&recorded);
-            }
+                },
+            };
+            spans.extend(span(&recorded, ends));
+            ends.note(&recorded);
         }
         if spans.is_empty() {
             return true;

@@ -21,7 +21,10 @@ static SOURCES: LazyLock<String> = LazyLock::new(|| {
         ],
         &[".rs", ".toml", ".proto", ".sql", ".sh"],
     );
-    files.extend(repo::files(&[".ci/run", "Makefile"], &[""]));
+    files.extend(repo::files(
+        &[".ci/run", "Makefile", "docker/alerts.yaml"],
+        &[""],
+    ));
     // The generated and derived variables of tests are no features.
     files.retain(|file| !file.path.contains("/tests/"));
     files.into_iter().map(|file| file.text).collect()
