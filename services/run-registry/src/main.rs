@@ -5,7 +5,7 @@
 mod figures;
 mod settings;
 
-use std::{fmt::Write as _, io::Write as _, process::ExitCode, sync::Arc, time::Duration};
+use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
 
 use autopack_artifacts::Artifacts;
 use autopack_bus::BusError;

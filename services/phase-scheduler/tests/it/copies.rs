@@ -100,10 +100,8 @@ async fn a_run_that_the_registry_lists_is_read_although_it_was_seen_paused() {
     })
     .await;
     command(&stub, run, false);
-    let mut inner = stub.0.lock().unwrap();
-    inner.refused.clear();
-    inner.held.clear();
-    drop(inner);
+    stub.0.lock().unwrap().refused.clear();
+    stub.0.lock().unwrap().held.clear();
     until("its phases are offered", || stub.offered(run) == 2).await;
     supervisor.shutdown(std::time::Duration::from_secs(1)).await;
 }
