@@ -1,7 +1,8 @@
-//! `autopack up` beside the test, until it is dropped.
+//! `autopack up` or `autopack run` beside the test, until it is dropped.
 //!
 //! Invariant: it has answered once before a test gets it, and it is gone when the value is.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::autopack::Autopack;
@@ -22,16 +23,31 @@ impl Autopack {
     pub fn up(&self, more: &[&str]) -> Up {
         let mut args = vec!["up", "--listen", "127.0.0.1:0"];
         args.extend(more);
-        let mut process = Background::start(&mut self.command(&args));
+        let process = self.serving(&args);
+        self.call(&["info"]).expect_code(0);
+        Up { process }
+    }
+
+    /// Starts `autopack run` beside the test and waits until it serves its data directory.
+    #[track_caller]
+    pub fn run_beside(&self, plan: &Path, repo: &Path, more: &[&str]) -> Background {
+        let mut args = vec!["run", plan.to_str().unwrap()];
+        args.extend(["--repo", repo.to_str().unwrap()]);
+        args.extend(more);
+        self.serving(&args)
+    }
+
+    #[track_caller]
+    fn serving(&self, args: &[&str]) -> Background {
+        let mut process = Background::start(&mut self.command(args));
         let file = self.data().join("registry.json");
-        within(BOUND, "registry.json of `autopack up`", || {
+        within(BOUND, "registry.json of a serving process", || {
             if process.is_running() {
                 return file.is_file().then_some(());
             }
-            panic!("`autopack up` ended: {:?}", process.wait(BOUND));
+            panic!("`autopack {}` ended: {:?}", args[0], process.wait(BOUND));
         });
-        self.call(&["info"]).expect_code(0);
-        Up { process }
+        process
     }
 }
 

@@ -21,8 +21,10 @@ fn now() -> i64 {
 }
 
 /// A phase that waits for none and runs for a while.
-fn long(_: usize) -> String {
-    r#""depends_on": [], "builder": {"kind": "command", "run": "sleep 3"}"#.to_owned()
+fn long(n: usize) -> String {
+    format!(
+        r#""depends_on": [], "scope": {{"paths": ["*.txt"]}}, "builder": {{"kind": "command", "run": "sleep 3; echo x > P{n}.txt"}}"#
+    )
 }
 
 /// Starts 32 phases on two workers with room for all on each, and waits until all run.

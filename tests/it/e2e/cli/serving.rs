@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use autopack_testkit::program::Background;
 use autopack_testkit::series::adding;
 use autopack_testkit::{Autopack, Phase, Plan, TempRepo, within};
 use serde_json::json;
@@ -48,22 +47,7 @@ fn a_second_run_becomes_a_client_of_the_first() {
     let quick = Plan::new("second")
         .phase(Phase::patch("P1", adding("second.txt", "x\n")))
         .write(&autopack.folder("second"));
-    let repo_path = repo.path().to_str().unwrap();
-    let mut first = Background::start(&mut autopack.command(&[
-        "run",
-        slow.to_str().unwrap(),
-        "--repo",
-        repo_path,
-        "--workers",
-        "2",
-    ]));
-    within(BOUND, "the first serves", || {
-        autopack
-            .data()
-            .join("registry.json")
-            .is_file()
-            .then_some(())
-    });
+    let mut first = autopack.run_beside(&slow, repo.path(), &["--workers", "2"]);
     until(&autopack, "first", "P1", "EXECUTING");
     assert_eq!(autopack.read(&["info"])["served"], true);
 
@@ -88,19 +72,7 @@ fn an_interrupted_run_hands_back_and_the_same_command_continues_it() {
         .phase(Phase::patch("P1", adding("a.txt", "a\n")))
         .phase(Phase::command("P2", &waits_for(&flag)))
         .write(&autopack.folder("plan"));
-    let mut first = Background::start(&mut autopack.command(&[
-        "run",
-        plan.to_str().unwrap(),
-        "--repo",
-        repo.path().to_str().unwrap(),
-    ]));
-    within(BOUND, "the run serves", || {
-        autopack
-            .data()
-            .join("registry.json")
-            .is_file()
-            .then_some(())
-    });
+    let mut first = autopack.run_beside(&plan, repo.path(), &[]);
     until(&autopack, "demo", "P2", "EXECUTING");
     first.signal("INT");
     first.wait(BOUND).expect_code(130);

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use autopack_testkit::program::Background;
 use autopack_testkit::series::adding;
-use autopack_testkit::{Autopack, Phase, Plan, TempRepo, git, within};
+use autopack_testkit::{Autopack, Phase, Plan, TempRepo, git};
 use serde_json::json;
 
 use crate::cli::serving::{BOUND, flag, until, waits_for};
@@ -113,19 +112,7 @@ fn a_branch_that_somebody_moves_meanwhile_is_left_alone() {
         .phase(Phase::patch("P1", adding("a.txt", "a\n")))
         .phase(Phase::command("P2", &waits_for(&flag)))
         .write(&autopack.folder("plan"));
-    let mut run = Background::start(&mut autopack.command(&[
-        "run",
-        plan.to_str().unwrap(),
-        "--repo",
-        repo.path().to_str().unwrap(),
-    ]));
-    within(BOUND, "the run serves", || {
-        autopack
-            .data()
-            .join("registry.json")
-            .is_file()
-            .then_some(())
-    });
+    let mut run = autopack.run_beside(&plan, repo.path(), &[]);
     until(&autopack, "demo", "P2", "EXECUTING");
     let tip = repo.branch("demo").unwrap();
     let tree = git::tree_of(repo.path(), &tip);
