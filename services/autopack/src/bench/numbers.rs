@@ -47,7 +47,7 @@ impl Line {
     /// A figure that should be at least the aim.
     pub(crate) fn at_least(mut self, aim: f64, words: &str) -> Self {
         self.met = Some(self.value >= aim);
-        self.aim = format!("at least {aim:.0} ({words})");
+        self.aim = format!("at least {aim} ({words})");
         self
     }
 }
