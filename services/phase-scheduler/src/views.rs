@@ -98,8 +98,6 @@ pub(crate) struct Views {
     pub(crate) stale: HashSet<RunUid>,
     /// To be decided on.
     pub(crate) dirty: HashSet<RunUid>,
-    /// Wait for a person; an event brings them back.
-    pub(crate) parked: HashSet<RunUid>,
     /// The last event of runs to be read: a copy from before it is read once more.
     heard: HashMap<RunUid, u64>,
 }
@@ -120,7 +118,6 @@ impl Views {
         let uid = recorded.event.run.uid;
         let Some(view) = self.known.get_mut(&uid) else {
             if recorded.event.run.state.is_terminal() {
-                self.parked.remove(&uid);
                 self.heard.remove(&uid);
             }
             if !waits_for_a_person(&recorded.event.run) && !recorded.event.run.state.is_terminal() {
@@ -152,7 +149,6 @@ impl Views {
     /// Takes a fresh copy in; what was asked for before it was read still counts until it shows.
     pub(crate) fn put(&mut self, run: RunAggregate) {
         let uid = run.run.uid;
-        self.parked.remove(&uid);
         let heard = self.heard.remove(&uid);
         let seen = self.known.get(&uid).map(|view| view.run.run.last_event);
         match heard.max(seen) {
@@ -181,9 +177,6 @@ impl Views {
         let project = run.project.clone();
         self.known.remove(&uid);
         self.dirty.remove(&uid);
-        if !ended {
-            self.parked.insert(uid);
-        }
         Some(project)
     }
 }
