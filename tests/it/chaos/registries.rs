@@ -58,7 +58,10 @@ fn a_standby_takes_over_a_run() {
 /// SIGTERM and a new start of each process in turn, while a run goes through them.
 #[test]
 fn everything_is_restarted_in_turn() {
-    let mut scene = Scene::running(chains(5, 6));
+    let mut scene = Scene::new(chains(5, 6));
+    // Longer than any of these restarts takes: here no lease may be lost.
+    scene.cluster.registry.set("AUTOPACK_LEASE_MS", "10000");
+    let mut scene = scene.up();
     for place in 0..4 {
         scene.await_landed(2 + place * 4);
         let node = &mut scene.cluster.workers[place];
@@ -91,7 +94,8 @@ fn everything_is_restarted_in_turn() {
     assert_eq!(
         scene.cluster.database.sql(charged),
         "0",
-        "an orderly restart charges nobody"
+        "an orderly restart charges nobody\n{}",
+        scene.why()
     );
     scene.verdict();
 }

@@ -57,15 +57,17 @@ fn a_job_that_kills_its_worker_is_quarantined() {
 #[test]
 fn a_worker_that_is_asked_to_end_hands_its_work_over() {
     let mut scene = Scene::new(first_attempt_takes(60));
-    scene.cluster.set_all("AUTOPACK_DRAIN_SECONDS", "1");
+    scene.cluster.set_all("AUTOPACK_DRAIN_SECONDS", "3");
+    // What is handed back must not have been lost before.
+    scene.cluster.registry.set("AUTOPACK_LEASE_MS", "10000");
     let mut scene = scene.up();
     let builder = scene.await_builder("a1");
     let ending = scene.worker_of(builder);
     let node = &mut scene.cluster.workers[ending];
     node.signal("TERM");
-    within(Duration::from_secs(1), "it is not ready any more", || {
-        let ready = node.page("/readyz");
-        ready.is_none_or(|(code, _)| code == 503).then_some(())
+    within(Duration::from_secs(3), "it is not ready any more", || {
+        let (code, _) = node.page("/readyz")?;
+        (code == 503).then_some(())
     });
     assert_eq!(node.wait(), Some(0));
     assert_eq!(scene.first_attempt("state"), "HANDED_OVER");
