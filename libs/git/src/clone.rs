@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use crate::call::{Call, Git};
 use crate::error::GitError;
 use crate::oid::Oid;
+use crate::ref_writes::RefWrites;
 
 /// How a repository names its objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,7 @@ pub struct OwnClone {
     pub(crate) format: ObjectFormat,
     /// Fetches of one process take turns: they move the same private references.
     pub(crate) fetching: Arc<Mutex<()>>,
+    pub(crate) ref_writes: Arc<RefWrites>,
 }
 
 impl OwnClone {
@@ -74,6 +76,7 @@ impl OwnClone {
             dir,
             format,
             fetching: Arc::default(),
+            ref_writes: Arc::default(),
         };
         let format_arg = format!("--object-format={}", format.as_str());
         own.read("init")

@@ -21,6 +21,7 @@ mod objects;
 mod oid;
 mod push;
 mod push_local;
+mod ref_writes;
 mod refs;
 mod resolve;
 mod runner;

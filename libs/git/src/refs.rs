@@ -66,13 +66,12 @@ fn private_ref(run: &str, name: &str) -> Result<String, GitError> {
 
 impl OwnClone {
     /// Points `refs/autopack/<run>/<name>` at an object, which keeps it and all it needs.
+    ///
+    /// Those that are asked for while git writes another one are written by one command. A caller that goes away
+    /// leaves the rest to the next one.
     pub async fn set_private_ref(&self, run: &str, name: &str, oid: &Oid) -> Result<(), GitError> {
         let full = private_ref(run, name)?;
-        self.write("update-ref")
-            .args([full.as_str(), oid.as_str()])
-            .ok()
-            .await
-            .map(drop)
+        self.ref_writes.set(self, full, oid.clone()).await
     }
 
     /// Reads one private reference.

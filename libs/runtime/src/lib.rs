@@ -5,6 +5,7 @@
 //!
 //! | module | its part |
 //! |---|---|
+//! | `allocator` | the memory of every process |
 //! | [`attributes`] | names of span and metric attributes |
 //! | [`clock`] | the clock, and one for tests |
 //! | [`config`] | defaults, file, environment, flags |
@@ -20,6 +21,8 @@
 //! | [`switches`] | everything that can be switched on or off |
 //! | [`telemetry`] | logs, traces, metrics, trace context |
 
+#[cfg(target_os = "linux")]
+mod allocator;
 pub mod attributes;
 pub mod clock;
 pub mod config;

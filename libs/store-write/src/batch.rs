@@ -6,19 +6,16 @@
 use autopack_domain::Timestamp;
 use autopack_store::entity::{lane, project, relay_cursor, trace_cursor};
 use sea_orm::{
-    ActiveModelTrait, DbBackend, DbErr, EntityTrait, Iterable, PrimaryKeyToColumn, QueryTrait, Set,
-    Statement, sea_query::OnConflict,
+    ActiveModelTrait, DbBackend, DbErr, EntityTrait, Iterable, PrimaryKeyToColumn, Set, Statement,
+    Value,
 };
 use uuid::Uuid;
 
 use crate::{
     handle::{Cursor, Setting},
     line::Line,
-    literal,
+    literal, parameters,
 };
-
-/// SQLite takes at most 32,766 values a statement; this is well below for the widest table.
-const ROWS: usize = 400;
 
 /// What becomes of a row whose key is taken.
 pub(crate) enum Conflict<C> {
@@ -41,8 +38,8 @@ pub(crate) struct Batch {
 
 #[derive(Debug)]
 enum Form {
-    /// With values apart.
-    Sqlite(Vec<Statement>),
+    /// With values apart: placeholders are `?`, each takes the next value.
+    Sqlite(String, Vec<Value>),
     /// With values as literals.
     Postgres(String),
 }
@@ -54,12 +51,8 @@ impl Batch {
     pub(crate) fn begin(backend: DbBackend, epoch: u64, id: Uuid) -> Self {
         let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
         let form = if backend == DbBackend::Sqlite {
-            let guard = "UPDATE registry_epoch SET epoch = CASE WHEN epoch = ? THEN epoch END, last_batch = ? WHERE id = 1";
-            let values = [epoch.into(), id.to_string().into()];
-            Form::Sqlite(vec![
-                Statement::from_string(backend, "BEGIN IMMEDIATE"),
-                Statement::from_sql_and_values(backend, guard, values),
-            ])
+            let guard = "BEGIN IMMEDIATE;UPDATE registry_epoch SET epoch = CASE WHEN epoch = ? THEN epoch END, last_batch = ? WHERE id = 1;";
+            Form::Sqlite(guard.to_owned(), vec![epoch.into(), id.to_string().into()])
         } else {
             Form::Postgres(format!(
                 "BEGIN;UPDATE registry_epoch SET epoch = CASE WHEN epoch = {epoch} THEN epoch END, last_batch = '{id}' WHERE id = 1;"
@@ -168,16 +161,8 @@ impl Batch {
         A: ActiveModelTrait<Entity = E> + Send,
     {
         match &mut self.form {
-            Form::Sqlite(statements) => {
-                let mut rows = rows.into_iter().peekable();
-                while rows.peek().is_some() {
-                    let mut insert = E::insert_many(rows.by_ref().take(ROWS));
-                    if let Some(conflict) = on_conflict(conflict) {
-                        insert = insert.on_conflict(conflict);
-                    }
-                    statements.push(insert.build(DbBackend::Sqlite));
-                    self.count += 1;
-                }
+            Form::Sqlite(text, values) => {
+                self.count += parameters::insert::<E, A>(text, values, rows, conflict);
             }
             Form::Postgres(text) => {
                 if let Err(error) = literal::insert::<E, A>(text, &rows, conflict) {
@@ -194,41 +179,12 @@ impl Batch {
             return Err(fault);
         }
         match self.form {
-            Form::Sqlite(statements) => line.execute_raw(join(statements)).await?,
+            Form::Sqlite(text, values) => {
+                let statement = Statement::from_sql_and_values(DbBackend::Sqlite, text, values);
+                line.execute_raw(statement).await?;
+            }
             Form::Postgres(text) => line.execute(&text).await?,
         }
         Ok(self.count)
     }
-}
-
-fn on_conflict<C: sea_orm::sea_query::IntoIden + Copy>(
-    conflict: &Conflict<C>,
-) -> Option<OnConflict> {
-    match conflict {
-        Conflict::Fail => None,
-        Conflict::Keep(keys) => Some(
-            OnConflict::columns(keys.iter().copied())
-                .do_nothing()
-                .to_owned(),
-        ),
-        Conflict::Replace(keys, others) => Some(
-            OnConflict::columns(keys.iter().copied())
-                .update_columns(others.iter().copied())
-                .to_owned(),
-        ),
-    }
-}
-
-/// One text with the values of all, in order: placeholders are `?`, each takes the next value.
-fn join(statements: Vec<Statement>) -> Statement {
-    let mut text = String::new();
-    let mut values = Vec::new();
-    for statement in statements {
-        if !text.is_empty() {
-            text.push_str("; ");
-        }
-        text.push_str(&statement.sql);
-        values.extend(statement.values.into_iter().flat_map(|v| v.0));
-    }
-    Statement::from_sql_and_values(DbBackend::Sqlite, text, values)
 }

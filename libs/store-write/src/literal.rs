@@ -6,9 +6,12 @@
 
 use std::fmt::Write as _;
 
-use sea_orm::{ActiveModelTrait, ActiveValue, DbErr, EntityTrait, IdenStatic, Iterable, Value};
+use sea_orm::{ActiveModelTrait, ActiveValue, DbErr, EntityTrait, Value};
 
-use crate::batch::Conflict;
+use crate::{
+    batch::Conflict,
+    insert::{into, upsert},
+};
 
 /// Appends an `INSERT` of these rows; nothing for no rows. Columns are those that the first row sets.
 pub(crate) fn insert<E, A>(
@@ -23,12 +26,8 @@ where
     let Some(first) = rows.first() else {
         return Ok(());
     };
-    let columns: Vec<E::Column> = E::Column::iter()
-        .filter(|&c| !matches!(first.get(c), ActiveValue::NotSet))
-        .collect();
-    let _ = write!(text, "INSERT INTO {} (", E::default().table_name());
-    names(text, &columns);
-    text.push_str(") VALUES ");
+    let columns = into::<E, A>(text, first);
+    text.push_str(" VALUES ");
     for (n, row) in rows.iter().enumerate() {
         text.push_str(if n == 0 { "(" } else { ",(" });
         for (m, &column) in columns.iter().enumerate() {
@@ -42,33 +41,9 @@ where
         }
         text.push(')');
     }
-    match conflict {
-        Conflict::Fail => {}
-        Conflict::Keep(keys) => {
-            text.push_str(" ON CONFLICT (");
-            names(text, keys);
-            text.push_str(") DO NOTHING");
-        }
-        Conflict::Replace(keys, others) => {
-            text.push_str(" ON CONFLICT (");
-            names(text, keys);
-            text.push_str(") DO UPDATE SET ");
-            for (n, column) in others.iter().enumerate() {
-                let name = column.as_str();
-                let comma = if n == 0 { "" } else { "," };
-                let _ = write!(text, "{comma}\"{name}\"=EXCLUDED.\"{name}\"");
-            }
-        }
-    }
+    upsert(text, conflict);
     text.push(';');
     Ok(())
-}
-
-fn names<C: IdenStatic>(text: &mut String, columns: &[C]) {
-    for (n, column) in columns.iter().enumerate() {
-        let comma = if n == 0 { "" } else { "," };
-        let _ = write!(text, "{comma}\"{}\"", column.as_str());
-    }
 }
 
 fn literal(text: &mut String, value: &Value) -> Result<(), DbErr> {

@@ -4,7 +4,7 @@
 //! batch that fails drops every aggregate it touched.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -46,6 +46,8 @@ pub struct RequestKey {
 
 /// Runs kept in memory between batches.
 const CACHE: usize = 512;
+/// Runs that have ended and are kept for the little that follows an end.
+const ENDED: usize = 32;
 /// Runs that are loaded at a time; as many as there are readers.
 const LOADS: usize = 4;
 
@@ -79,6 +81,8 @@ pub(crate) struct Session {
     pub(crate) sequence: u64,
     pub(crate) encoder: Encoder,
     pub(crate) recent: Vec<RunUid>,
+    /// Runs of the cache that have ended, the first one first.
+    pub(crate) ended: VecDeque<RunUid>,
 }
 
 impl std::fmt::Debug for Session {
@@ -156,17 +160,28 @@ impl Session {
         self.sequence = sequence;
     }
 
-    /// After a commit: drops runs that nobody works on, so that idle runs cost no memory.
+    /// After a commit: drops runs that nobody works on, so that idle runs cost no memory. Those that have just ended are
+    /// kept a little: their last snapshot is recorded, and who waited for the end reads them.
     pub(crate) fn trim(&mut self) {
         let cache = &mut self.cache;
         for uid in self.touched.drain() {
-            let idle = cache.get(&uid).is_some_and(|a| {
-                a.is_idle()
-                    && (a.run.state.is_terminal()
-                        || a.run.paused
-                        || (a.run.frozen && !a.run.started))
-            });
-            if idle {
+            let Some(found) = cache.get(&uid).filter(|a| a.is_idle()) else {
+                continue;
+            };
+            if found.run.state.is_terminal() {
+                if !self.ended.contains(&uid) {
+                    self.ended.push_back(uid);
+                }
+            } else if found.run.paused || (found.run.frozen && !found.run.started) {
+                cache.remove(&uid);
+            }
+        }
+        while self.ended.len() > ENDED {
+            let oldest = self.ended.pop_front();
+            // It may have been retried since.
+            if let Some(uid) = oldest
+                && cache.get(&uid).is_some_and(|a| a.run.state.is_terminal())
+            {
                 cache.remove(&uid);
             }
         }

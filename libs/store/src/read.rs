@@ -9,6 +9,7 @@ use autopack_domain::{
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select,
 };
 
 use crate::{
@@ -18,6 +19,15 @@ use crate::{
     },
     rows::{self, event::StoredEvent},
 };
+
+/// The row of a key. Without `LIMIT`, which would be a parameter: SQLite looks at its value when it plans, and so
+/// compiles such a statement anew for each execution, which costs more than the look-up.
+async fn by_key<C: ConnectionTrait, E: EntityTrait>(
+    db: &C,
+    query: Select<E>,
+) -> Result<Option<E::Model>, StoreError> {
+    Ok(query.all(db).await?.into_iter().next())
+}
 
 /// States in which a run has not ended.
 pub fn open_states() -> Vec<&'static str> {
@@ -37,20 +47,22 @@ pub async fn find_run<C: ConnectionTrait>(db: &C, id: &str) -> Result<Option<Run
                 .add(run::Column::IdFold.eq(id.to_ascii_lowercase()))
                 .add(run::Column::Uid.eq(id)),
         )
-        .one(db)
+        .all(db)
         .await?;
-    row.map(|r| {
-        r.uid.parse().map_err(|_| {
-            let valid = "a UUID".to_owned();
-            rows::corrupt("run", &r.uid, "uid", &r.uid, valid).into()
+    row.into_iter()
+        .next()
+        .map(|r| {
+            r.uid.parse().map_err(|_| {
+                let valid = "a UUID".to_owned();
+                rows::corrupt("run", &r.uid, "uid", &r.uid, valid).into()
+            })
         })
-    })
-    .transpose()
+        .transpose()
 }
 
 /// One run's own record.
 pub async fn run<C: ConnectionTrait>(db: &C, uid: RunUid) -> Result<Option<Run>, StoreError> {
-    let row = run::Entity::find_by_id(uid.to_string()).one(db).await?;
+    let row = by_key(db, run::Entity::find_by_id(uid.to_string())).await?;
     Ok(row.map(rows::run::read).transpose()?)
 }
 
@@ -63,8 +75,7 @@ pub async fn aggregate<C: ConnectionTrait>(
     let Some(run) = run(db, uid).await? else {
         return Ok(None);
     };
-    let document = run_document::Entity::find_by_id(key.clone())
-        .one(db)
+    let document = by_key(db, run_document::Entity::find_by_id(key.clone()))
         .await?
         .ok_or_else(|| {
             let valid = "the row of the run".to_owned();
@@ -142,11 +153,11 @@ async fn jobs<C: ConnectionTrait>(db: &C, run: &str) -> Result<Vec<Job>, StoreEr
     let found = job::Entity::find()
         .filter(job::Column::RunUid.eq(run))
         .order_by_desc(job::Column::Uid)
-        .limit(1)
         .all(db)
         .await?;
     found
         .into_iter()
+        .take(1)
         .map(|r| rows::job::read(r).map_err(Into::into))
         .collect()
 }
@@ -321,7 +332,7 @@ pub async fn attempt<C: ConnectionTrait>(
     db: &C,
     uid: autopack_domain::AttemptUid,
 ) -> Result<Option<Attempt>, StoreError> {
-    let row = attempt::Entity::find_by_id(uid.to_string()).one(db).await?;
+    let row = by_key(db, attempt::Entity::find_by_id(uid.to_string())).await?;
     Ok(row.map(rows::attempt::read).transpose()?)
 }
 
@@ -377,7 +388,7 @@ pub async fn request<C: ConnectionTrait>(
     db: &C,
     id: &str,
 ) -> Result<Option<request::Model>, StoreError> {
-    Ok(request::Entity::find_by_id(id.to_owned()).one(db).await?)
+    by_key(db, request::Entity::find_by_id(id.to_owned())).await
 }
 
 /// A project.
@@ -385,5 +396,5 @@ pub async fn project<C: ConnectionTrait>(
     db: &C,
     name: &str,
 ) -> Result<Option<project::Model>, StoreError> {
-    Ok(project::Entity::find_by_id(name.to_owned()).one(db).await?)
+    by_key(db, project::Entity::find_by_id(name.to_owned())).await
 }

@@ -69,6 +69,8 @@ struct State {
     worker: Option<WorkerUid>,
     slots: Vec<Slot>,
     heard: Option<Instant>,
+    /// When a slot last began or ended a job; the start, before the first one.
+    worked: Instant,
 }
 
 impl Default for State {
@@ -78,6 +80,7 @@ impl Default for State {
             worker: None,
             slots: Vec::new(),
             heard: None,
+            worked: Instant::now(),
         }
     }
 }
@@ -137,9 +140,24 @@ impl Board {
 
     /// A slot does something else.
     pub(crate) fn put(&self, slot: usize, doing: Doing, now: Timestamp) {
-        if let Some(slot) = self.lock().slots.get_mut(slot) {
-            *slot = Slot { doing, since: now };
+        let mut state = self.lock();
+        let Some(slot) = state.slots.get_mut(slot) else {
+            return;
+        };
+        let works = |doing: &Doing| matches!(doing, Doing::Working(_));
+        let worked = works(&slot.doing) || works(&doing);
+        *slot = Slot { doing, since: now };
+        if worked {
+            state.worked = Instant::now();
         }
+    }
+
+    /// How long no slot has had a job; zero while one has.
+    pub(crate) fn rested(&self) -> Duration {
+        if self.used() > 0 {
+            return Duration::ZERO;
+        }
+        self.lock().worked.elapsed()
     }
 
     /// Every slot.

@@ -26,7 +26,8 @@ pub struct WorkerConfig {
     pub announce: Vec<String>,
     /// Where this worker's own service is reached; empty: nowhere.
     pub address: String,
-    /// After this long the announced tools are asked for their versions; `None`: never.
+    /// Once no slot has had a job for this long the announced tools are asked for their versions, in a busy worker after
+    /// two minutes; `None`: never.
     pub versions_after: Option<Duration>,
     /// Lanes of the bus that this worker serves.
     pub lanes: Vec<String>,

@@ -19,6 +19,10 @@ use crate::profile;
 /// How long the registry may take to hear that the worker has ended; it finds out anyway.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// Tools are asked for their versions after this long even if the worker never rests: some start a virtual machine, which
+/// phases would pay for.
+const VERSIONS_LATEST: Duration = Duration::from_mins(2);
+
 /// Renews until `end` is cancelled, then takes leave.
 pub(crate) async fn beat(context: Arc<Context>, end: CancellationToken) {
     let mut every = context.terms().heartbeat;
@@ -75,7 +79,14 @@ async fn versions(context: &Context) -> BTreeMap<String, String> {
     let Some(after) = context.config.versions_after else {
         return BTreeMap::new();
     };
-    sleep(after).await;
+    let begun = Instant::now();
+    loop {
+        let left = after.saturating_sub(context.control.board().rested());
+        if left.is_zero() || begun.elapsed() >= VERSIONS_LATEST {
+            break;
+        }
+        sleep(left).await;
+    }
     profile::versions(&context.host, &context.profile).await
 }
 

@@ -1,11 +1,13 @@
 //! `WatchRun`: a snapshot, then gapless events, a sign of life while idle, an end after the terminal event.
 //!
-//! Invariant: events come from the log by their number, so a watch that starts at any number misses none and
-//! doubles none; commits only wake it up. The stream ends on shutdown.
+//! Invariant: events are sent by their number, so a watch that starts at any number misses none and doubles none: those
+//! of a commit if they are the next ones, else what the log has. The stream ends on shutdown.
 
 use std::pin::Pin;
 
 use autopack_domain::{Reason, Refusal, RunUid};
+use autopack_store::rows::event::StoredEvent;
+use autopack_store_write::Committed;
 use autopack_wire::{
     registry::{WatchRunResponse, watch_run_response::Message},
     status::to_status,
@@ -64,6 +66,15 @@ pub(super) async fn watch(api: Api, id: &str, after: u64) -> Result<WatchStream,
     Ok(Box::pin(ReceiverStream::new(rx)))
 }
 
+/// What ended the wait for a commit.
+enum Wake {
+    Committed(Committed),
+    /// Commits were missed.
+    Behind,
+    /// The registry has ended.
+    End,
+}
+
 struct Watcher {
     api: Api,
     run: RunUid,
@@ -71,7 +82,7 @@ struct Watcher {
     /// The last event sent was an end of the run.
     ended: bool,
     tx: mpsc::Sender<Result<WatchRunResponse, Status>>,
-    commits: broadcast::Receiver<autopack_store_write::Committed>,
+    commits: broadcast::Receiver<Committed>,
 }
 
 impl Watcher {
@@ -84,8 +95,13 @@ impl Watcher {
         if ended {
             return;
         }
+        let mut woken: Option<Committed> = None;
         loop {
-            match self.send_new().await {
+            let sent = match woken.take() {
+                Some(events) => self.forward(&events).await,
+                None => self.send_new().await,
+            };
+            match sent {
                 Ok(true) | Err(()) => return,
                 Ok(false) => {}
             }
@@ -99,17 +115,18 @@ impl Watcher {
                     return;
                 }
                 () = tx.closed() => return,
-                woken = tokio::time::timeout(idle, self.wake()) => match woken {
-                    Ok(true) => {}
-                    Ok(false) => return,
+                commit = tokio::time::timeout(idle, self.wake()) => match commit {
+                    Ok(Wake::Committed(events)) => woken = Some(events),
+                    Ok(Wake::Behind) => {}
+                    Ok(Wake::End) => return,
                     Err(_) => if self.send(Message::Heartbeat(self.sent)).await.is_err() { return },
                 },
             }
         }
     }
 
-    /// Waits for a commit that concerns the run; false: the registry has ended.
-    async fn wake(&mut self) -> bool {
+    /// Waits for a commit that concerns the run.
+    async fn wake(&mut self) -> Wake {
         loop {
             match self.commits.recv().await {
                 Ok(events)
@@ -117,13 +134,31 @@ impl Watcher {
                         .iter()
                         .any(|e| e.run == self.run && e.run_sequence > self.sent) =>
                 {
-                    return true;
+                    return Wake::Committed(events);
                 }
                 Ok(_) => {}
-                Err(broadcast::error::RecvError::Lagged(_)) => return true,
-                Err(broadcast::error::RecvError::Closed) => return false,
+                Err(broadcast::error::RecvError::Lagged(_)) => return Wake::Behind,
+                Err(broadcast::error::RecvError::Closed) => return Wake::End,
             }
         }
+    }
+
+    /// Sends the run's events of a commit; what is missing before them is read, and an end is looked up in the log.
+    async fn forward(&mut self, events: &Committed) -> Result<bool, ()> {
+        let run = self.run;
+        for stored in events.iter().filter(|e| e.run == run) {
+            if stored.run_sequence <= self.sent {
+                continue;
+            }
+            if stored.run_sequence > self.sent + 1 {
+                return self.send_new().await;
+            }
+            self.send_stored(stored).await?;
+        }
+        if self.ended {
+            return self.send_new().await;
+        }
+        Ok(false)
     }
 
     /// Sends what the log has beyond the last number; true once the last event there is the terminal one. A run
@@ -140,15 +175,23 @@ impl Watcher {
             if page.is_empty() {
                 return Ok(self.ended);
             }
+            let whole = page.len() as u64 == PAGE;
             for stored in page {
-                self.sent = stored.run_sequence;
-                let Ok(event) = types::Event::decode(stored.body.as_slice()) else {
-                    continue;
-                };
-                self.ended = event.kind == autopack_domain::EventKind::RunFinished.code();
-                self.send(Message::Event(event)).await?;
+                self.send_stored(&stored).await?;
+            }
+            if !whole && !self.ended {
+                return Ok(false);
             }
         }
+    }
+
+    async fn send_stored(&mut self, stored: &StoredEvent) -> Result<(), ()> {
+        self.sent = stored.run_sequence;
+        let Ok(event) = types::Event::decode(stored.body.as_slice()) else {
+            return Ok(());
+        };
+        self.ended = event.kind == autopack_domain::EventKind::RunFinished.code();
+        self.send(Message::Event(event)).await
     }
 
     async fn send(&self, message: Message) -> Result<(), ()> {
