@@ -54,6 +54,7 @@ impl CallError {
     /// Whether this worker, not the job, is at fault, so that another worker or a later time may do better.
     pub fn is_ours(&self) -> bool {
         self.is_transient()
+            || self.is(Reason::DatabaseMismatch)
             || matches!(
                 self.kind,
                 ErrorKind::Unauthenticated | ErrorKind::Denied | ErrorKind::Bug
@@ -62,10 +63,12 @@ impl CallError {
 
     /// Whether the lease, its job or its run is gone.
     pub fn is_gone(&self) -> bool {
-        matches!(
-            self.kind,
-            ErrorKind::Precondition | ErrorKind::NotFound | ErrorKind::Exists
-        )
+        // Another database knows nothing of our leases.
+        !self.is(Reason::DatabaseMismatch)
+            && matches!(
+                self.kind,
+                ErrorKind::Precondition | ErrorKind::NotFound | ErrorKind::Exists
+            )
     }
 }
 
@@ -194,6 +197,8 @@ mod tests {
         let fenced = CallError::refused(Reason::LeaseFenced, "x");
         assert!(fenced.is_gone() && !fenced.is_transient());
         assert!(CallError::refused(Reason::RunNotFound, "x").is_gone());
+        let elsewhere = CallError::refused(Reason::DatabaseMismatch, "x");
+        assert!(elsewhere.is_ours() && !elsewhere.is_gone() && !elsewhere.is_transient());
         assert!(CallError::unavailable("x").is_transient());
         assert!(CallError::refused(Reason::PermissionDenied, "x").is_ours());
         assert!(!CallError::refused(Reason::PermissionDenied, "x").is_transient());

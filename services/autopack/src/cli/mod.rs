@@ -63,6 +63,14 @@ pub(crate) struct Global {
     /// Private key of our certificate, PEM
     #[arg(long, global = true, value_name = "FILE", env = "AUTOPACK_KEY_FILE")]
     pub(crate) key_file: Option<PathBuf>,
+    /// Identity of the database that the registry must keep, as `autopack info` prints it
+    #[arg(
+        long,
+        global = true,
+        value_name = "ID",
+        env = "AUTOPACK_DATABASE_IDENTITY"
+    )]
+    pub(crate) database_identity: Option<String>,
     /// Print data as JSON on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
