@@ -35,6 +35,14 @@ impl CallError {
         Self::refused(Reason::RegistryUnavailable, message)
     }
 
+    /// The message behind its code, where there is one.
+    pub(crate) fn told(&self) -> String {
+        match self.reason {
+            Some(reason) => format!("{reason}: {}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
     /// Whether the registry gave this reason.
     pub fn is(&self, reason: Reason) -> bool {
         self.reason == Some(reason)
@@ -90,7 +98,7 @@ pub enum WorkerError {
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     /// The registry refuses this worker.
-    #[error("the registry refuses this worker: {0}")]
+    #[error("the registry refuses this worker: {}", .0.told())]
     Refused(CallError),
     /// The configuration cannot work.
     #[error("the worker is not configured rightly: {0}")]

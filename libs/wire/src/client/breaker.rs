@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use autopack_domain::ErrorKind;
+use autopack_domain::{ErrorKind, Reason};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
@@ -106,7 +106,8 @@ fn patience(status: &Status) -> u32 {
 /// Whether the same request would be refused again however long one waits.
 fn is_deterministic(status: &Status) -> bool {
     let error = from_status(status);
-    if error.retry_after.is_some() {
+    // The way to the right registry may be mended at any moment.
+    if error.retry_after.is_some() || error.is(Reason::DatabaseMismatch) {
         return false;
     }
     match error.kind {

@@ -3,6 +3,7 @@
 //! Invariant: every command's help holds an example; what a flag means is said here and nowhere else.
 
 mod args;
+mod plan_new;
 mod queue;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ pub(crate) use args::{
     PhaseRef, PlanCommand, PlanExplainArgs, PlanValidateArgs, RulesetCommand, RunArgs, RunRef,
     RunsArgs, SubmitArgs, UpArgs,
 };
+pub(crate) use plan_new::PlanNewArgs;
 pub(crate) use queue::{LaneCommand, LimitsArgs, QueueArgs, WhyArgs};
 
 const START: &str = "\
@@ -148,7 +150,7 @@ pub(crate) enum Command {
     /// Import or show a project's ruleset
     #[command(subcommand)]
     Ruleset(RulesetCommand),
-    /// Check a plan, or show it normalised
+    /// Make a plan, check one, or show it normalised
     #[command(subcommand)]
     Plan(PlanCommand),
     /// Say what a code means, what it is charged to, and what mends it
