@@ -13,9 +13,11 @@
 //! - [`fair`]: the queue over all runs: shares, ageing, limits, lanes
 //! - [`estimate`], [`strategy`], [`retry`]: budgets, attempts, back-off
 //! - [`placement`]: which workers may take a phase
+//! - [`draft`]: from a goal and a list, or Markdown, to a plan
 //! - [`preflight`]: faults of a plan that only the repository and the worker show
 
 pub mod dispatch;
+pub mod draft;
 pub mod estimate;
 pub mod fair;
 pub mod gate;

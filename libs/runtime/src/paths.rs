@@ -7,8 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sha2::{Digest as _, Sha256};
-
 /// The data directory when none is named: `$XDG_STATE_HOME/autopack`, else
 /// `$HOME/.local/state/autopack`; `None` if neither variable is set.
 pub fn default_data_dir(lookup: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
@@ -84,16 +82,6 @@ fn mask_parameter(parameter: &str) -> String {
     }
 }
 
-/// Tells databases apart without naming them: 12 hex digits of the SHA-256 of the masked address.
-pub fn database_identity(url: &str) -> String {
-    let hash = Sha256::digest(mask_database_url(url).as_bytes());
-    hash.iter().take(6).fold(String::new(), |mut text, byte| {
-        use std::fmt::Write as _;
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,14 +116,6 @@ mod tests {
         ] {
             assert_eq!(mask_database_url(url), masked);
         }
-    }
-
-    #[test]
-    fn the_identity_does_not_depend_on_the_password() {
-        let identity = database_identity("postgres://u:one@h/db");
-        assert_eq!(identity, database_identity("postgres://u:two@h/db"));
-        assert_ne!(identity, database_identity("postgres://u:one@h/other"));
-        assert_eq!(identity.len(), 12);
     }
 
     #[test]

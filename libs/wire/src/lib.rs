@@ -11,9 +11,10 @@
 //! - [`server`]: the layers of every server: request id, deadline, limits, authorisation, panics, spans
 //! - [`serve`]: sockets, health and reflection, shutdown with a deadline
 //! - [`echo`]: what a bare call costs
-//! - [`methods`], [`descriptor`]: facts about the RPCs, read from the descriptor
+//! - [`methods`], [`descriptor`], [`contract`]: facts about the RPCs, read from the descriptor
 
 pub mod client;
+pub mod contract;
 pub mod convert;
 pub mod descriptor;
 pub mod echo;

@@ -49,6 +49,7 @@ pub const READS: &[&str] = &[
     "/autopack.registry.v1.WorkService/AwaitLandingTurn",
     "/autopack.registry.v1.ArtifactService/GetArtifact",
     "/autopack.registry.v1.ArtifactService/StatArtifact",
+    "/autopack.registry.v1.ServerService/GetServerInfo",
     "/autopack.scheduler.v1.SchedulerService/Explain",
     "/autopack.scheduler.v1.SchedulerService/ListQueue",
     "/autopack.scheduler.v1.SchedulerService/PauseLane",

@@ -8,7 +8,7 @@ use autopack_domain::{Reason, plan::GateProfile};
 use autopack_runtime::{
     config::environment,
     env_alias::{self, Aliases, CiProfile},
-    paths::{absolute, database_identity, default_data_dir, mask_database_url},
+    paths::{absolute, default_data_dir, mask_database_url},
     switches::{Switch, Switches},
 };
 
@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) database: Option<PathBuf>,
     /// What a registry over TCP is shown.
     pub(crate) credentials: Credentials,
+    /// Identity of the database that a registry must keep.
+    pub(crate) database_identity: Option<String>,
     /// Gate profile of phases that name none.
     pub(crate) gate_profile: Option<GateProfile>,
     /// Attempts of phases that name none.
@@ -79,6 +81,10 @@ impl Settings {
                 .map(database_file)
                 .transpose()?,
             credentials: Credentials::of(global),
+            database_identity: global
+                .database_identity
+                .clone()
+                .filter(|identity| !identity.is_empty()),
             gate_profile: aliases.ci_profile.map(|profile| match profile {
                 CiProfile::Normal => GateProfile::Normal,
                 CiProfile::Strict => GateProfile::Strict,
@@ -101,10 +107,10 @@ impl Settings {
             .unwrap_or_else(|| self.data_dir.join("db/registry.sqlite"))
     }
 
-    /// The database's address without credentials, and the first 12 hex of its digest.
-    pub(crate) fn database_shown(&self) -> (String, String) {
+    /// The database's address without credentials.
+    pub(crate) fn database_shown(&self) -> String {
         let url = format!("sqlite://{}", self.database_file().display());
-        (mask_database_url(&url), database_identity(&url))
+        mask_database_url(&url)
     }
 }
 

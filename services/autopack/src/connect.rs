@@ -9,6 +9,7 @@ use autopack_runtime::{DataDir, Opened, RegistryFile, telemetry::propagation::in
 use autopack_wire::{
     client::{ClientOptions, Clients, channel, channel_uds},
     registry::GetInfoRequest,
+    status::from_status,
 };
 
 use crate::{
@@ -61,18 +62,19 @@ pub(crate) fn remote(settings: &Settings, address: &str) -> Result<Connection, C
         CliError::usage(format!("--registry: {error}"))
             .hint("unix:/path/to/registry.sock, http://127.0.0.1:7878 or https://registry:7878")
     };
-    let clients = if let Some(path) = address.strip_prefix("unix:") {
+    let mut options = ClientOptions {
+        database: settings.database_identity.clone(),
+        ..ClientOptions::default()
+    };
+    let channel = if let Some(path) = address.strip_prefix("unix:") {
         let path = absolute_path(std::path::Path::new(path.trim_start_matches("//")))?;
-        Clients::connect_uds(&path).map_err(bad)?
+        channel_uds(&path).map_err(bad)?
     } else {
         let tls = settings.credentials.tls()?;
-        let options = ClientOptions {
-            token: settings.credentials.key(&settings.data_dir, address)?,
-            ..ClientOptions::default()
-        };
-        let channel = channel(address, &tls).map_err(bad)?;
-        Clients::over_channel(channel, &options.inject(Arc::new(inject_caller)))
+        options.token = settings.credentials.key(&settings.data_dir, address)?;
+        channel(address, &tls).map_err(bad)?
     };
+    let clients = Clients::over_channel(channel, &options.inject(Arc::new(inject_caller)));
     Ok(Connection {
         clients,
         engine: None,
@@ -100,7 +102,7 @@ pub(crate) async fn local(
             }
             Opened::Busy { registry } => registry,
         };
-        if let Some(clients) = answering(found.as_ref()).await {
+        if let Some(clients) = answering(found.as_ref(), settings).await? {
             return Ok(Connection {
                 clients,
                 engine: None,
@@ -125,18 +127,26 @@ pub(crate) async fn local(
 }
 
 /// Clients of the process that wrote the file, if it answers.
-async fn answering(file: Option<&RegistryFile>) -> Option<Clients> {
-    let channel = channel_uds(file?.socket.as_deref()?).ok()?;
+async fn answering(
+    file: Option<&RegistryFile>,
+    settings: &Settings,
+) -> Result<Option<Clients>, CliError> {
+    let socket = file.and_then(|file| file.socket.as_deref());
+    let Some(channel) = socket.and_then(|path| channel_uds(path).ok()) else {
+        return Ok(None);
+    };
     // A socket of this machine answers or it does not: many tries only delay what comes next.
     let options = ClientOptions {
         tries: 2,
+        database: settings.database_identity.clone(),
         ..ClientOptions::default().inject(Arc::new(inject_caller))
     };
     let clients = Clients::over_channel(channel, &options);
     let mut registry = clients.registry.clone();
     let asked = registry.get_info(GetInfoRequest {});
     match tokio::time::timeout(Duration::from_secs(2), asked).await {
-        Ok(Ok(_)) => Some(clients),
-        _ => None,
+        Ok(Ok(_)) => Ok(Some(clients)),
+        Ok(Err(status)) if from_status(&status).is(Reason::DatabaseMismatch) => Err(status.into()),
+        _ => Ok(None),
     }
 }

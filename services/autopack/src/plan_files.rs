@@ -59,6 +59,13 @@ impl Document {
         })
     }
 
+    /// A text that was made for this file.
+    pub(crate) fn made(text: String, path: &Path) -> Result<Self, CliError> {
+        let path = absolute_path(path)?;
+        let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+        Ok(Self { text, path, folder })
+    }
+
     /// Reads it as a plan; every fault at once.
     pub(crate) fn plan(&self, mut options: ReadOptions) -> Result<Normalised, CliError> {
         options.name = self

@@ -44,7 +44,7 @@ pub(crate) fn builder(spec: Option<&str>) -> Result<Option<BuilderSpec>, CliErro
 }
 
 /// A builder of the command line, which reads well, in the plan's form.
-fn builder_json(spec: &str) -> String {
+pub(crate) fn builder_json(spec: &str) -> String {
     let (kind, rest) = spec.split_once(':').unwrap_or((spec, ""));
     let (kind, rest) = (kind.trim(), rest.trim());
     match kind {

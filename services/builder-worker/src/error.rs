@@ -35,6 +35,14 @@ impl CallError {
         Self::refused(Reason::RegistryUnavailable, message)
     }
 
+    /// The message behind its code, where there is one.
+    pub(crate) fn told(&self) -> String {
+        match self.reason {
+            Some(reason) => format!("{reason}: {}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
     /// Whether the registry gave this reason.
     pub fn is(&self, reason: Reason) -> bool {
         self.reason == Some(reason)
@@ -54,6 +62,7 @@ impl CallError {
     /// Whether this worker, not the job, is at fault, so that another worker or a later time may do better.
     pub fn is_ours(&self) -> bool {
         self.is_transient()
+            || self.is(Reason::DatabaseMismatch)
             || matches!(
                 self.kind,
                 ErrorKind::Unauthenticated | ErrorKind::Denied | ErrorKind::Bug
@@ -62,10 +71,12 @@ impl CallError {
 
     /// Whether the lease, its job or its run is gone.
     pub fn is_gone(&self) -> bool {
-        matches!(
-            self.kind,
-            ErrorKind::Precondition | ErrorKind::NotFound | ErrorKind::Exists
-        )
+        // Another database knows nothing of our leases.
+        !self.is(Reason::DatabaseMismatch)
+            && matches!(
+                self.kind,
+                ErrorKind::Precondition | ErrorKind::NotFound | ErrorKind::Exists
+            )
     }
 }
 
@@ -87,7 +98,7 @@ pub enum WorkerError {
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     /// The registry refuses this worker.
-    #[error("the registry refuses this worker: {0}")]
+    #[error("the registry refuses this worker: {}", .0.told())]
     Refused(CallError),
     /// The configuration cannot work.
     #[error("the worker is not configured rightly: {0}")]
@@ -194,6 +205,8 @@ mod tests {
         let fenced = CallError::refused(Reason::LeaseFenced, "x");
         assert!(fenced.is_gone() && !fenced.is_transient());
         assert!(CallError::refused(Reason::RunNotFound, "x").is_gone());
+        let elsewhere = CallError::refused(Reason::DatabaseMismatch, "x");
+        assert!(elsewhere.is_ours() && !elsewhere.is_gone() && !elsewhere.is_transient());
         assert!(CallError::unavailable("x").is_transient());
         assert!(CallError::refused(Reason::PermissionDenied, "x").is_ours());
         assert!(!CallError::refused(Reason::PermissionDenied, "x").is_transient());

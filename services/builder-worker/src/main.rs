@@ -14,7 +14,7 @@ use autopack_runtime::{
     failpoint,
     service::{self, HealthcheckArgs, Process, Program, Service, ServiceArgs, StartError},
 };
-use builder_worker::{Control, Ports, registry_client::WireRegistry};
+use builder_worker::{Control, Ports, registry_client::over};
 use clap::{Parser, Subcommand};
 
 use crate::settings::Settings;
@@ -87,7 +87,7 @@ async fn start(settings: Settings, process: Process) -> Result<Service, StartErr
     );
     let clock = Arc::clone(&process.clock);
     let ports = Ports {
-        registry: Arc::new(WireRegistry::new(clients.work, clients.artifacts)),
+        registry: over(&clients),
         bus: Arc::clone(&bus),
         clock: Arc::new(move || clock.now()),
         failpoint: failpoint::hit,

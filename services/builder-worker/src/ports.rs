@@ -170,6 +170,10 @@ pub struct Stored {
 /// The registry as the worker sees it. Every method has a deadline of its own.
 #[async_trait]
 pub trait Registry: Send + Sync {
+    /// Identity of the database behind it, once an answer has named it.
+    fn database(&self) -> Option<String> {
+        None
+    }
     /// Announces the worker.
     async fn register(&self, profile: &WorkerProfile) -> Result<Terms, CallError>;
     /// Takes a job.

@@ -16,7 +16,7 @@ use autopack_domain::worker::WorkerProfile;
 use autopack_domain::{
     AttemptUid, Cause, ErrorKind, Fault, Fence, Reason, RunUid, Timestamp, WorkerUid,
 };
-use autopack_wire::client::Clients;
+use autopack_wire::client::{Clients, Database};
 use autopack_wire::convert::{duration_to_proto, read};
 use autopack_wire::r#gen::registry::v1 as proto;
 use autopack_wire::r#gen::registry::v1::artifact_service_client::ArtifactServiceClient;
@@ -50,21 +50,27 @@ const PIECE: usize = 256 * 1024;
 pub struct WireRegistry<T> {
     work: WorkServiceClient<T>,
     artifacts: ArtifactServiceClient<T>,
+    database: Database,
 }
 
 impl<T> WireRegistry<T> {
-    /// A port over these clients.
+    /// A port over these clients, for whatever database they answer from.
     pub fn new(work: WorkServiceClient<T>, artifacts: ArtifactServiceClient<T>) -> Self {
-        Self { work, artifacts }
+        Self {
+            work,
+            artifacts,
+            database: Database::default(),
+        }
     }
 }
 
 /// The registry port over the product's clients.
 pub fn over(clients: &Clients) -> Arc<dyn Registry> {
-    Arc::new(WireRegistry::new(
-        clients.work.clone(),
-        clients.artifacts.clone(),
-    ))
+    Arc::new(WireRegistry {
+        work: clients.work.clone(),
+        artifacts: clients.artifacts.clone(),
+        database: clients.database(),
+    })
 }
 
 /// Waits for an answer, at most for the deadline.
@@ -149,6 +155,10 @@ where
     T::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
     <T::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
 {
+    fn database(&self) -> Option<String> {
+        self.database.identity().map(ToOwned::to_owned)
+    }
+
     async fn register(&self, profile: &WorkerProfile) -> Result<Terms, CallError> {
         let request = proto::RegisterWorkerRequest::from(profile);
         let found = answer(CALL, self.work.clone().register_worker(request)).await?;

@@ -103,6 +103,16 @@ async fn take(cx: &Context, slot: usize, delivery: Box<dyn JobDelivery>) {
         }
         return;
     };
+    if let Some(ours) = other_database(cx, delivery.job()) {
+        let theirs = &delivery.job().database_identity;
+        tracing::error!(
+            job = %hint.job,
+            "DATABASE_MISMATCH: the job belongs to the database {theirs}, and our registry keeps {ours}; two deployments \
+             share one bus"
+        );
+        cx.figures.refused();
+        return later(delivery, pass_on(cx.config.retry_delay, LEFT_TO_OTHERS)).await;
+    }
     if let Some(early) = early_by(cx, delivery.job()) {
         return later(delivery, early).await;
     }
@@ -208,6 +218,13 @@ fn working(kind: JobKind, lease: &Arc<Lease>, leased: &Leased) -> Doing {
 fn pass_on(first: Duration, deliveries: u64) -> Duration {
     let doublings = u32::try_from(deliveries.saturating_sub(1).min(10)).unwrap_or(10);
     (first * 2_u32.pow(doublings)).min(LONGEST_PASS)
+}
+
+/// The database of our registry, if the job comes from another one.
+fn other_database(cx: &Context, message: &JobMessage) -> Option<String> {
+    let ours = cx.ports.registry.database()?;
+    let is_known = !message.database_identity.is_empty();
+    (is_known && message.database_identity != ours).then_some(ours)
 }
 
 /// How much too early the job came.

@@ -83,11 +83,24 @@ pub(crate) async fn take_over(
         ports.failpoint,
     )
     .await?;
+    let identity = autopack_store::identity::read(&database.read).await?;
     let (policy, corrupt) = app::limits::stored_policy(&database).await?;
     let ledger = Arc::new(app::ledger::Ledger::new(policy, epoch));
     let writer = writer.watched(Arc::clone(&ledger) as _);
-    let core = Core::new(config, ports, database, handle, (ledger, corrupt), epoch).await?;
-    tracing::info!(epoch, "this registry is active");
+    let core = Core::new(
+        config,
+        ports,
+        database,
+        handle,
+        (ledger, corrupt),
+        (epoch, identity),
+    )
+    .await?;
+    tracing::info!(
+        epoch,
+        database_identity = core.identity,
+        "this registry is active"
+    );
     Ok(Taken {
         core: Arc::new(core),
         writer,

@@ -76,12 +76,12 @@ pub struct RegistryConfig {
     pub watch_heartbeat: Duration,
     /// For `GetInfo`: the database's address without credentials.
     pub database_masked: String,
-    /// For `GetInfo`: first 12 hex of its digest.
-    pub database_identity: String,
     /// For `GetInfo`.
     pub version: String,
     /// For `GetInfo`: switches that are on, by variable.
     pub switches: Vec<String>,
+    /// For `GetServerInfo`: services that other parts of this process add at the same address, by full name.
+    pub beside: Vec<String>,
 }
 
 impl RegistryConfig {
@@ -89,7 +89,6 @@ impl RegistryConfig {
     pub fn embedded(database: PathBuf) -> Self {
         Self {
             database_masked: format!("sqlite://{}", database.display()),
-            database_identity: String::new(),
             database: DatabaseAt::File(database),
             advertised: String::new(),
             silence: Duration::from_secs(15),
@@ -99,17 +98,15 @@ impl RegistryConfig {
             watch_heartbeat: Duration::from_secs(15),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             switches: Vec::new(),
+            beside: Vec::new(),
         }
     }
     /// The distributed form on the value of `DATABASE_URL`; `advertised` is the address that clients use.
     pub fn distributed(database_url: Option<&str>, advertised: &str) -> Result<Self, Refusal> {
         let database = DatabaseAt::distributed(database_url)?;
         let masked = database.masked();
-        let identity = crate::app::sha256(masked.as_bytes());
-        let identity = identity.chars().take(12).collect();
         Ok(Self {
             database_masked: masked,
-            database_identity: identity,
             database,
             advertised: advertised.to_owned(),
             embedded: false,

@@ -28,6 +28,7 @@ const PROGRAM: Program = Program {
         "autopack.registry.v1.DispatchService",
         "autopack.registry.v1.WorkService",
         "autopack.registry.v1.ArtifactService",
+        "autopack.registry.v1.ServerService",
     ],
 };
 /// How long the registry's own tasks may take to end, after the sockets.
@@ -87,11 +88,7 @@ async fn start(settings: Settings, process: Process) -> Result<Service, StartErr
     let folder = settings.artifacts(&environment).map_err(StartError::from)?;
     let artifacts = Arc::new(Artifacts::open_local(&folder).map_err(StartError::from)?);
     let config = settings.registry().map_err(StartError::from)?;
-    tracing::info!(
-        database = config.database_masked,
-        identity = config.database_identity,
-        "the database is opened"
-    );
+    tracing::info!(database = config.database_masked, "the database is opened");
     let ports = Ports {
         clock: Arc::clone(&process.clock),
         ids: Arc::clone(&process.ids),

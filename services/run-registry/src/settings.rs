@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 use autopack_bus::BusSettings;
 use autopack_domain::fault::Fault;
 use autopack_runtime::{
-    paths::{database_identity, default_data_dir, mask_database_url},
+    paths::{default_data_dir, mask_database_url},
     service::{Common, Settings as ServiceSettings, load::secret},
 };
 use autopack_wire::server::Principal;
@@ -114,7 +114,6 @@ impl Settings {
             .map_err(|refusal| Fault::new("database_url", refusal.to_string()).example(EXAMPLE))?;
         Ok(RegistryConfig {
             database_masked: mask_database_url(&url),
-            database_identity: database_identity(&url),
             lease: Duration::from_millis(self.lease_ms),
             heartbeat: Duration::from_millis(self.heartbeat_ms),
             ..config

@@ -1,7 +1,7 @@
 //! Keys: who is let in, and what is said to who is not.
 
-use autopack_testkit::Cluster;
 use autopack_testkit::program;
+use autopack_testkit::{Autopack, Cluster};
 
 use crate::rig::BOUND;
 
@@ -79,6 +79,47 @@ fn without_keys_only_the_loopback_interface_is_served() {
     cluster.registry.ready();
     let log = cluster.registry.log_text();
     assert!(log.contains("whoever reaches this address"), "{log}");
+}
+
+/// A variable that is set to nothing is a variable that is not set: at the server and at the client.
+#[test]
+fn scenario_empty_api_key_against_unset() {
+    let mut cluster = Cluster::new();
+    let empty = cluster.cli("operator").with("AUTOPACK_API_KEY", "");
+    let address = cluster_address(&mut cluster, &[]);
+    let unset = || Autopack::new().with("AUTOPACK_REGISTRY", &address);
+    // The server has keys: neither client is let in, and both are told the same.
+    let empty = empty.with("AUTOPACK_REGISTRY", &address);
+    let (one, two) = (empty.call(&["runs"]), unset().call(&["runs"]));
+    for done in [&one, &two] {
+        done.expect_code(1);
+        assert!(done.stderr.contains("UNAUTHENTICATED"), "{done:?}");
+    }
+    assert_eq!(one.stderr, two.stderr);
+    assert_eq!(cluster.registry.stop(), Some(0));
+    // The server has an empty key: on the loopback interface nobody is asked for one, whatever the client has.
+    let address = cluster_address(
+        &mut cluster,
+        &[("AUTOPACK_API_KEY_FILE", ""), ("AUTOPACK_API_KEY", "")],
+    );
+    for client in [
+        Autopack::new(),
+        Autopack::new().with("AUTOPACK_API_KEY", ""),
+        Autopack::new().with("AUTOPACK_API_KEY", "a-key-that-nobody-has"),
+    ] {
+        let client = client.with("AUTOPACK_REGISTRY", &address);
+        client.call(&["runs"]).expect_code(0);
+    }
+}
+
+/// Starts the registry with these variables; its address.
+fn cluster_address(cluster: &mut Cluster, env: &[(&str, &str)]) -> String {
+    for (name, value) in env {
+        cluster.registry.set(name, value);
+    }
+    cluster.registry.start();
+    cluster.registry.ready();
+    cluster.registry.address()
 }
 
 #[test]

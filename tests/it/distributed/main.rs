@@ -9,6 +9,7 @@
 
 mod auth;
 mod config;
+mod databases;
 mod life;
 mod make_up;
 mod numbers;

@@ -69,7 +69,7 @@ pub fn derive_run_id(goal: &str, digest_hex: &str) -> RunId {
 }
 
 /// Lower-case ASCII letters and digits of a text, joined by single dashes, cut at a word if possible.
-pub(super) fn slug(text: &str, max: usize) -> String {
+pub fn slug(text: &str, max: usize) -> String {
     let mut slug = String::new();
     for c in text.chars() {
         if c.is_ascii_alphanumeric() {

@@ -35,7 +35,7 @@ mod tiers;
 mod value;
 
 pub use category::{CategoryDefaults, category};
-pub use digest::{canonical_json, derive_run_id, patch_paths, plan_digest, set_patch_digest};
+pub use digest::{canonical_json, derive_run_id, patch_paths, plan_digest, set_patch_digest, slug};
 pub use document::{MAX_BYTES, MAX_DEPTH, parse_document};
 pub use explain::explain;
 pub use model::*;

@@ -4,6 +4,7 @@
 
 mod counts;
 mod dispatch;
+mod draft;
 mod fair;
 mod gate_files;
 mod govern;

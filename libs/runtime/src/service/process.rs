@@ -6,8 +6,9 @@
 use std::{fmt::Display, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use autopack_wire::{
-    client::{ClientOptions, ClientTls, Clients, channel},
+    client::{ClientOptions, ClientTls, Clients, Offer, channel},
     registry::GetInfoRequest,
+    status::from_status,
 };
 use tonic::service::Routes;
 
@@ -103,12 +104,30 @@ impl std::fmt::Debug for Service {
     }
 }
 
+/// Asks what the registry offers; whether it answered.
+async fn learn(clients: &Clients) -> bool {
+    match tokio::time::timeout(ANSWER, Offer::learn(clients)).await {
+        Ok(Ok(offer)) => {
+            tracing::info!(
+                told_by = offer.told.as_str(),
+                contract = offer.contract_digest,
+                database_identity = offer.database_identity,
+                missing = offer.missing().len(),
+                "the registry says what it offers"
+            );
+            true
+        }
+        Ok(Err(_)) | Err(_) => false,
+    }
+}
+
 impl Process {
     /// Clients of the registry. Nothing is dialled yet.
     pub fn clients(&self, registry: &RegistryAddress) -> Result<Clients, StartError> {
         let channel = channel(&registry.address, &self.tls).map_err(StartError::from)?;
         let options = ClientOptions {
             token: self.key.clone(),
+            database: Some(registry.database_identity.clone()).filter(|id| !id.is_empty()),
             ..ClientOptions::default()
         };
         Ok(Clients::over_channel(
@@ -117,20 +136,22 @@ impl Process {
         ))
     }
 
-    /// Keeps asking the registry whether it is there: the condition `registry`.
+    /// Keeps asking the registry whether it is there, and keeps the database that we work on: the condition `registry`.
+    /// Once, it is asked what it offers; what it lacks is logged.
     pub fn follow_registry(&self, clients: &Clients) {
         self.ready.wait_for("registry");
         let ready = self.ready.clone();
-        let mut registry = clients.registry.clone();
+        let clients = clients.clone();
         let token = self.tasks.token();
         self.tasks
             .spawn("registry.watch", Kind::BestEffort, async move {
-                let mut known = None;
+                let mut registry = clients.registry.clone();
+                let (mut known, mut learnt) = (None, false);
                 while !token.is_cancelled() {
                     let asked = registry.get_info(GetInfoRequest {});
                     let answer = match tokio::time::timeout(ANSWER, asked).await {
                         Ok(Ok(_)) => None,
-                        Ok(Err(status)) => Some(status.message().to_owned()),
+                        Ok(Err(status)) => Some(from_status(&status).to_string()),
                         Err(_) => Some("no answer in time".to_owned()),
                     };
                     if answer != known
@@ -139,6 +160,9 @@ impl Process {
                         tracing::warn!(error, "the registry does not serve us; asking again");
                     }
                     ready.set("registry", answer.is_none());
+                    if answer.is_none() && !learnt {
+                        learnt = learn(&clients).await;
+                    }
                     known = answer;
                     tokio::select! {
                         () = token.cancelled() => {}

@@ -64,6 +64,8 @@ pub struct RegistryAddress {
     pub key_file: String,
     /// Name that the registry's certificate must have, if it is not the address's host.
     pub domain: String,
+    /// Identity of the database that the registry must keep, 32 hex; empty: that of the first answer.
+    pub database_identity: String,
 }
 
 impl Common {
@@ -100,6 +102,7 @@ impl Default for RegistryAddress {
             certificate_file: String::new(),
             key_file: String::new(),
             domain: String::new(),
+            database_identity: String::new(),
         }
     }
 }

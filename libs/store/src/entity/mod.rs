@@ -5,6 +5,7 @@
 )]
 
 pub mod attempt;
+pub mod database_identity;
 pub mod event;
 pub mod failure;
 pub mod job;

@@ -10,14 +10,16 @@ use std::{
     time::Duration,
 };
 
-use autopack_domain::ErrorKind;
+use autopack_domain::{ErrorKind, Reason};
 use tokio::time::Instant;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::status::from_status;
 
 /// Refusals of one request before it is held back.
 const PATIENCE: u32 = 3;
+/// The same for NOT_FOUND: what is not there may come, and somebody may be waiting for it.
+const PATIENCE_FOR_MISSING: u32 = 10;
 /// The first and the longest time for which a request is held back; doubles in between.
 const HOLD: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 /// Requests that are remembered.
@@ -52,7 +54,8 @@ impl Breaker {
     pub(super) fn held(&self, key: RequestKey) -> Option<Status> {
         let refused = self.lock();
         let known = refused.get(&key)?;
-        (known.times >= PATIENCE && Instant::now() < known.until).then(|| known.status.clone())
+        let is_held = known.times >= patience(&known.status) && Instant::now() < known.until;
+        is_held.then(|| known.status.clone())
     }
 
     /// Takes in how a request went; `None`: well.
@@ -82,7 +85,7 @@ impl Breaker {
         known.status = status.clone();
         known.times = known.times.saturating_add(1);
         known.until = now + known.hold;
-        if known.times >= PATIENCE {
+        if known.times >= patience(status) {
             known.hold = (known.hold * 2).min(HOLD.1);
         }
     }
@@ -92,10 +95,19 @@ impl Breaker {
     }
 }
 
+/// How often a refusal like this one is taken before the request is held back.
+fn patience(status: &Status) -> u32 {
+    match status.code() {
+        Code::NotFound => PATIENCE_FOR_MISSING,
+        _ => PATIENCE,
+    }
+}
+
 /// Whether the same request would be refused again however long one waits.
 fn is_deterministic(status: &Status) -> bool {
     let error = from_status(status);
-    if error.retry_after.is_some() {
+    // The way to the right registry may be mended at any moment.
+    if error.retry_after.is_some() || error.is(Reason::DatabaseMismatch) {
         return false;
     }
     match error.kind {
@@ -105,10 +117,10 @@ fn is_deterministic(status: &Status) -> bool {
         | ErrorKind::Precondition
         | ErrorKind::Conflict
         | ErrorKind::Corrupt
+        | ErrorKind::NotFound
         | ErrorKind::Bug => true,
-        // What is not there may come; the rest heals with time.
-        ErrorKind::NotFound
-        | ErrorKind::Exists
+        // These heal with time.
+        ErrorKind::Exists
         | ErrorKind::OutOfRange
         | ErrorKind::Exhausted
         | ErrorKind::Unavailable
@@ -147,12 +159,18 @@ mod tests {
     async fn what_heals_with_time_is_never_held_and_memory_is_bounded() {
         let breaker = Breaker::default();
         let key = breaker.key("/a", b"1");
-        for status in [Status::unavailable("x"), Status::not_found("x")] {
+        for status in [Status::unavailable("x"), Status::already_exists("x")] {
             for _ in 0..10 {
                 breaker.note(key, Some(&status));
             }
             assert!(breaker.held(key).is_none(), "{status:?}");
         }
+        for asked in 1..=PATIENCE_FOR_MISSING {
+            assert!(breaker.held(key).is_none(), "{asked}: it may come");
+            breaker.note(key, Some(&Status::not_found("x")));
+        }
+        assert!(breaker.held(key).is_some(), "it does not come");
+        breaker.note(key, None);
         for number in 0..2 * REMEMBERED {
             let key = breaker.key("/a", &number.to_be_bytes());
             breaker.note(key, Some(&Status::internal("no")));

@@ -2,7 +2,8 @@
 //!
 //! Invariant: a unary call always has a deadline and tells the server; it covers the wait for a free slot, all
 //! tries and the pauses between them. Only UNAVAILABLE is tried again, only for calls that may be repeated; a request
-//! that makes no progress is held back (see [`super::breaker`]).
+//! that makes no progress is held back (see [`super::breaker`]). Every call names the database that this process works
+//! on, and a method that the server lacks is told by name.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -23,7 +24,7 @@ use tonic::{Code, Status, body::Body};
 use tower::{Service, ServiceExt as _};
 
 use super::{
-    ClientOptions, GrpcService, Inject,
+    ClientOptions, Database, Gaps, GrpcService, Inject,
     breaker::Breaker,
     replay::{Payload, payload},
     timeout::{self, GRPC_TIMEOUT},
@@ -47,6 +48,8 @@ struct Plan {
     inject: Option<Inject>,
     jitter: RandomState,
     breaker: Breaker,
+    database: Database,
+    gaps: Gaps,
 }
 
 impl ClientService {
@@ -66,12 +69,27 @@ impl ClientService {
             inject: options.inject.clone(),
             jitter: RandomState::new(),
             breaker: Breaker::default(),
+            database: options
+                .database
+                .as_ref()
+                .map_or_else(Database::default, Database::expected),
+            gaps: Gaps::default(),
         };
         Self {
             inner,
             slots: Arc::new(Semaphore::new(options.concurrency.max(1))),
             plan: Arc::new(plan),
         }
+    }
+
+    /// The database that the calls work on.
+    pub fn database(&self) -> Database {
+        self.plan.database.clone()
+    }
+
+    /// Methods that the server turned out to lack.
+    pub fn gaps(&self) -> Gaps {
+        self.plan.gaps.clone()
     }
 }
 
@@ -89,7 +107,8 @@ impl Service<Request<Body>> for ClientService {
         // The trace context is that of the span in which the call was made.
         plan.decorate(request.headers_mut());
         Box::pin(async move {
-            let method = methods::method(request.uri().path());
+            let path = request.uri().path().to_owned();
+            let method = methods::method(&path);
             let asked = timeout::read(request.headers());
             let span = asked.or_else(|| {
                 method
@@ -105,13 +124,14 @@ impl Service<Request<Body>> for ClientService {
                     .map_err(|_| Status::cancelled("the client is closed"))?;
                 plan.tries(inner, method, request, deadline).await
             };
-            match deadline {
+            let answer = match deadline {
                 Some(deadline) => match timeout_at(deadline, work).await {
                     Ok(answer) if !cut_off(&answer, deadline) => answer,
                     _ => Err(expired(span)),
                 },
                 None => work.await,
-            }
+            };
+            plan.gaps.check(&path, plan.database.check(answer))
         })
     }
 }
@@ -124,6 +144,7 @@ impl Plan {
         if let Some(inject) = &self.inject {
             inject(headers);
         }
+        self.database.name(headers);
     }
 
     async fn tries(

@@ -6,7 +6,10 @@
 mod breaker;
 mod call;
 mod connect;
+mod database;
+mod gaps;
 mod health;
+mod offer;
 mod replay;
 pub(crate) mod timeout;
 mod transport;
@@ -18,13 +21,17 @@ use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
 
 pub use call::ClientService;
 pub use connect::{BadAddress, ClientTls, channel, channel_http, channel_uds};
+pub use database::{DATABASE_HEADER, Database};
+pub use gaps::Gaps;
 pub use health::check_health;
+pub use offer::{Offer, Told};
 
 use crate::{
     registry::{
         artifact_service_client::ArtifactServiceClient,
         dispatch_service_client::DispatchServiceClient,
-        registry_service_client::RegistryServiceClient, work_service_client::WorkServiceClient,
+        registry_service_client::RegistryServiceClient, server_service_client::ServerServiceClient,
+        work_service_client::WorkServiceClient,
     },
     scheduler::scheduler_service_client::SchedulerServiceClient,
     server::{Peer, Principal, ServerLayer},
@@ -62,6 +69,8 @@ pub struct ClientOptions {
     pub token: Option<String>,
     /// Writes `traceparent` and its kin.
     pub inject: Option<Inject>,
+    /// Identity of the database to work on; `None`: that of the first answer.
+    pub database: Option<String>,
 }
 
 impl Default for ClientOptions {
@@ -74,6 +83,7 @@ impl Default for ClientOptions {
             concurrency: 256,
             token: None,
             inject: None,
+            database: None,
         }
     }
 }
@@ -119,12 +129,19 @@ pub struct Clients {
     pub scheduler: SchedulerServiceClient<GrpcService>,
     /// For operators: a worker's own service, where the address is a worker's or the all-in-one's.
     pub worker: WorkerServiceClient<GrpcService>,
+    /// For everybody: what the registry offers.
+    pub server: ServerServiceClient<GrpcService>,
+    transport: GrpcService,
+    database: Database,
+    gaps: Gaps,
 }
 
 impl Clients {
     /// Clients over any transport.
     pub fn new(transport: GrpcService, options: &ClientOptions) -> Self {
-        let service = BoxCloneSyncService::new(ClientService::new(transport, options));
+        let layered = ClientService::new(transport, options);
+        let (database, gaps) = (layered.database(), layered.gaps());
+        let service = BoxCloneSyncService::new(layered);
         Self {
             registry: RegistryServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
@@ -135,8 +152,22 @@ impl Clients {
                 .max_decoding_message_size(MAX_DECODE),
             scheduler: SchedulerServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
-            worker: WorkerServiceClient::new(service),
+            worker: WorkerServiceClient::new(service.clone()),
+            server: ServerServiceClient::new(service.clone()),
+            transport: service,
+            database,
+            gaps,
         }
+    }
+
+    /// The database that these clients work on: that of the first answer, or the expected one.
+    pub fn database(&self) -> Database {
+        self.database.clone()
+    }
+
+    /// Methods that the server turned out to lack.
+    pub fn gaps(&self) -> Gaps {
+        self.gaps.clone()
     }
 
     /// Clients of services in this process, with default layers of its own.

@@ -141,6 +141,10 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         &[User, Worker, Telemetry, Builder, Auditor],
     ),
     (
+        "/autopack.registry.v1.ServerService/GetServerInfo",
+        &[User, Worker, Scheduler, Telemetry, Builder, Auditor, Reader],
+    ),
+    (
         "/autopack.scheduler.v1.SchedulerService/Explain",
         &[User, Telemetry, Auditor, Reader],
     ),

@@ -7,7 +7,7 @@ use std::{collections::HashMap, time::Duration};
 
 use autopack_domain::{ErrorKind, Fault, Reason, Refusal};
 use prost::Message as _;
-use tonic::Status;
+use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _, pb};
 
 use super::{DOMAIN, FAULT_URL, MAX_DETAILS, MAX_MESSAGE, clip, code_of, description};
@@ -26,12 +26,17 @@ pub fn to_status(refusal: &Refusal) -> Status {
         ErrorKind::Exhausted => refusal.reason == Reason::LimitExceeded,
         _ => refusal.reason == Reason::LandingBusy,
     };
-    build(refusal, heals.then_some(RETRY))
+    build(refusal, code_of(refusal.kind()), heals.then_some(RETRY))
 }
 
 /// The status of a refusal that is worth repeating after a span.
 pub fn to_status_after(refusal: &Refusal, retry_after: Duration) -> Status {
-    build(refusal, Some(retry_after))
+    build(refusal, code_of(refusal.kind()), Some(retry_after))
+}
+
+/// The status of a refusal under another code than its kind's.
+pub(crate) fn to_status_with_code(refusal: &Refusal, code: Code) -> Status {
+    build(refusal, code, None)
 }
 
 /// The status of a request that does not convert.
@@ -39,8 +44,7 @@ pub fn invalid_argument(faults: Vec<Fault>) -> Status {
     to_status(&Refusal::invalid(Reason::ArgumentInvalid, faults))
 }
 
-fn build(refusal: &Refusal, retry_after: Option<Duration>) -> Status {
-    let code = code_of(refusal.kind());
+fn build(refusal: &Refusal, code: Code, retry_after: Option<Duration>) -> Status {
     let message = clip(&refusal.message, MAX_MESSAGE);
     let mut details = ErrorDetails::new();
     let mut metadata: HashMap<String, String> = refusal

@@ -15,6 +15,7 @@ mod encode;
 mod tests;
 
 pub use decode::{RemoteError, from_status};
+pub(crate) use encode::to_status_with_code;
 pub use encode::{invalid_argument, to_status, to_status_after};
 
 /// `ErrorInfo.domain` of every error of the product.

@@ -223,6 +223,8 @@ pub(crate) enum DlqCommand {
 /// `plan`.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum PlanCommand {
+    /// Make a plan from a goal and a list, or from Markdown
+    New(super::PlanNewArgs),
     /// Report every fault of a plan at once; stores nothing
     Validate(PlanValidateArgs),
     /// Print the normalised plan with the source of each value, and the strategy

@@ -3,6 +3,7 @@
 //! Invariant: every command's help holds an example; what a flag means is said here and nowhere else.
 
 mod args;
+mod plan_new;
 mod queue;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ pub(crate) use args::{
     PhaseRef, PlanCommand, PlanExplainArgs, PlanValidateArgs, RulesetCommand, RunArgs, RunRef,
     RunsArgs, SubmitArgs, UpArgs,
 };
+pub(crate) use plan_new::PlanNewArgs;
 pub(crate) use queue::{LaneCommand, LimitsArgs, QueueArgs, WhyArgs};
 
 const START: &str = "\
@@ -63,6 +65,14 @@ pub(crate) struct Global {
     /// Private key of our certificate, PEM
     #[arg(long, global = true, value_name = "FILE", env = "AUTOPACK_KEY_FILE")]
     pub(crate) key_file: Option<PathBuf>,
+    /// Identity of the database that the registry must keep, as `autopack info` prints it
+    #[arg(
+        long,
+        global = true,
+        value_name = "ID",
+        env = "AUTOPACK_DATABASE_IDENTITY"
+    )]
+    pub(crate) database_identity: Option<String>,
     /// Print data as JSON on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -140,7 +150,7 @@ pub(crate) enum Command {
     /// Import or show a project's ruleset
     #[command(subcommand)]
     Ruleset(RulesetCommand),
-    /// Check a plan, or show it normalised
+    /// Make a plan, check one, or show it normalised
     #[command(subcommand)]
     Plan(PlanCommand),
     /// Say what a code means, what it is charged to, and what mends it

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use autopack_wire::registry::GetInfoRequest;
+use autopack_wire::{client::Offer, contract, registry::GetInfoRequest};
 use serde_json::json;
 
 use super::Context;
@@ -16,10 +16,12 @@ pub(super) async fn run(context: &Context) -> Outcome {
         .clone()
         .get_info(GetInfoRequest {})
         .await;
+    let offer = Offer::learn(&connection.clients).await;
     let served = connection.engine.is_none();
     let local = connection.local;
     connection.close().await;
-    let info = answer?.into_inner();
+    let (info, offer) = (answer?.into_inner(), offer?);
+    let missing = offer.missing();
     let data_dir = local.then(|| context.settings.data_dir.display().to_string());
     let lease_ms = info
         .lease
@@ -37,6 +39,12 @@ pub(super) async fn run(context: &Context) -> Outcome {
                 "served": served,
                 "set_aside": info.set_aside,
                 "switches": info.switches,
+                "contract_version": offer.contract_version,
+                "contract_digest": offer.contract_digest,
+                "client_contract_digest": contract::digest(),
+                "told_by": offer.told.as_str(),
+                "features": offer.features,
+                "missing_methods": missing,
             })
         },
         || {
@@ -53,6 +61,11 @@ pub(super) async fn run(context: &Context) -> Outcome {
                 let _ = writeln!(text, "data dir     {data_dir}");
             }
             text.push_str(if served { "served       by another process\n" } else { "served       by nobody; `autopack up` serves\n" });
+            let digest = if offer.contract_digest.is_empty() { "unknown" } else { &offer.contract_digest };
+            let _ = writeln!(text, "contract     {digest} (told by {}); client {}", offer.told.as_str(), contract::digest());
+            for method in &missing {
+                let _ = writeln!(text, "missing      {}", method.trim_start_matches('/'));
+            }
             for row in &info.set_aside {
                 let _ = writeln!(text, "set aside    {row}");
             }

@@ -10,6 +10,7 @@ mod doctor;
 mod explain;
 mod info;
 mod plan;
+mod plan_new;
 mod queue;
 mod reads;
 mod ruleset;
@@ -112,7 +113,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
     }
     match cli.command {
         Command::Run(args) => run::run(&context, args).await,
-        Command::Up(args) => up::run(&context, args).await,
+        Command::Up(args) => Box::pin(up::run(&context, args)).await,
         Command::Submit(args) => Box::pin(submit::run(&context, args)).await,
         Command::Watch(args) => watch::run(&context, &args.run).await,
         Command::Status(args) => reads::status(&context, &args.run).await,

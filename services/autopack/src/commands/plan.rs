@@ -1,4 +1,4 @@
-//! `autopack plan validate|explain`: without a run.
+//! `autopack plan new|validate|explain`: without a run.
 //!
 //! Invariant: every fault of plan, files and repository is in one report, and nothing is stored but in our own clone.
 
@@ -28,6 +28,7 @@ use crate::{
 
 pub(super) async fn run(context: &Context, command: PlanCommand) -> Outcome {
     match command {
+        PlanCommand::New(args) => Box::pin(super::plan_new::run(context, args)).await,
         PlanCommand::Validate(args) => validate(context, args).await,
         PlanCommand::Explain(args) => explain(context, args).await,
     }
@@ -42,6 +43,34 @@ struct Findings {
     normalised: Option<Normalised>,
     base: String,
     gates: usize,
+}
+
+/// What is wrong with a plan that was made here, and what is worth knowing.
+pub(super) struct Checked {
+    /// Every fault.
+    pub(super) faults: Vec<Fault>,
+    /// What does not stop it.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Checks a plan that was made here: as a text, and against the repository if one is named.
+pub(super) async fn check_text(
+    context: &Context,
+    document: &Document,
+    repo: Option<&str>,
+) -> Result<Checked, CliError> {
+    let normalised = document.plan(read_options(&context.settings, None, None)?)?;
+    let mut found = Findings::default();
+    found
+        .warnings
+        .extend(normalised.warnings.iter().map(ToString::to_string));
+    if let Some(repo) = repo {
+        check_repository(context, repo, &normalised.plan, BTreeMap::new(), &mut found).await?;
+    }
+    Ok(Checked {
+        faults: found.faults,
+        warnings: found.warnings,
+    })
 }
 
 async fn validate(context: &Context, args: PlanValidateArgs) -> Outcome {

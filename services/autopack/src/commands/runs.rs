@@ -44,8 +44,17 @@ pub(super) async fn run(context: &Context, args: RunsArgs) -> Outcome {
             .ui
             .say("no run; `autopack run PLAN --repo DIR` makes one");
     }
-    for row in info?.into_inner().set_aside {
-        context.ui.say(&format!("warning: set aside: {row}"));
+    match info {
+        Ok(info) => {
+            for row in info.into_inner().set_aside {
+                context.ui.say(&format!("warning: set aside: {row}"));
+            }
+        }
+        // The list stands; an older registry does not tell what it set aside.
+        Err(status) if status.code() == tonic::Code::Unimplemented => {
+            context.ui.say(&format!("warning: {}", status.message()));
+        }
+        Err(status) => return Err(status.into()),
     }
     Ok(Exit::Success)
 }

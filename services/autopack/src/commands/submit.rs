@@ -2,6 +2,7 @@
 
 use autopack_domain::Reason;
 use autopack_runtime::{Clock as _, SystemClock};
+use autopack_wire::contract;
 use serde_json::json;
 
 use super::{Context, watch};
@@ -10,6 +11,7 @@ use crate::{
     connect::{self, Connection},
     engine::Scope,
     error::{CliError, Exit, Outcome},
+    features,
     output::{json, one_line},
     plan_files::Document,
     submit::prepare,
@@ -47,6 +49,10 @@ async fn store(
     args: &SubmitArgs,
     prepared: &crate::submit::Prepared,
 ) -> Outcome {
+    if args.dry_run {
+        // An older registry would store what it is asked to check.
+        features::require(&connection.clients, contract::VALIDATE_ONLY).await?;
+    }
     let answer = prepared.create(&connection.clients).await?;
     let run = answer
         .run

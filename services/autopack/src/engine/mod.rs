@@ -41,6 +41,12 @@ const SERVICES: &[&str] = &[
     "autopack.registry.v1.DispatchService",
     "autopack.registry.v1.WorkService",
     "autopack.registry.v1.ArtifactService",
+    "autopack.registry.v1.ServerService",
+];
+/// Services of the scheduler and the worker at the same address.
+const BESIDE: &[&str] = &[
+    "autopack.scheduler.v1.SchedulerService",
+    "autopack.worker.v1.WorkerService",
 ];
 /// What to start.
 #[derive(Clone, Debug)]
@@ -136,15 +142,19 @@ impl Engine {
             traces: telemetry::recorder(),
             failpoint: failpoint::hit,
         };
-        let (database_masked, database_identity) = settings.database_shown();
-        tracing::info!(database = %database_masked, identity = %database_identity, "the database is opened");
+        let database_masked = settings.database_shown();
+        tracing::info!(database = %database_masked, "the database is opened");
         let config = RegistryConfig {
             database_masked,
-            database_identity,
             switches: settings.switches.iter().map(ToString::to_string).collect(),
+            beside: match &scope {
+                Scope::Registry => Vec::new(),
+                Scope::All { .. } => BESIDE.iter().map(|name| (*name).to_owned()).collect(),
+            },
             ..RegistryConfig::embedded(settings.database_file())
         };
         let started = Registry::start(config, ports, &registry).await?;
+        expect(settings, started.core.database_identity())?;
         let layer = ServerLayer::new(server_options(&data)?);
         let control = builder_worker::Control::new();
         let mut routes = started.routes(services.token());
@@ -155,10 +165,7 @@ impl Engine {
             routes = routes
                 .add_service(scheduler.service())
                 .add_service(control.service());
-            served.extend([
-                "autopack.scheduler.v1.SchedulerService",
-                "autopack.worker.v1.WorkerService",
-            ]);
+            served.extend(BESIDE);
         }
         let (routes, probes) = with_probes(routes, &served)
             .await
@@ -254,6 +261,18 @@ impl Engine {
             tracing::warn!(%error, "registry.json was not removed");
         }
         report.failure
+    }
+}
+
+/// The data directory's database is the one that the command line asks for, if it asks for one.
+fn expect(settings: &Settings, ours: &str) -> Result<(), CliError> {
+    match &settings.database_identity {
+        Some(asked) if asked != ours => {
+            let folder = settings.data_dir.display();
+            let text = format!("{folder} holds the database {ours}, and {asked} is asked for");
+            Err(CliError::reason(Reason::DatabaseMismatch, text))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

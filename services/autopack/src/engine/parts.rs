@@ -16,7 +16,7 @@ use autopack_wire::{
     serve::{ServeOptions, bind_uds, serve_tcp, serve_uds_socket},
     server::{Principal, ServerLayer, ServerOptions, TokenTable},
 };
-use builder_worker::{Control, WorkerConfig, WorkerError, registry_client::WireRegistry};
+use builder_worker::{Control, WorkerConfig, WorkerError, registry_client::over};
 use phase_scheduler::{Scheduler, SchedulerConfig};
 use tonic::service::Routes;
 
@@ -98,7 +98,7 @@ impl Parts<'_> {
         let clients = self.clients(Principal::Worker);
         let clock = Arc::clone(&self.clock);
         let ports = builder_worker::Ports {
-            registry: Arc::new(WireRegistry::new(clients.work, clients.artifacts)),
+            registry: over(&clients),
             bus: Arc::clone(&self.bus),
             clock: Arc::new(move || clock.now()),
             failpoint: failpoint::hit,

@@ -7,6 +7,7 @@ mod dead_letters;
 mod decode;
 mod dispatch_service;
 mod registry_service;
+mod server_service;
 mod switch;
 mod watch;
 mod work_service;
@@ -24,49 +25,54 @@ use autopack_wire::{
     registry::{
         artifact_service_server::ArtifactServiceServer,
         dispatch_service_server::DispatchServiceServer,
-        registry_service_server::RegistryServiceServer, work_service_server::WorkServiceServer,
+        registry_service_server::RegistryServiceServer, server_service_server::ServerServiceServer,
+        work_service_server::WorkServiceServer,
     },
     types,
 };
 use prost::Message as _;
+use tokio::sync::watch::{Receiver, channel};
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
 
 use self::switch::Switch;
-use crate::{Registry, Serving, app::Core};
+use crate::{
+    Registry, Serving,
+    app::Core,
+    serving::{Active, Activity},
+};
 
 /// Messages of a request at most; plans are 4 MiB at most.
 const MAX_MESSAGE: usize = 8 << 20;
 
 impl Registry {
-    /// The four services as routes; open streams end on the token.
-    pub fn routes(&self, shutdown: CancellationToken) -> Routes {
-        let api = Api {
-            core: Arc::clone(&self.core),
-            shutdown,
-        };
-        let mut routes = RoutesBuilder::default();
-        routes
-            .add_service(registry(api.clone()))
-            .add_service(dispatch(api.clone()))
-            .add_service(work(api.clone()))
-            .add_service(artifact(api));
-        routes.routes()
+    /// The services as routes; open streams end on the token.
+    pub fn routes(&self, streams: CancellationToken) -> Routes {
+        let core = Arc::clone(&self.core);
+        let active = Activity::Active(Active { core, streams });
+        // Nobody changes it: this registry is active for as long as it lives.
+        let (_, activity) = channel(active);
+        routes(&activity)
     }
 }
 
 impl Serving {
-    /// The four services as routes: they answer while this registry is active, else `NOT_ACTIVE` with the address
+    /// The services as routes: they answer while this registry is active, else `NOT_ACTIVE` with the address
     /// of the one that is.
     pub fn routes(&self) -> Routes {
-        let mut routes = RoutesBuilder::default();
-        routes
-            .add_service(Switch::new(self.activity(), registry))
-            .add_service(Switch::new(self.activity(), dispatch))
-            .add_service(Switch::new(self.activity(), work))
-            .add_service(Switch::new(self.activity(), artifact));
-        routes.routes()
+        routes(&self.activity())
     }
+}
+
+fn routes(activity: &Receiver<Activity>) -> Routes {
+    let mut routes = RoutesBuilder::default();
+    routes
+        .add_service(Switch::new(activity.clone(), registry))
+        .add_service(Switch::new(activity.clone(), dispatch))
+        .add_service(Switch::new(activity.clone(), work))
+        .add_service(Switch::new(activity.clone(), artifact))
+        .add_service(Switch::new(activity.clone(), server));
+    routes.routes()
 }
 
 fn registry(api: Api) -> RegistryServiceServer<Api> {
@@ -85,7 +91,11 @@ fn artifact(api: Api) -> ArtifactServiceServer<Api> {
     ArtifactServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
 }
 
-/// One value serves all four services.
+fn server(api: Api) -> ServerServiceServer<Api> {
+    ServerServiceServer::new(api)
+}
+
+/// One value serves all services.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
     core: Arc<Core>,
@@ -111,8 +121,11 @@ pub(crate) fn event_encoder() -> Encoder {
     })
 }
 
-/// What the relay publishes for a page of the log: every event, and a job for each offer.
-pub(crate) fn bus_messages(stored: &[StoredEvent]) -> (Vec<EventEnvelope>, Vec<JobEnvelope>) {
+/// What the relay publishes for a page of the log: every event, and a job for each offer, which names the database.
+pub(crate) fn bus_messages(
+    stored: &[StoredEvent],
+    database: &str,
+) -> (Vec<EventEnvelope>, Vec<JobEnvelope>) {
     let mut events = Vec::with_capacity(stored.len());
     let mut jobs = Vec::new();
     for row in stored {
@@ -125,7 +138,7 @@ pub(crate) fn bus_messages(stored: &[StoredEvent]) -> (Vec<EventEnvelope>, Vec<J
         };
         let run = event.run.as_ref();
         let trace = run.and_then(|r| TraceContext::parse(r.facts.get(CONTEXT_FACT)?));
-        jobs.extend(job_of(&event, trace).map(|job| JobEnvelope {
+        jobs.extend(job_of(&event, trace, database).map(|job| JobEnvelope {
             id: row.uid.to_string(),
             traceparent: Some(job.traceparent.clone()).filter(|text| !text.is_empty()),
             job,
@@ -142,7 +155,7 @@ pub(crate) fn bus_messages(stored: &[StoredEvent]) -> (Vec<EventEnvelope>, Vec<J
 }
 
 /// The job that an event offers; an attempt's work belongs below the attempt's span, any other below the run's.
-fn job_of(event: &types::Event, trace: Option<TraceContext>) -> Option<JobMessage> {
+fn job_of(event: &types::Event, trace: Option<TraceContext>, database: &str) -> Option<JobMessage> {
     let shown = |trace: Option<TraceContext>| trace.map_or_else(String::new, |t| t.to_string());
     let run = event.run.as_ref()?;
     let base = JobMessage {
@@ -150,6 +163,7 @@ fn job_of(event: &types::Event, trace: Option<TraceContext>) -> Option<JobMessag
         priority: run.priority,
         lane: autopack_bus::subject::DEFAULT_LANE.to_owned(),
         traceparent: shown(trace),
+        database_identity: database.to_owned(),
         ..JobMessage::default()
     };
     match EventKind::parse(&event.kind)? {

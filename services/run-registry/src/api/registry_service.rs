@@ -411,7 +411,7 @@ impl RegistryService for Api {
         let config = &self.core.config;
         reply(pb::GetInfoResponse {
             version: config.version.clone(),
-            database_identity: config.database_identity.clone(),
+            database_identity: self.core.identity.clone(),
             database: config.database_masked.clone(),
             set_aside: self.core.corrupt_rows(),
             lease: Some(duration_to_proto(config.lease)),

@@ -1,17 +1,17 @@
 //! A service that is there while the registry is active, and says where the active one is while it is not.
 //!
 //! Invariant: a call reaches the use cases of an active registry or is refused with `NOT_ACTIVE`; nothing in between.
+//! A caller that works on another database is refused before anything is read, and every answer names ours.
 
 use std::{
     convert::Infallible,
-    future::Ready,
     marker::PhantomData,
     task::{Context, Poll},
 };
 
 use autopack_domain::{Reason, Refusal};
-use autopack_wire::status::to_status;
-use futures::future::Either;
+use autopack_wire::{client::DATABASE_HEADER, status::to_status};
+use futures::future::{BoxFuture, FutureExt as _};
 use tokio::sync::watch;
 use tonic::{
     body::Body,
@@ -52,10 +52,11 @@ impl<S: NamedService> NamedService for Switch<S> {
 impl<S> Service<http::Request<Body>> for Switch<S>
 where
     S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
 {
     type Response = http::Response<Body>;
     type Error = Infallible;
-    type Future = Either<S::Future, Ready<Result<Self::Response, Infallible>>>;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
     /// The generated services are always ready.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
@@ -66,11 +67,17 @@ where
         let now = self.activity.borrow().clone();
         match now {
             Activity::Active(active) => {
+                let ours = active.core.identity.clone();
+                if let Some(refusal) = foreign(&request, &ours, &active.core.config.database_masked)
+                {
+                    return refuse(&refusal);
+                }
                 let api = Api {
                     core: active.core,
                     shutdown: active.streams,
                 };
-                Either::Left((self.make)(api).call(request))
+                let answer = (self.make)(api).call(request);
+                async move { answer.await.map(|response| named(response, &ours)) }.boxed()
             }
             Activity::Standby { active, epoch } => refuse(&standby(&active, epoch)),
             Activity::Unreachable(problem) => {
@@ -80,6 +87,31 @@ where
             }
         }
     }
+}
+
+/// Why a caller that works on another database is turned away.
+fn foreign(request: &http::Request<Body>, ours: &str, masked: &str) -> Option<Refusal> {
+    let theirs = request.headers().get(DATABASE_HEADER)?;
+    if theirs.as_bytes() == ours.as_bytes() {
+        return None;
+    }
+    let theirs = theirs.to_str().unwrap_or("an unreadable one");
+    let text = format!(
+        "this registry keeps the database {ours} ({masked}), and the caller works on {theirs}"
+    );
+    Some(
+        Refusal::new(Reason::DatabaseMismatch, text)
+            .with("registry", ours)
+            .with("caller", theirs),
+    )
+}
+
+/// An answer that says which database it comes from.
+fn named(mut response: http::Response<Body>, ours: &str) -> http::Response<Body> {
+    if let Ok(value) = http::HeaderValue::from_str(ours) {
+        response.headers_mut().insert(DATABASE_HEADER, value);
+    }
+    response
 }
 
 fn standby(active: &str, epoch: u64) -> Refusal {
@@ -96,7 +128,7 @@ fn standby(active: &str, epoch: u64) -> Refusal {
     .with("epoch", epoch)
 }
 
-fn refuse<L>(refusal: &Refusal) -> Either<L, Ready<Result<http::Response<Body>, Infallible>>> {
+fn refuse(refusal: &Refusal) -> BoxFuture<'static, Result<http::Response<Body>, Infallible>> {
     let response = to_status(refusal).into_http();
-    Either::Right(std::future::ready(Ok(response)))
+    std::future::ready(Ok(response)).boxed()
 }

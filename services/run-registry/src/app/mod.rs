@@ -48,6 +48,8 @@ pub struct Core {
     /// Settings are changed one at a time.
     pub(crate) settings: tokio::sync::Mutex<()>,
     pub(crate) epoch: u64,
+    /// Which database it is.
+    pub(crate) identity: String,
     /// The last event that the relay has published.
     pub(crate) published: tokio::sync::watch::Sender<u64>,
 }
@@ -72,7 +74,7 @@ impl Core {
         database: Database,
         writer: WriterHandle,
         (ledger, corrupt_limits): (Arc<ledger::Ledger>, Vec<String>),
-        epoch: u64,
+        (epoch, identity): (u64, String),
     ) -> Result<Self, StoreError> {
         let set_aside = set_aside::find(&database.read).await?;
         for found in &set_aside {
@@ -92,6 +94,7 @@ impl Core {
             writer,
             counts: figures::Counts::default(),
             epoch,
+            identity,
             published: tokio::sync::watch::Sender::new(0),
         })
     }
@@ -290,6 +293,11 @@ impl Core {
     /// Whether the database could be reached when it was last needed.
     pub fn is_database_reachable(&self) -> bool {
         self.writer.is_connected()
+    }
+
+    /// The id that the database got when it was made.
+    pub fn database_identity(&self) -> &str {
+        &self.identity
     }
 
     /// The epoch that this registry serves in.

@@ -109,7 +109,8 @@ impl Relay {
         let Some(last) = events.last().map(|e| e.sequence) else {
             return true;
         };
-        let (events, jobs): (Vec<EventEnvelope>, Vec<JobEnvelope>) = bus_messages(events);
+        let (events, jobs): (Vec<EventEnvelope>, Vec<JobEnvelope>) =
+            bus_messages(events, &self.core.identity);
         (self.core.ports.failpoint)("registry.before_publish");
         // Events first: a scheduler that sees the settlement of a job must have seen its offer.
         if let Err(error) = self.core.ports.bus.publish_events(events).await {

@@ -106,6 +106,8 @@ pub(crate) struct Harness {
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) supervisor: Supervisor,
     pub(crate) worker: String,
+    /// What it serves.
+    pub(crate) routes: tonic::service::Routes,
     /// The distributed form.
     pub(crate) serving: Option<Serving>,
 }
@@ -154,8 +156,9 @@ impl Harness {
         let clients = Clients::in_process(routes.clone(), Principal::User);
         let mut all = clients.clone();
         all.dispatch = Clients::in_process(routes.clone(), Principal::Scheduler).dispatch;
-        all.work = Clients::in_process(routes, Principal::Worker).work;
+        all.work = Clients::in_process(routes.clone(), Principal::Worker).work;
         Self {
+            routes,
             clients: all,
             clock,
             supervisor,

@@ -10,6 +10,7 @@
 mod bus;
 mod commands;
 mod harness;
+mod identity;
 mod limits;
 mod loss;
 mod recovery;

@@ -3,6 +3,7 @@
 mod codes;
 mod control;
 mod many;
+mod plan_new;
 mod plans;
 mod queue;
 pub(crate) mod serving;
