@@ -13,8 +13,11 @@
 //! - [`fair`]: the queue over all runs: shares, ageing, limits, lanes
 //! - [`estimate`], [`strategy`], [`retry`]: budgets, attempts, back-off
 //! - [`placement`]: which workers may take a phase
+//! - [`backlog`]: which issues have aged, which are resolved, and the phases that would clean them
+//! - [`promotion`]: whether a run's result may be promoted
 //! - [`preflight`]: faults of a plan that only the repository and the worker show
 
+pub mod backlog;
 pub mod dispatch;
 pub mod estimate;
 pub mod fair;
@@ -23,6 +26,7 @@ pub mod govern;
 pub mod paths;
 pub mod placement;
 pub mod preflight;
+pub mod promotion;
 pub mod retry;
 pub mod scope;
 pub mod signature;

@@ -5,6 +5,7 @@
 
 pub mod cursors;
 pub mod entity;
+pub mod issues;
 pub mod queue;
 pub mod read;
 pub mod rows;

@@ -40,6 +40,8 @@ pub const READS: &[&str] = &[
     "/autopack.registry.v1.RegistryService/ListDeadLetters",
     "/autopack.registry.v1.RegistryService/GetInfo",
     "/autopack.registry.v1.RegistryService/ListWorkers",
+    "/autopack.registry.v1.IssueService/ListIssues",
+    "/autopack.registry.v1.IssueService/GetBacklog",
     "/autopack.registry.v1.DispatchService/ListActiveRuns",
     "/autopack.registry.v1.DispatchService/GetSnapshot",
     "/autopack.registry.v1.DispatchService/GetPolicy",

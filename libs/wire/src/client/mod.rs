@@ -23,7 +23,7 @@ pub use health::check_health;
 use crate::{
     registry::{
         artifact_service_client::ArtifactServiceClient,
-        dispatch_service_client::DispatchServiceClient,
+        dispatch_service_client::DispatchServiceClient, issue_service_client::IssueServiceClient,
         registry_service_client::RegistryServiceClient, work_service_client::WorkServiceClient,
     },
     scheduler::scheduler_service_client::SchedulerServiceClient,
@@ -115,6 +115,8 @@ pub struct Clients {
     pub work: WorkServiceClient<GrpcService>,
     /// For everybody with files.
     pub artifacts: ArtifactServiceClient<GrpcService>,
+    /// For everybody who finds something.
+    pub issues: IssueServiceClient<GrpcService>,
     /// The scheduler's own service, where it is served at the same address.
     pub scheduler: SchedulerServiceClient<GrpcService>,
     /// For operators: a worker's own service, where the address is a worker's or the all-in-one's.
@@ -133,6 +135,7 @@ impl Clients {
             work: WorkServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),
             artifacts: ArtifactServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
+            issues: IssueServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),
             scheduler: SchedulerServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
             worker: WorkerServiceClient::new(service),

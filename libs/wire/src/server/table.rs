@@ -73,6 +73,18 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         &[User, Scheduler, Telemetry, Auditor],
     ),
     (
+        "/autopack.registry.v1.IssueService/RecordIssue",
+        &[User, Worker, Builder, Auditor],
+    ),
+    (
+        "/autopack.registry.v1.IssueService/ListIssues",
+        &[User, Telemetry, Builder, Auditor, Reader],
+    ),
+    (
+        "/autopack.registry.v1.IssueService/GetBacklog",
+        &[User, Telemetry, Builder, Auditor, Reader],
+    ),
+    (
         "/autopack.registry.v1.DispatchService/ListActiveRuns",
         &[Scheduler],
     ),

@@ -8,6 +8,7 @@ pub mod create_run;
 pub mod dead_letters;
 pub mod dispatch;
 pub mod figures;
+pub mod issues;
 pub mod jobs;
 pub mod leases;
 pub(crate) mod ledger;
