@@ -285,7 +285,9 @@ pub struct IssueBook {
 impl IssueBook {
     /// Every issue with its place: the run's own first, then by phase and key.
     pub fn iter(&self) -> impl Iterator<Item = (Place, &Issue)> {
-        self.issues.iter().map(|((place, _), issue)| (*place, issue))
+        self.issues
+            .iter()
+            .map(|((place, _), issue)| (*place, issue))
     }
 
     /// One issue.

@@ -8,6 +8,7 @@ pub mod entity;
 pub mod issues;
 pub mod queue;
 pub mod read;
+pub mod reports;
 pub mod rows;
 pub mod set_aside;
 

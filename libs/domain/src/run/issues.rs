@@ -56,7 +56,10 @@ impl RunAggregate {
         if self.issues.len() + more <= MAX_ISSUES {
             return Ok(());
         }
-        let text = format!("run {} has {MAX_ISSUES} issues; no more are kept", self.run.id);
+        let text = format!(
+            "run {} has {MAX_ISSUES} issues; no more are kept",
+            self.run.id
+        );
         Err(Refusal::new(Reason::LimitExceeded, text).with("max", MAX_ISSUES))
     }
 
@@ -84,7 +87,9 @@ impl RunAggregate {
             issue.again(new, aged, attempt, now);
         } else {
             let spec = place.map(|p| self.spec(p));
-            let phase = spec.map_or(("", ""), |s| (s.task_category.as_str(), s.complexity.as_str()));
+            let phase = spec.map_or(("", ""), |s| {
+                (s.task_category.as_str(), s.complexity.as_str())
+            });
             let issue = Issue::first(new, phase, aged, attempt, now);
             self.issues.put(place, issue);
         }

@@ -11,8 +11,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     Cause, Reason, Refusal,
     attempt::Attempt,
-    budget::Account,
     backlog::Sighting,
+    budget::Account,
     event::{Event, FailureFact, UsageFact},
     ids::{AttemptUid, Fence, JobUid, PhaseId, RunId, RunUid, WorkerUid},
     issue::{DebtStatus, IssueBook, IssueCounts, Place},

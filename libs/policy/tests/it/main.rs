@@ -9,6 +9,7 @@ mod gate_files;
 mod govern;
 mod govern_tree;
 mod ids;
+mod issues;
 mod links;
 mod paths;
 mod preflight;

@@ -24,7 +24,8 @@ use crate::{
     registry::{
         artifact_service_client::ArtifactServiceClient,
         dispatch_service_client::DispatchServiceClient, issue_service_client::IssueServiceClient,
-        registry_service_client::RegistryServiceClient, work_service_client::WorkServiceClient,
+        registry_service_client::RegistryServiceClient, report_service_client::ReportServiceClient,
+        work_service_client::WorkServiceClient,
     },
     scheduler::scheduler_service_client::SchedulerServiceClient,
     server::{Peer, Principal, ServerLayer},
@@ -117,6 +118,8 @@ pub struct Clients {
     pub artifacts: ArtifactServiceClient<GrpcService>,
     /// For everybody who finds something.
     pub issues: IssueServiceClient<GrpcService>,
+    /// For everybody who wants figures.
+    pub reports: ReportServiceClient<GrpcService>,
     /// The scheduler's own service, where it is served at the same address.
     pub scheduler: SchedulerServiceClient<GrpcService>,
     /// For operators: a worker's own service, where the address is a worker's or the all-in-one's.
@@ -136,6 +139,8 @@ impl Clients {
             artifacts: ArtifactServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
             issues: IssueServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),
+            reports: ReportServiceClient::new(service.clone())
+                .max_decoding_message_size(MAX_DECODE),
             scheduler: SchedulerServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
             worker: WorkerServiceClient::new(service),

@@ -85,6 +85,22 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         &[User, Telemetry, Builder, Auditor, Reader],
     ),
     (
+        "/autopack.registry.v1.ReportService/GetRunReport",
+        &[User, Telemetry, Auditor, Reader],
+    ),
+    (
+        "/autopack.registry.v1.ReportService/ListRunMetrics",
+        &[User, Telemetry, Auditor, Reader],
+    ),
+    (
+        "/autopack.registry.v1.ReportService/GetBacklogSummary",
+        &[User, Telemetry, Auditor, Reader],
+    ),
+    (
+        "/autopack.registry.v1.ReportService/GetBudgetAnalysis",
+        &[User, Telemetry, Auditor, Reader],
+    ),
+    (
         "/autopack.registry.v1.DispatchService/ListActiveRuns",
         &[Scheduler],
     ),

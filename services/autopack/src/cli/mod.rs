@@ -3,6 +3,7 @@
 //! Invariant: every command's help holds an example; what a flag means is said here and nowhere else.
 
 mod args;
+mod issues;
 mod queue;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ pub(crate) use args::{
     PhaseRef, PlanCommand, PlanExplainArgs, PlanValidateArgs, RulesetCommand, RunArgs, RunRef,
     RunsArgs, SubmitArgs, UpArgs,
 };
+pub(crate) use issues::{BacklogArgs, IssuesArgs, RecordIssueArgs, ReportCommand};
 pub(crate) use queue::{LaneCommand, LimitsArgs, QueueArgs, WhyArgs};
 
 const START: &str = "\
@@ -132,6 +134,15 @@ pub(crate) enum Command {
     /// List attempts with their ends and artifacts
     #[command(after_help = "Example:\n  autopack attempts demo-1 P1.2")]
     Attempts(PhaseRef),
+    /// List the issues of a run and what they amount to
+    Issues(IssuesArgs),
+    /// Report an issue of a phase, or of a run
+    RecordIssue(RecordIssueArgs),
+    /// Show what a project's runs have found, with its age
+    Backlog(BacklogArgs),
+    /// Figures: a run, all runs, a backlog, spent budgets
+    #[command(subcommand)]
+    Report(ReportCommand),
     /// Write an artifact to standard output
     Artifact(ArtifactArgs),
     /// Jobs that the bus gave up on: list, show, requeue, discard

@@ -8,6 +8,7 @@ mod decode;
 mod dispatch_service;
 mod issue_service;
 mod registry_service;
+mod report_service;
 mod switch;
 mod watch;
 mod work_service;
@@ -25,7 +26,8 @@ use autopack_wire::{
     registry::{
         artifact_service_server::ArtifactServiceServer,
         dispatch_service_server::DispatchServiceServer, issue_service_server::IssueServiceServer,
-        registry_service_server::RegistryServiceServer, work_service_server::WorkServiceServer,
+        registry_service_server::RegistryServiceServer, report_service_server::ReportServiceServer,
+        work_service_server::WorkServiceServer,
     },
     types,
 };
@@ -52,6 +54,7 @@ impl Registry {
             .add_service(dispatch(api.clone()))
             .add_service(work(api.clone()))
             .add_service(issues(api.clone()))
+            .add_service(reports(api.clone()))
             .add_service(artifact(api));
         routes.routes()
     }
@@ -67,6 +70,7 @@ impl Serving {
             .add_service(Switch::new(self.activity(), dispatch))
             .add_service(Switch::new(self.activity(), work))
             .add_service(Switch::new(self.activity(), issues))
+            .add_service(Switch::new(self.activity(), reports))
             .add_service(Switch::new(self.activity(), artifact));
         routes.routes()
     }
@@ -86,6 +90,10 @@ fn work(api: Api) -> WorkServiceServer<Api> {
 
 fn issues(api: Api) -> IssueServiceServer<Api> {
     IssueServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
+}
+
+fn reports(api: Api) -> ReportServiceServer<Api> {
+    ReportServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
 }
 
 fn artifact(api: Api) -> ArtifactServiceServer<Api> {

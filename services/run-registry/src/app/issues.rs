@@ -179,14 +179,7 @@ impl Core {
         (size, token): (i32, &str),
     ) -> Result<BacklogPage, Refusal> {
         let size = page_size(size)?;
-        let profile = match profile {
-            "" => SafetyProfile::Normal,
-            text => SafetyProfile::parse(text).ok_or_else(|| {
-                let fault = Fault::new("safety_profile", format!("`{text}` is not one"));
-                let fault = fault.allowed(SafetyProfile::spellings());
-                Refusal::invalid(Reason::ArgumentInvalid, vec![fault])
-            })?,
-        };
+        let profile = profile_of(profile)?;
         let after = parse_token::<2>(token)?.map(|([runs, tiers], key)| (runs, tiers, key));
         self.project(project).await?;
         let thresholds = Thresholds::of(&self.ruleset(project).await?, profile);
@@ -248,7 +241,7 @@ impl Core {
     }
 
     /// Entries that need a cleanup, the oldest first.
-    async fn aged(
+    pub(super) async fn aged(
         &self,
         project: &str,
         thresholds: Thresholds,
@@ -263,16 +256,18 @@ impl Core {
         old.retain(|e| thresholds.status(e, successes) == BacklogStatus::NeedsCleanup);
         Ok(old)
     }
+}
 
-    async fn successes(
-        &self,
-        project: &str,
-        thresholds: Thresholds,
-    ) -> Result<Vec<autopack_domain::Timestamp>, Refusal> {
-        issues::successes(&self.database.read, project, thresholds.runs.into())
-            .await
-            .map_err(store_refusal)
+/// A safety profile by its name; empty: the default.
+pub(super) fn profile_of(text: &str) -> Result<SafetyProfile, Refusal> {
+    if text.is_empty() {
+        return Ok(SafetyProfile::Normal);
     }
+    SafetyProfile::parse(text).ok_or_else(|| {
+        let fault = Fault::new("safety_profile", format!("`{text}` is not one"));
+        let fault = fault.allowed(SafetyProfile::spellings());
+        Refusal::invalid(Reason::ArgumentInvalid, vec![fault])
+    })
 }
 
 /// The place that an id names; empty: the run itself.

@@ -15,6 +15,7 @@ pub(crate) mod ledger;
 pub mod limits;
 pub mod project;
 pub mod reads;
+pub mod reports;
 pub mod turns;
 pub mod work;
 pub mod workers;

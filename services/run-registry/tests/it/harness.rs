@@ -108,6 +108,7 @@ pub(crate) struct Harness {
     pub(crate) worker: String,
     /// The distributed form.
     pub(crate) serving: Option<Serving>,
+    routes: tonic::service::Routes,
 }
 
 impl Harness {
@@ -154,14 +155,20 @@ impl Harness {
         let clients = Clients::in_process(routes.clone(), Principal::User);
         let mut all = clients.clone();
         all.dispatch = Clients::in_process(routes.clone(), Principal::Scheduler).dispatch;
-        all.work = Clients::in_process(routes, Principal::Worker).work;
+        all.work = Clients::in_process(routes.clone(), Principal::Worker).work;
         Self {
             clients: all,
             clock,
             supervisor,
             worker: String::new(),
             serving,
+            routes,
         }
+    }
+
+    /// Clients of somebody else.
+    pub(crate) fn as_principal(&self, principal: Principal) -> Clients {
+        Clients::in_process(self.routes.clone(), principal)
     }
 
     /// Announces a worker; returns its uid.

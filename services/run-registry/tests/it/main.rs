@@ -10,6 +10,7 @@
 mod bus;
 mod commands;
 mod harness;
+mod issues;
 mod limits;
 mod loss;
 mod recovery;
