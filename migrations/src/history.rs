@@ -54,6 +54,7 @@ pub const ALL: &[Migration] = &[
     step!(10, 10, "0010", "activity"),
     step!(11, 10, "0011", "views"),
     step!(15, 10, "0015", "traces"),
+    step!(16, 10, "0016", "issues"),
     step!(20, 10, "0020", "identity"),
 ];
 

@@ -10,18 +10,21 @@
 //! - [`states`]: the state sets and their transition tables
 //! - [`run`], [`tier`], [`phase`], [`attempt`]: the aggregates
 //! - [`project`], [`lane`]: shares, limits and lanes of the queue
+//! - [`issue`], [`backlog`]: what is found on the way, in a run and over the runs of a project
 //! - [`event`]: what is recorded
 //! - [`worker`]: workers, as they announce themselves and as they stand
 //! - [`trace`]: the ids of a run's trace
 //! - [`fault`]: faults of input, all at once, each with its path
 
 pub mod attempt;
+pub mod backlog;
 pub mod budget;
 pub mod catalogue;
 pub mod event;
 pub mod fault;
 pub mod gate;
 pub mod ids;
+pub mod issue;
 pub mod lane;
 pub mod phase;
 pub mod plan;

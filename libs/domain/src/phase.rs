@@ -7,6 +7,7 @@ use crate::{
     Cause, Reason, Refusal,
     budget::Account,
     ids::{AttemptUid, PhaseId},
+    issue::IssueCounts,
     plan::closed,
     states::PhaseState,
     time::Timestamp,
@@ -59,6 +60,8 @@ pub struct Phase {
     pub tokens: Account,
     /// The attempt that is on offer or leased.
     pub current: Option<AttemptUid>,
+    /// Distinct issues.
+    pub issues: IssueCounts,
     /// When its first attempt was leased.
     pub started_at: Option<Timestamp>,
     /// When it ended.
@@ -153,6 +156,7 @@ impl Phase {
             current: None,
             started_at: None,
             completed_at: None,
+            issues: IssueCounts::default(),
         }
     }
 

@@ -3,6 +3,8 @@
 //! Invariant: budgets, attempts, gate profile, auditor profile and ageing thresholds of a run come from
 //! here alone. `policy::strategy` compiles it; this is only its shape (SEMANTICS 4.3).
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{GateProfile, SafetyProfile};
@@ -26,6 +28,9 @@ pub struct Strategy {
     pub aging_runs: u32,
     /// Tiers after which an open minor issue counts as aged.
     pub aging_tiers: u32,
+    /// Keys of minor issues that had aged when the run was created: each counts as major when it is seen.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub aged: BTreeSet<String>,
     /// Per tier, in plan order.
     pub tier: Vec<TierStrategy>,
     /// Per phase, tier by tier in plan order.

@@ -5,6 +5,7 @@
 use crate::{
     budget::Account,
     ids::TierId,
+    issue::{Cleanliness, IssueCounts},
     states::{PhaseState, TierState},
     time::Timestamp,
 };
@@ -97,6 +98,10 @@ pub struct Tier {
     pub ci_runs: Account,
     /// The commit of its snapshot ref.
     pub snapshot: String,
+    /// Distinct issues of its phases.
+    pub issues: IssueCounts,
+    /// Whether they are within its limits.
+    pub cleanliness: Cleanliness,
     /// When its first phase was leased.
     pub started_at: Option<Timestamp>,
     /// When it ended.
@@ -113,6 +118,8 @@ impl Tier {
             tokens: Account::capped(tokens_cap),
             ci_runs: Account::capped(ci_runs_cap),
             snapshot: String::new(),
+            issues: IssueCounts::default(),
+            cleanliness: Cleanliness::Clean,
             started_at: None,
             completed_at: None,
         }

@@ -14,8 +14,11 @@
 //! - [`estimate`], [`strategy`], [`retry`]: budgets, attempts, back-off
 //! - [`placement`]: which workers may take a phase
 //! - [`draft`]: from a goal and a list, or Markdown, to a plan
+//! - [`backlog`]: which issues have aged, which are resolved, and the phases that would clean them
+//! - [`promotion`]: whether a run's result may be promoted
 //! - [`preflight`]: faults of a plan that only the repository and the worker show
 
+pub mod backlog;
 pub mod dispatch;
 pub mod draft;
 pub mod estimate;
@@ -25,6 +28,7 @@ pub mod govern;
 pub mod paths;
 pub mod placement;
 pub mod preflight;
+pub mod promotion;
 pub mod retry;
 pub mod scope;
 pub mod signature;

@@ -3,7 +3,7 @@
 //! Invariant: pure; the result is stored and frozen with the run, and nothing else decides budgets,
 //! attempts, gate profile, auditor profile and ageing thresholds (SEMANTICS 4.2, 4.3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use autopack_domain::{
     Fault,
@@ -12,7 +12,7 @@ use autopack_domain::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::estimate::estimate;
+use crate::{backlog::Thresholds, estimate::estimate};
 
 /// A project's ruleset: what it changes of the built-in category defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +53,9 @@ pub struct CategoryRule {
 /// What the project's backlog says at the creation of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// Open minor issues that have aged: each takes one of the minor issues that the run tolerates.
-    pub aged: u32,
+    /// Open minor issues that have aged: each counts as major when it is seen, and takes one of the minor issues that the
+    /// run tolerates.
+    pub aged: BTreeSet<String>,
 }
 
 /// Choices of the caller that stand above category and ruleset.
@@ -164,11 +165,8 @@ pub fn compile(
             }
         })
         .collect();
-    let (runs, tiers) = if profile == SafetyProfile::SafetyCritical {
-        (2, 1)
-    } else {
-        (3, 2)
-    };
+    let aging = Thresholds::of(ruleset, profile);
+    let aged = u32::try_from(backlog.aged.len()).unwrap_or(u32::MAX);
     let count = u32::try_from(phase.len()).unwrap_or(u32::MAX);
     Strategy {
         version: "v1".to_owned(),
@@ -176,17 +174,10 @@ pub fn compile(
         tokens: plan.run.budgets.tokens,
         phases: plan.run.budgets.phases,
         minutes: plan.run.budgets.minutes,
-        max_minor_issues: count.saturating_mul(3).saturating_sub(backlog.aged),
-        aging_runs: ruleset
-            .aging_runs
-            .get(profile.as_str())
-            .copied()
-            .unwrap_or(runs),
-        aging_tiers: ruleset
-            .aging_tiers
-            .get(profile.as_str())
-            .copied()
-            .unwrap_or(tiers),
+        max_minor_issues: count.saturating_mul(3).saturating_sub(aged),
+        aging_runs: aging.runs,
+        aging_tiers: aging.tiers,
+        aged: backlog.aged.clone(),
         tier,
         phase,
     }

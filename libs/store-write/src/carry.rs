@@ -42,8 +42,13 @@ impl Writer {
                 let mut changes = Changes::default();
                 match step(aggregate, &mut changes) {
                     Ok(reply) => {
+                        let heard = crate::backlog::Heard::take(aggregate, &mut changes);
                         if !changes.attempts.is_empty() {
                             self.watch.changed(aggregate);
+                        }
+                        if let Some(heard) = heard {
+                            let now = (self.clock)();
+                            self.session.hear(heard, now).await?;
                         }
                         self.session.keep(uid, changes);
                         self.session

@@ -5,7 +5,10 @@
 
 use autopack_domain::Timestamp;
 use autopack_store::{
-    entity::{attempt, event, failure, job, phase, request, run, run_document, tier, usage_event},
+    entity::{
+        attempt, backlog, event, failure, issue, job, phase, request, run, run_document, tier,
+        usage_event,
+    },
     rows::{self, event::StoredEvent},
 };
 use sea_orm::DbErr;
@@ -30,6 +33,7 @@ pub(crate) async fn flush(
     let mut jobs = Vec::new();
     let mut usage = Vec::new();
     let mut failures = Vec::new();
+    let mut issues = Vec::new();
     for (uid, changes) in &pending.changes {
         let Some(aggregate) = session.cache.get(uid) else {
             continue;
@@ -69,6 +73,10 @@ pub(crate) async fn flush(
             let number = aggregate.run.last_event * 1000 + n as u64;
             usage.push(usage_row(*uid, number, fact, now));
         }
+        issues.extend(changes.issues.iter().filter_map(|(place, key)| {
+            let issue = aggregate.issues.get(*place, key)?;
+            Some(rows::issue::write(*uid, *place, issue))
+        }));
         failures.extend(changes.failures.iter().map(|f| failure_row(*uid, f, now)));
     }
     batch.projects(projects, &pending.settings, now);
@@ -80,6 +88,10 @@ pub(crate) async fn flush(
     batch.upsert::<job::Entity, _>(jobs);
     batch.insert::<usage_event::Entity, _>(usage);
     batch.upsert::<failure::Entity, _>(failures);
+    batch.upsert::<issue::Entity, _>(issues);
+    let entries = pending.backlog.iter();
+    let entries = entries.map(|((project, _), entry)| rows::backlog::write(project, entry));
+    batch.upsert::<backlog::Entity, _>(entries.collect());
     batch.insert::<event::Entity, _>(events.iter().map(rows::event::write).collect());
     let requests = pending
         .requests

@@ -10,6 +10,7 @@
 //! Invariant: state, events and idempotency record of a command commit together or not at all; commands
 //! that arrive together share a commit; a failed batch is replayed one by one.
 
+mod backlog;
 mod batch;
 mod carry;
 pub mod connect;

@@ -10,6 +10,7 @@ use std::{
 
 use autopack_domain::{
     Reason, Refusal, RunUid, Timestamp,
+    backlog::BacklogEntry,
     event::Event,
     run::{Changes, RunAggregate},
 };
@@ -60,6 +61,8 @@ pub(crate) struct Pending {
     pub(crate) settings: Vec<Setting>,
     pub(crate) cursors: BTreeMap<Cursor, u64>,
     pub(crate) events: Vec<(RunUid, u64, Event)>,
+    /// Entries of projects' backlogs, by project and key.
+    pub(crate) backlog: BTreeMap<(String, String), BacklogEntry>,
 }
 
 impl Pending {
@@ -149,6 +152,7 @@ impl Session {
         merged.jobs.extend(changes.jobs);
         merged.usage.extend(changes.usage);
         merged.failures.extend(changes.failures);
+        merged.issues.extend(changes.issues);
     }
 
     /// Forgets everything that a failed batch touched.

@@ -49,7 +49,7 @@ pub struct Writer {
     pub(crate) ending: Shared<BoxFuture<'static, ()>>,
     pub(crate) epoch: u64,
     pub(crate) counters: Arc<Counters>,
-    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    pub(crate) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     ids: Arc<dyn Fn() -> uuid::Uuid + Send + Sync>,
     failpoint: fn(&str),
     pub(crate) watch: Arc<dyn Watch>,

@@ -6,8 +6,10 @@
 pub mod cursors;
 pub mod entity;
 pub mod identity;
+pub mod issues;
 pub mod queue;
 pub mod read;
+pub mod reports;
 pub mod rows;
 pub mod set_aside;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use autopack_domain::{
     RunUid,
     attempt::Attempt,
+    issue::IssueBook,
     run::{Job, Run, RunAggregate},
 };
 use sea_orm::{
@@ -115,9 +116,14 @@ pub async fn aggregate<C: ConnectionTrait>(
     }
     let attempts = live_attempts(db, &key).await?;
     let jobs = jobs(db, &key).await?;
-    Ok(Some(RunAggregate::assemble(
-        run, plan, strategy, tiers, phases, attempts, jobs,
-    )))
+    // Most runs have none: their counts say so, and no query is made.
+    let issues = match run.issues.distinct() {
+        0 => IssueBook::default(),
+        _ => crate::issues::book(db, &key).await?,
+    };
+    let mut aggregate = RunAggregate::assemble(run, plan, strategy, tiers, phases, attempts, jobs);
+    aggregate.issues = issues;
+    Ok(Some(aggregate))
 }
 
 async fn live_attempts<C: ConnectionTrait>(

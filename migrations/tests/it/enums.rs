@@ -82,7 +82,7 @@ async fn states_are_added_renamed_and_removed_over_stored_rows(base: Base) {
     }
     // References and unique keys are what they were.
     for broken in [
-        "INSERT INTO phase SELECT 'nobody', idx, id, tier, place, state, attempts_made, attempts_charged, infra_charged, crashes, conflicts, not_before, cause, detail, commit_sha, outcome, tokens_cap, tokens_reserved, tokens_settled, current_attempt, started_at, completed_at FROM phase WHERE idx = 0",
+        "INSERT INTO phase (run_uid, idx, id, tier, place, state, attempts_made, attempts_charged, infra_charged, crashes, conflicts, not_before, cause, detail, commit_sha, outcome, tokens_cap, tokens_reserved, tokens_settled, current_attempt, started_at, completed_at) SELECT 'nobody', idx, id, tier, place, state, attempts_made, attempts_charged, infra_charged, crashes, conflicts, not_before, cause, detail, commit_sha, outcome, tokens_cap, tokens_reserved, tokens_settled, current_attempt, started_at, completed_at FROM phase WHERE idx = 0",
         "UPDATE phase SET id = 'P1' WHERE idx = 0",
     ] {
         assert!(db.execute_unprepared(broken).await.is_err(), "{broken}");

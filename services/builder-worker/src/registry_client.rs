@@ -309,6 +309,7 @@ where
             failure_class: class,
             failure_signature: signature,
             failure_raw: raw,
+            issues: report.issues.iter().map(Into::into).collect(),
         };
         let found = answer(CALL, self.work.clone().settle_attempt(request)).await?;
         let tier = Some((found.completed_tier, found.completed_tier_index));

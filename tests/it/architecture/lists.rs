@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use autopack_domain::{
     Cause, EventKind, Reason,
+    issue::{Cleanliness, DebtStatus, IssueState, Severity},
     run::bootstrap::JobState,
     states::{AttemptState, PhaseState, RunState, TierState},
 };
@@ -19,6 +20,17 @@ pub(crate) fn state_sets() -> [(&'static str, &'static str, Vec<&'static str>); 
         ("phase", "Phase", PhaseState::spellings()),
         ("attempt", "Attempt", AttemptState::spellings()),
         ("job", "RepositoryJob", JobState::spellings()),
+    ]
+}
+
+/// Column and spellings of other closed sets.
+fn word_sets() -> [(&'static str, Vec<&'static str>); 5] {
+    [
+        ("severity", Severity::spellings()),
+        ("effective_severity", Severity::spellings()),
+        ("debt_status", DebtStatus::spellings()),
+        ("cleanliness", Cleanliness::spellings()),
+        ("issue_state", IssueState::spellings()),
     ]
 }
 
@@ -68,9 +80,10 @@ fn set(list: &[&str]) -> BTreeSet<String> {
 #[test]
 fn check_constraints_are_the_states_of_the_domain() {
     let table = Regex::new(r"CREATE TABLE (\w+)").expect("pattern");
-    let check =
-        Regex::new(r#"(\w+) TEXT(?: COLLATE "C")? NOT NULL CHECK \((\w+) IN \(([^)]*)\)\)"#)
-            .expect("pattern");
+    let check = Regex::new(
+        r#"(\w+) TEXT(?: COLLATE "C")? NOT NULL(?: DEFAULT '\w+')? CHECK \((\w+) IN \(([^)]*)\)\)"#,
+    )
+    .expect("pattern");
     for schema in repo::files(&["migrations/sql"], &[".sql"]) {
         let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut current = String::new();
@@ -79,9 +92,17 @@ fn check_constraints_are_the_states_of_the_domain() {
                 name[1].clone_into(&mut current);
             }
             if let Some(hit) = check.captures(line) {
-                assert_eq!((&hit[1], &hit[2]), ("state", "state"), "{}", schema.path);
+                assert_eq!(hit[1], hit[2], "{}", schema.path);
                 let values = hit[3].split(',').map(|v| v.trim().trim_matches('\''));
-                found.insert(current.clone(), values.map(str::to_owned).collect());
+                let values: BTreeSet<String> = values.map(str::to_owned).collect();
+                if &hit[1] == "state" {
+                    found.insert(current.clone(), values);
+                } else {
+                    let words = word_sets();
+                    let known = words.iter().find(|(column, _)| *column == &hit[1]);
+                    let (_, words) = known.unwrap_or_else(|| panic!("{}", schema.path));
+                    assert_eq!(values, set(words), "{}: {current}.{}", schema.path, &hit[1]);
+                }
             }
         }
         // A later migration names only the tables that it touches.

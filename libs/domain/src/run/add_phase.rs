@@ -34,6 +34,7 @@ impl RunAggregate {
         let mut phases = std::mem::take(&mut self.phases);
         phases.push(Phase::new(spec.id.clone(), tier, place, Some(cap)));
         let index = phases.len() - 1;
+        let issues = std::mem::take(&mut self.issues);
         let mut next = Self::assemble(
             self.run.clone(),
             plan,
@@ -43,6 +44,7 @@ impl RunAggregate {
             std::mem::take(&mut self.attempts),
             std::mem::take(&mut self.jobs),
         );
+        next.issues = issues;
         next.tiers[tier].counts.enter(PhaseState::Queued);
         next.run.counts.enter(PhaseState::Queued);
         if next.tiers[tier].state == TierState::Pending && next.tiers[tier].started_at.is_some() {

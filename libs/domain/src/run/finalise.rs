@@ -19,6 +19,7 @@ impl RunAggregate {
         }
         self.skip_dependants(now, changes);
         self.end_tiers(now, changes);
+        self.end_by_issues();
         if self.run.cancelling {
             // What waits will not run any more; what is leased with an open intent settles first.
             self.abandon(Cause::Cancelled, "the run was cancelled", now, changes);
@@ -121,7 +122,10 @@ impl RunAggregate {
                         .filter(|p| p.tier == t && p.cause == Some(Cause::SkippedByRequest))
                         .count() as u32
                 };
-                let state = self.tiers[t].derived_state(skipped_by_request);
+                let mut state = self.tiers[t].derived_state(skipped_by_request);
+                if self.fails_by_issues(t, state) {
+                    state = TierState::Failed;
+                }
                 self.tiers[t].state = state;
                 self.tiers[t].completed_at = Some(now);
                 changes.tiers.insert(t);

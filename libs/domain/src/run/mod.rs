@@ -4,16 +4,18 @@
 //! What changed, and which events tell it, is collected in [`Changes`] and committed in one transaction.
 //!
 //! One command a file: [`create`], [`bootstrap`], [`control`], [`add_phase`], [`offer`], [`lease`],
-//! [`landing`], [`settle`], [`retry`]; the rule that ends tiers and runs is [`finalise`].
+//! [`landing`], [`settle`], [`retry`], [`issues`]; the rule that ends tiers and runs is [`finalise`].
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     Cause, Reason, Refusal,
     attempt::Attempt,
+    backlog::Sighting,
     budget::Account,
     event::{Event, FailureFact, UsageFact},
     ids::{AttemptUid, Fence, JobUid, PhaseId, RunId, RunUid, WorkerUid},
+    issue::{DebtStatus, IssueBook, IssueCounts, Place},
     phase::{Phase, PhaseCommand},
     plan::{PhaseSpec, Plan},
     states::RunState,
@@ -28,6 +30,7 @@ pub mod bootstrap;
 pub mod control;
 pub mod create;
 pub mod finalise;
+pub mod issues;
 mod journal;
 pub mod landing;
 pub mod lease;
@@ -103,6 +106,10 @@ pub struct Run {
     pub counts: PhaseCounts,
     /// Attempts that ended with an intent nobody has resolved.
     pub open_intents: u32,
+    /// Distinct issues.
+    pub issues: IssueCounts,
+    /// What the minor ones amount to.
+    pub debt: DebtStatus,
     /// Why it failed.
     pub cause: Option<Cause>,
     /// The detail for people.
@@ -134,6 +141,8 @@ pub struct RunAggregate {
     pub attempts: BTreeMap<AttemptUid, Attempt>,
     /// Jobs other than phases, on offer or leased.
     pub jobs: Vec<Job>,
+    /// Its issues. The registry's own: copies of a run have the counts only.
+    pub issues: IssueBook,
     depends: Vec<Vec<usize>>,
     dependants: Vec<Vec<usize>>,
 }
@@ -159,6 +168,12 @@ pub struct Changes {
     pub usage: Vec<UsageFact>,
     /// Failure facts.
     pub failures: Vec<FailureFact>,
+    /// Issues, by place and key.
+    pub issues: std::collections::BTreeSet<(Place, String)>,
+    /// What the project's backlog hears of.
+    pub seen: Vec<Sighting>,
+    /// Keys that a phase has cleaned.
+    pub cleaned: std::collections::BTreeSet<String>,
 }
 
 impl Run {
@@ -200,6 +215,7 @@ impl RunAggregate {
             phases,
             attempts,
             jobs,
+            issues: IssueBook::default(),
             depends,
             dependants,
         }

@@ -43,9 +43,11 @@ impl RunAggregate {
                 .filter(|&p| self.phases[p].state == PhaseState::Failed)
                 .collect(),
         };
+        let by_issues = self.run.cause == Some(Cause::IssuesOverLimit);
         let never_frozen = !self.run.frozen && self.run.state.is_failed();
         if again.is_empty()
             && !never_frozen
+            && !by_issues
             && self.phases.iter().all(|p| p.state != PhaseState::Skipped)
         {
             return Err(Refusal::new(
@@ -66,6 +68,7 @@ impl RunAggregate {
         }
         self.run.revision += 1;
         self.tell(EventKind::RunReopened, "", changes);
+        self.reopen_by_issues(changes);
         let skipped: Vec<usize> = (0..self.phases.len())
             .filter(|&p| {
                 self.phases[p].state == PhaseState::Skipped

@@ -10,6 +10,7 @@ use crate::{
     catalogue::Charge,
     event::FailureFact,
     ids::{AttemptUid, Fence},
+    issue::NewIssue,
     phase::{Phase, PhaseCommand, PhaseOutcome},
     time::Timestamp,
     usage::Usage,
@@ -42,6 +43,8 @@ pub struct Report {
     pub facts: serde_json::Map<String, serde_json::Value>,
     /// Raw text, class and signature of the failure.
     pub failure: Option<(String, String, String)>,
+    /// Issues of the phase, checked.
+    pub issues: Vec<NewIssue>,
 }
 
 /// What follows for the phase; `policy::retry` decides it.
@@ -74,6 +77,7 @@ impl RunAggregate {
             .map_or(AttemptCommand::Succeed, AttemptCommand::Fail);
         let mut next = attempt.step(&command, now)?;
         let phase = next.phase;
+        self.room_for_issues(report.issues.len())?;
         note_usage(&mut next, report.usage, changes);
         let used = if next.tokens_used == 0 && report.usage_unknown {
             next.tokens_reserved
@@ -105,6 +109,9 @@ impl RunAggregate {
         }
         self.phases[phase].current = None;
         self.tell_phase(EventKind::AttemptFinished, phase, Some(&next), "", changes);
+        for issue in report.issues {
+            self.note_issue(Some(phase), issue, Some(uid), now, changes);
+        }
         match report.cause {
             None => {
                 if !report.commit.is_empty() {
@@ -117,6 +124,7 @@ impl RunAggregate {
                 self.shift_phase(phase, PhaseCommand::Complete, now, changes)?;
                 self.put_attempt(next, changes);
                 self.tell_phase(EventKind::PhaseCompleted, phase, None, "", changes);
+                self.clean_issues(phase, now, changes);
             }
             Some(cause) => {
                 let detail = next.detail.clone();

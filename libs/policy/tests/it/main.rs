@@ -10,6 +10,7 @@ mod gate_files;
 mod govern;
 mod govern_tree;
 mod ids;
+mod issues;
 mod links;
 mod paths;
 mod preflight;

@@ -33,7 +33,10 @@ fn the_strategy_comes_from_category_ruleset_and_plan_in_that_order() {
         "never below the attempts granted"
     );
     let ruleset = parse_ruleset(&serde_json::json!({"categories": {"docs": {"max_attempts": 3, "incident_token_cap": 10}}, "aging_runs": {"normal": 7}})).unwrap();
-    let ruled = compile(&ruleset, &Backlog { aged: 2 }, &plan, Overrides::default());
+    let backlog = Backlog {
+        aged: ["a__b__c", "d__e__f"].map(str::to_owned).into(),
+    };
+    let ruled = compile(&ruleset, &backlog, &plan, Overrides::default());
     assert_eq!(
         (
             ruled.phase[0].max_attempts,

@@ -6,8 +6,10 @@
 
 pub mod attempt;
 pub mod database_identity;
+pub mod backlog;
 pub mod event;
 pub mod failure;
+pub mod issue;
 pub mod job;
 pub mod lane;
 pub mod phase;

@@ -37,6 +37,11 @@ pub struct Model {
     pub current_attempt: Option<String>,
     pub started_at: Option<i64>,
     pub completed_at: Option<i64>,
+    pub minor_issues: i64,
+    pub major_issues: i64,
+    pub resolved_issues: i64,
+    #[sea_orm(column_type = "Text")]
+    pub issue_state: String,
 }
 
 /// None: rows are joined by the queries that need it.

@@ -30,6 +30,11 @@ pub struct Model {
     pub snapshot: String,
     pub started_at: Option<i64>,
     pub completed_at: Option<i64>,
+    pub minor_issues: i64,
+    pub major_issues: i64,
+    pub resolved_issues: i64,
+    #[sea_orm(column_type = "Text")]
+    pub cleanliness: String,
 }
 
 /// None: rows are joined by the queries that need it.

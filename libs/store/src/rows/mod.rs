@@ -1,13 +1,15 @@
 //! Conversions between rows and domain records: reading checks every value, writing is total.
 
 pub mod attempt;
+pub mod backlog;
 pub mod event;
+pub mod issue;
 pub mod job;
 pub mod phase;
 pub mod run;
 pub mod tier;
 
-use autopack_domain::{budget::Account, tier::PhaseCounts, time::Timestamp};
+use autopack_domain::{budget::Account, issue::IssueCounts, tier::PhaseCounts, time::Timestamp};
 
 use crate::CorruptRow;
 
@@ -93,6 +95,15 @@ pub(crate) fn counts(values: [i64; 7]) -> PhaseCounts {
         complete,
         failed,
         skipped,
+    }
+}
+
+pub(crate) fn issue_counts(values: [i64; 3]) -> IssueCounts {
+    let [minor, major, resolved] = values.map(small);
+    IssueCounts {
+        minor,
+        major,
+        resolved,
     }
 }
 

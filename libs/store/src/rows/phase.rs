@@ -2,17 +2,27 @@
 
 use autopack_domain::{
     Cause, RunUid,
+    issue::IssueState,
     phase::{Phase, PhaseOutcome},
     states::PhaseState,
 };
 use sea_orm::ActiveValue::Set;
 
-use super::{account, causes, closed, parse, signed, small, time};
+use super::{account, causes, closed, issue_counts, parse, signed, small, time};
 use crate::{CorruptRow, entity::phase};
 
 /// A row as a phase.
 pub fn read(row: phase::Model) -> Result<Phase, CorruptRow> {
     let id = format!("{}/{}", row.run_uid, row.idx);
+    // What it says follows from the counts; only its spelling is looked at.
+    closed(
+        "phase",
+        &id,
+        "issue_state",
+        &row.issue_state,
+        IssueState::parse,
+        IssueState::spellings,
+    )?;
     Ok(Phase {
         id: parse("phase", &id, "id", &row.id, |t| t.parse().ok())?,
         tier: small(row.tier) as usize,
@@ -58,6 +68,7 @@ pub fn read(row: phase::Model) -> Result<Phase, CorruptRow> {
             .as_deref()
             .map(|a| parse("phase", &id, "current_attempt", a, |t| t.parse().ok()))
             .transpose()?,
+        issues: issue_counts([row.minor_issues, row.major_issues, row.resolved_issues]),
         started_at: time(row.started_at),
         completed_at: time(row.completed_at),
     })
@@ -88,5 +99,9 @@ pub fn write(run: RunUid, index: usize, phase: &Phase) -> phase::ActiveModel {
         current_attempt: Set(phase.current.map(|a| a.to_string())),
         started_at: Set(phase.started_at.map(|t| t.0)),
         completed_at: Set(phase.completed_at.map(|t| t.0)),
+        minor_issues: Set(phase.issues.minor.into()),
+        major_issues: Set(phase.issues.major.into()),
+        resolved_issues: Set(phase.issues.resolved.into()),
+        issue_state: Set(phase.issues.state().as_str().to_owned()),
     }
 }

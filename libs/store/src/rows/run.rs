@@ -3,12 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use autopack_domain::{
-    Cause, Fence, RunId, RunUid, Timestamp, plan::Plan, run::Run, states::RunState,
-    strategy::Strategy,
+    Cause, Fence, RunId, RunUid, Timestamp, issue::DebtStatus, plan::Plan, run::Run,
+    states::RunState, strategy::Strategy,
 };
 use sea_orm::ActiveValue::Set;
 
-use super::{account, causes, closed, corrupt, counts, signed, small, time, unsigned};
+use super::{
+    account, causes, closed, corrupt, counts, issue_counts, signed, small, time, unsigned,
+};
 use crate::{
     CorruptRow,
     entity::{run, run_document},
@@ -37,6 +39,15 @@ pub fn read(row: run::Model) -> Result<Run, CorruptRow> {
             .as_deref()
             .map(|c| closed("run", &row.uid, "cause", c, Cause::parse, causes))
             .transpose()?,
+        debt: closed(
+            "run",
+            &row.uid,
+            "debt_status",
+            &row.debt_status,
+            DebtStatus::parse,
+            DebtStatus::spellings,
+        )?,
+        issues: issue_counts([row.minor_issues, row.major_issues, row.resolved_issues]),
         facts: serde_json::from_str::<Facts>(&row.facts)
             .map(Arc::new)
             .map_err(|_| field("facts", &row.facts))?,
@@ -138,6 +149,10 @@ pub fn write(run: &Run) -> run::ActiveModel {
         created_at: Set(run.created_at.0),
         started_at: Set(run.started_at.map(|t| t.0)),
         completed_at: Set(run.completed_at.map(|t| t.0)),
+        minor_issues: Set(run.issues.minor.into()),
+        major_issues: Set(run.issues.major.into()),
+        resolved_issues: Set(run.issues.resolved.into()),
+        debt_status: Set(run.debt.as_str().to_owned()),
     }
 }
 

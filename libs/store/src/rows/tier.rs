@@ -1,9 +1,9 @@
 //! `tier`.
 
-use autopack_domain::{RunUid, states::TierState, tier::Tier};
+use autopack_domain::{RunUid, issue::Cleanliness, states::TierState, tier::Tier};
 use sea_orm::ActiveValue::Set;
 
-use super::{account, closed, counts, parse, signed, time};
+use super::{account, closed, counts, issue_counts, parse, signed, time};
 use crate::{CorruptRow, entity::tier};
 
 /// A row as a tier.
@@ -31,6 +31,15 @@ pub fn read(row: tier::Model) -> Result<Tier, CorruptRow> {
         tokens: account(row.tokens_cap, row.tokens_reserved, row.tokens_settled),
         ci_runs: account(row.ci_runs_cap, 0, row.ci_runs_settled),
         snapshot: row.snapshot,
+        issues: issue_counts([row.minor_issues, row.major_issues, row.resolved_issues]),
+        cleanliness: closed(
+            "tier",
+            &id,
+            "cleanliness",
+            &row.cleanliness,
+            Cleanliness::parse,
+            Cleanliness::spellings,
+        )?,
         started_at: time(row.started_at),
         completed_at: time(row.completed_at),
     })
@@ -58,5 +67,9 @@ pub fn write(run: RunUid, index: usize, tier: &Tier) -> tier::ActiveModel {
         snapshot: Set(tier.snapshot.clone()),
         started_at: Set(tier.started_at.map(|t| t.0)),
         completed_at: Set(tier.completed_at.map(|t| t.0)),
+        minor_issues: Set(tier.issues.minor.into()),
+        major_issues: Set(tier.issues.major.into()),
+        resolved_issues: Set(tier.issues.resolved.into()),
+        cleanliness: Set(tier.cleanliness.as_str().to_owned()),
     }
 }

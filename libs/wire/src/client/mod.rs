@@ -29,8 +29,9 @@ pub use offer::{Offer, Told};
 use crate::{
     registry::{
         artifact_service_client::ArtifactServiceClient,
-        dispatch_service_client::DispatchServiceClient,
-        registry_service_client::RegistryServiceClient, server_service_client::ServerServiceClient,
+        dispatch_service_client::DispatchServiceClient, issue_service_client::IssueServiceClient,
+        registry_service_client::RegistryServiceClient, report_service_client::ReportServiceClient,
+        server_service_client::ServerServiceClient,
         work_service_client::WorkServiceClient,
     },
     scheduler::scheduler_service_client::SchedulerServiceClient,
@@ -125,6 +126,10 @@ pub struct Clients {
     pub work: WorkServiceClient<GrpcService>,
     /// For everybody with files.
     pub artifacts: ArtifactServiceClient<GrpcService>,
+    /// For everybody who finds something.
+    pub issues: IssueServiceClient<GrpcService>,
+    /// For everybody who wants figures.
+    pub reports: ReportServiceClient<GrpcService>,
     /// The scheduler's own service, where it is served at the same address.
     pub scheduler: SchedulerServiceClient<GrpcService>,
     /// For operators: a worker's own service, where the address is a worker's or the all-in-one's.
@@ -149,6 +154,9 @@ impl Clients {
                 .max_decoding_message_size(MAX_DECODE),
             work: WorkServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),
             artifacts: ArtifactServiceClient::new(service.clone())
+                .max_decoding_message_size(MAX_DECODE),
+            issues: IssueServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),
+            reports: ReportServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
             scheduler: SchedulerServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),

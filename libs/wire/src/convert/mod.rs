@@ -13,6 +13,7 @@ mod builder;
 mod event;
 mod fault;
 mod gate;
+mod issue;
 mod job;
 mod phase;
 mod plan;
@@ -34,6 +35,7 @@ mod tests;
 
 pub use at::{At, Decode, read};
 pub use event::RecordedEvent;
+pub use issue::{entry_to_proto, issue_to_proto};
 pub use project::NamedLimits;
 pub use snapshot::{snapshot_from_proto, snapshot_to_proto};
 pub use time::{duration_to_proto, time_to_proto};

@@ -37,6 +37,8 @@ impl From<(usize, &Phase)> for types::Phase {
             tokens: Some((&phase.tokens).into()),
             current_attempt: phase.current.map_or_else(String::new, |a| a.to_string()),
             start_time: phase.started_at.map(time_to_proto),
+            issues: Some((&phase.issues).into()),
+            issue_state: phase.issues.state().as_str().to_owned(),
             complete_time: phase.completed_at.map(time_to_proto),
         }
     }
@@ -82,6 +84,7 @@ impl Decode<types::Phase> for (usize, Phase) {
                 outcome: outcome?,
                 tokens: tokens?,
                 current: current?,
+                issues: super::tier::issue_counts(message.issues),
                 started_at: started_at?,
                 completed_at: completed_at?,
             },

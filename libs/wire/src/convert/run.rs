@@ -1,6 +1,6 @@
 //! Runs.
 
-use autopack_domain::{Fence, run::Run, states::RunState};
+use autopack_domain::{Fence, issue::DebtStatus, run::Run, states::RunState};
 
 use super::{
     at::{At, Decode},
@@ -49,6 +49,8 @@ impl From<&Run> for types::Run {
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
             create_time: Some(time_to_proto(run.created_at)),
+            issues: Some((&run.issues).into()),
+            debt_status: run.debt.as_str().to_owned(),
             start_time: run.started_at.map(time_to_proto),
             complete_time: run.completed_at.map(time_to_proto),
         }
@@ -73,6 +75,11 @@ impl Decode<types::Run> for Run {
         let completed_at = at
             .field("complete_time")
             .time_optional(message.complete_time);
+        let debt = at.field("debt_status").word_optional(
+            &message.debt_status,
+            DebtStatus::parse,
+            DebtStatus::spellings,
+        );
         Some(Self {
             uid: uid?,
             id: id?,
@@ -104,6 +111,8 @@ impl Decode<types::Run> for Run {
             paused_us: message.paused_us,
             counts: counts?,
             open_intents: message.open_intents,
+            issues: super::tier::issue_counts(message.issues),
+            debt: debt?.unwrap_or(DebtStatus::Clean),
             cause: cause?,
             detail: message.detail,
             facts: std::sync::Arc::new(message.facts.into_iter().collect()),

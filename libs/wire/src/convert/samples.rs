@@ -7,6 +7,7 @@ use autopack_domain::{
     attempt::{ArtifactRef, Attempt, Intent},
     budget::Account,
     event::Event,
+    issue::{Cleanliness, DebtStatus, IssueCounts},
     phase::{Phase, PhaseOutcome},
     plan::*,
     run::{Job, JobKind, JobState, Run, RunAggregate},
@@ -50,6 +51,14 @@ fn counts(n: u32) -> PhaseCounts {
     }
 }
 
+fn issue_counts(n: u32) -> IssueCounts {
+    IssueCounts {
+        minor: n,
+        major: n + 1,
+        resolved: n + 2,
+    }
+}
+
 pub(crate) fn run() -> Run {
     Run {
         uid: uid(1),
@@ -82,6 +91,8 @@ pub(crate) fn run() -> Run {
         paused_us: 42,
         counts: counts(1),
         open_intents: 1,
+        issues: issue_counts(1),
+        debt: DebtStatus::ExcessMinorIssues,
         cause: Some(Cause::GateFailed),
         detail: "detail".into(),
         facts: std::sync::Arc::new(map("operator")),
@@ -103,6 +114,8 @@ pub(crate) fn tier() -> Tier {
             settled: 5,
         },
         snapshot: "s".repeat(40),
+        issues: issue_counts(4),
+        cleanliness: Cleanliness::NotClean,
         started_at: Some(Timestamp(4)),
         completed_at: Some(Timestamp(5)),
     }
@@ -126,6 +139,7 @@ pub(crate) fn phase(id: &str, place: usize) -> Phase {
         outcome: Some(PhaseOutcome::AlreadyPresent),
         tokens: account(30),
         current: Some(uid(2)),
+        issues: issue_counts(7),
         started_at: Some(Timestamp(7)),
         completed_at: Some(Timestamp(8)),
     }
@@ -332,6 +346,7 @@ pub(crate) fn strategy() -> Strategy {
         max_minor_issues: 4,
         aging_runs: 5,
         aging_tiers: 6,
+        aged: ["a__b__c".to_owned(), "é".to_owned()].into(),
         tier: vec![TierStrategy {
             tokens: 1,
             ci_runs: 2,

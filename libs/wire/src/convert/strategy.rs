@@ -19,6 +19,7 @@ impl From<&Strategy> for types::Strategy {
             max_minor_issues: strategy.max_minor_issues,
             aging_runs: strategy.aging_runs,
             aging_tiers: strategy.aging_tiers,
+            aged: strategy.aged.iter().cloned().collect(),
             tier: strategy.tier.iter().map(Into::into).collect(),
             phase: strategy.phase.iter().map(Into::into).collect(),
         }
@@ -43,6 +44,7 @@ impl Decode<types::Strategy> for Strategy {
             max_minor_issues: message.max_minor_issues,
             aging_runs: message.aging_runs,
             aging_tiers: message.aging_tiers,
+            aged: message.aged.into_iter().collect(),
             tier: tier?,
             phase: phase?,
         })

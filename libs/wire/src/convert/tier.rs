@@ -1,6 +1,7 @@
 //! Tiers and the counts of phases.
 
 use autopack_domain::{
+    issue::{Cleanliness, IssueCounts},
     states::TierState,
     tier::{PhaseCounts, Tier},
 };
@@ -45,6 +46,26 @@ impl Decode<types::PhaseCounts> for PhaseCounts {
     }
 }
 
+impl From<&IssueCounts> for types::IssueCounts {
+    fn from(counts: &IssueCounts) -> Self {
+        Self {
+            minor: counts.minor,
+            major: counts.major,
+            resolved: counts.resolved,
+        }
+    }
+}
+
+/// Absent from a registry that counts none: none.
+pub(super) fn issue_counts(counts: Option<types::IssueCounts>) -> IssueCounts {
+    let counts = counts.unwrap_or_default();
+    IssueCounts {
+        minor: counts.minor,
+        major: counts.major,
+        resolved: counts.resolved,
+    }
+}
+
 impl From<(usize, &Tier)> for types::Tier {
     fn from((index, tier): (usize, &Tier)) -> Self {
         Self {
@@ -55,6 +76,8 @@ impl From<(usize, &Tier)> for types::Tier {
             tokens: Some((&tier.tokens).into()),
             ci_runs: Some((&tier.ci_runs).into()),
             snapshot: tier.snapshot.clone(),
+            issues: Some((&tier.issues).into()),
+            cleanliness: tier.cleanliness.as_str().to_owned(),
             start_time: tier.started_at.map(time_to_proto),
             complete_time: tier.completed_at.map(time_to_proto),
         }
@@ -72,6 +95,11 @@ impl Decode<types::Tier> for (usize, Tier) {
         let completed_at = at
             .field("complete_time")
             .time_optional(message.complete_time);
+        let cleanliness = at.field("cleanliness").word_optional(
+            &message.cleanliness,
+            Cleanliness::parse,
+            Cleanliness::spellings,
+        );
         Some((
             message.index as usize,
             Tier {
@@ -81,6 +109,8 @@ impl Decode<types::Tier> for (usize, Tier) {
                 tokens: tokens?,
                 ci_runs: ci_runs?,
                 snapshot: message.snapshot,
+                issues: issue_counts(message.issues),
+                cleanliness: cleanliness?.unwrap_or(Cleanliness::Clean),
                 started_at: started_at?,
                 completed_at: completed_at?,
             },

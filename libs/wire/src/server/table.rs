@@ -73,6 +73,34 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         &[User, Scheduler, Telemetry, Auditor],
     ),
     (
+        "/autopack.registry.v1.IssueService/RecordIssue",
+        &[User, Worker, Builder, Auditor],
+    ),
+    (
+        "/autopack.registry.v1.IssueService/ListIssues",
+        &[User, Telemetry, Builder, Auditor, Reader],
+    ),
+    (
+        "/autopack.registry.v1.IssueService/GetBacklog",
+        &[User, Telemetry, Builder, Auditor, Reader],
+    ),
+    (
+        "/autopack.registry.v1.ReportService/GetRunReport",
+        &[User, Telemetry, Auditor, Reader],
+    ),
+    (
+        "/autopack.registry.v1.ReportService/ListRunMetrics",
+        &[User, Telemetry, Auditor, Reader],
+    ),
+    (
+        "/autopack.registry.v1.ReportService/GetBacklogSummary",
+        &[User, Telemetry, Auditor, Reader],
+    ),
+    (
+        "/autopack.registry.v1.ReportService/GetBudgetAnalysis",
+        &[User, Telemetry, Auditor, Reader],
+    ),
+    (
         "/autopack.registry.v1.DispatchService/ListActiveRuns",
         &[Scheduler],
     ),

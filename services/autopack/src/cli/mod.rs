@@ -4,6 +4,7 @@
 
 mod args;
 mod plan_new;
+mod issues;
 mod queue;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub(crate) use args::{
     RunsArgs, SubmitArgs, UpArgs,
 };
 pub(crate) use plan_new::PlanNewArgs;
+pub(crate) use issues::{BacklogArgs, IssuesArgs, RecordIssueArgs, ReportCommand};
 pub(crate) use queue::{LaneCommand, LimitsArgs, QueueArgs, WhyArgs};
 
 const START: &str = "\
@@ -142,6 +144,15 @@ pub(crate) enum Command {
     /// List attempts with their ends and artifacts
     #[command(after_help = "Example:\n  autopack attempts demo-1 P1.2")]
     Attempts(PhaseRef),
+    /// List the issues of a run and what they amount to
+    Issues(IssuesArgs),
+    /// Report an issue of a phase, or of a run
+    RecordIssue(RecordIssueArgs),
+    /// Show what a project's runs have found, with its age
+    Backlog(BacklogArgs),
+    /// Figures: a run, all runs, a backlog, spent budgets
+    #[command(subcommand)]
+    Report(ReportCommand),
     /// Write an artifact to standard output
     Artifact(ArtifactArgs),
     /// Jobs that the bus gave up on: list, show, requeue, discard

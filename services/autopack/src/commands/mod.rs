@@ -9,10 +9,12 @@ mod dlq;
 mod doctor;
 mod explain;
 mod info;
+mod issues;
 mod plan;
 mod plan_new;
 mod queue;
 mod reads;
+mod report;
 mod ruleset;
 mod run;
 mod runs;
@@ -130,6 +132,10 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::Limits(args) => Box::pin(queue::limits(&context, args)).await,
         Command::Lane(command) => Box::pin(queue::lane(&context, command)).await,
         Command::Attempts(args) => Box::pin(reads::attempts(&context, args)).await,
+        Command::Issues(args) => Box::pin(issues::list(&context, args)).await,
+        Command::RecordIssue(args) => Box::pin(issues::record(&context, args)).await,
+        Command::Backlog(args) => Box::pin(issues::backlog(&context, args)).await,
+        Command::Report(command) => Box::pin(report::run(&context, command)).await,
         Command::Artifact(args) => artifact::run(&context, &args.digest).await,
         Command::Dlq(command) => dlq::run(&context, command).await,
         Command::Ruleset(command) => ruleset::run(&context, command).await,

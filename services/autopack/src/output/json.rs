@@ -6,6 +6,7 @@
 use autopack_wire::{registry, types};
 use serde_json::{Value, json};
 
+use super::issues::counts_json;
 use crate::view::{View, attempt_state, minutes_used, phase_state, run_state, tier_state};
 
 /// A text, `null` if empty.
@@ -67,6 +68,8 @@ pub(crate) fn run(run: &types::Run, now_us: i64) -> Value {
         "cancelling": run.cancelling,
         "counts": counts(run.counts.as_ref()),
         "budgets": budgets(run, now_us),
+        "issues": counts_json(run.issues.as_ref()),
+        "debt_status": run.debt_status,
         "facts": run.facts.iter().collect::<std::collections::BTreeMap<_, _>>(),
         "create_time": time(run.create_time.as_ref()),
         "start_time": time(run.start_time.as_ref()),
@@ -82,6 +85,8 @@ pub(crate) fn tier(tier: &types::Tier) -> Value {
         "counts": counts(tier.counts.as_ref()),
         "tokens": account(tier.tokens.as_ref()),
         "ci_runs": account(tier.ci_runs.as_ref()),
+        "issues": counts_json(tier.issues.as_ref()),
+        "cleanliness": tier.cleanliness,
         "snapshot": some(&tier.snapshot),
         "start_time": time(tier.start_time.as_ref()),
         "complete_time": time(tier.complete_time.as_ref()),
@@ -102,6 +107,8 @@ pub(crate) fn phase(view: &View, phase: &types::Phase) -> Value {
         "cause": some(&phase.cause),
         "detail": some(&phase.detail),
         "tokens": account(phase.tokens.as_ref()),
+        "issues": counts_json(phase.issues.as_ref()),
+        "issue_state": phase.issue_state,
         "not_before_time": time(phase.not_before_time.as_ref()),
         "start_time": time(phase.start_time.as_ref()),
         "complete_time": time(phase.complete_time.as_ref()),

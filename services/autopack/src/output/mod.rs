@@ -2,14 +2,18 @@
 //!
 //! Invariant: data goes to standard output, everything else to standard error, and a closed pipe is no panic.
 //!
+//! - [`issues`]: issues and backlogs
 //! - [`json`]: messages as JSON
+//! - [`report`]: figures of runs, backlogs and budgets
 //! - [`table`]: columns of text
 //! - [`text`]: a run for people
 //! - [`workers`]: workers and what they hold
 //! - [`live`]: progress of a run that is followed
 
+pub(crate) mod issues;
 pub(crate) mod json;
 pub(crate) mod live;
+pub(crate) mod report;
 pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod workers;

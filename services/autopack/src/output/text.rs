@@ -101,6 +101,10 @@ pub(crate) fn status(ui: Ui, view: &View, now_us: i64) -> String {
         "minutes",
         &used(minutes_used(run, now_us), Some(u64::from(run.minutes_cap))),
     );
+    let issues = super::issues::counts(run.issues.as_ref());
+    if !issues.is_empty() {
+        line("issues", &format!("{issues}; debt: {}", run.debt_status));
+    }
     line("created", &moment(run.create_time.as_ref()));
     line("ended", &moment(run.complete_time.as_ref()));
     let flags: Vec<&str> = [

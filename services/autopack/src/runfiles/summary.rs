@@ -90,6 +90,12 @@ pub(super) fn markdown(facts: &Facts) -> String {
         minutes_used(run, facts.now_us),
         run.minutes_cap
     );
+    let issues = run.issues.unwrap_or_default();
+    let _ = write!(
+        text,
+        "\n## Issues\n\n- **Minor:** {}\n- **Major:** {}\n- **Resolved:** {}\n- **Debt:** {}\n",
+        issues.minor, issues.major, issues.resolved, run.debt_status
+    );
     text.push_str("\n## Phases\n\n");
     text.push_str(&phases(facts).markdown());
     text.push_str("\n## Next\n\n");

@@ -137,6 +137,8 @@ pub(crate) fn run(repo: &Path, base: &str) -> Run {
         paused_us: 0,
         counts: PhaseCounts::default(),
         open_intents: 0,
+        issues: autopack_domain::issue::IssueCounts::default(),
+        debt: autopack_domain::issue::DebtStatus::Clean,
         cause: None,
         detail: String::new(),
         facts: std::sync::Arc::default(),

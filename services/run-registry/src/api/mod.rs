@@ -6,8 +6,10 @@ mod artifact_service;
 mod dead_letters;
 mod decode;
 mod dispatch_service;
+mod issue_service;
 mod registry_service;
 mod server_service;
+mod report_service;
 mod switch;
 mod watch;
 mod work_service;
@@ -24,8 +26,9 @@ use autopack_wire::{
     convert::time_to_proto,
     registry::{
         artifact_service_server::ArtifactServiceServer,
-        dispatch_service_server::DispatchServiceServer,
-        registry_service_server::RegistryServiceServer, server_service_server::ServerServiceServer,
+        dispatch_service_server::DispatchServiceServer, issue_service_server::IssueServiceServer,
+        registry_service_server::RegistryServiceServer, report_service_server::ReportServiceServer,
+        server_service_server::ServerServiceServer,
         work_service_server::WorkServiceServer,
     },
     types,
@@ -70,6 +73,8 @@ fn routes(activity: &Receiver<Activity>) -> Routes {
         .add_service(Switch::new(activity.clone(), registry))
         .add_service(Switch::new(activity.clone(), dispatch))
         .add_service(Switch::new(activity.clone(), work))
+        .add_service(Switch::new(activity.clone(), issues))
+        .add_service(Switch::new(activity.clone(), reports))
         .add_service(Switch::new(activity.clone(), artifact))
         .add_service(Switch::new(activity.clone(), server));
     routes.routes()
@@ -85,6 +90,14 @@ fn dispatch(api: Api) -> DispatchServiceServer<Api> {
 
 fn work(api: Api) -> WorkServiceServer<Api> {
     WorkServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
+}
+
+fn issues(api: Api) -> IssueServiceServer<Api> {
+    IssueServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
+}
+
+fn reports(api: Api) -> ReportServiceServer<Api> {
+    ReportServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
 }
 
 fn artifact(api: Api) -> ArtifactServiceServer<Api> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use autopack_domain::{
     AttemptUid, Cause, Fence, JobUid,
     attempt::Intent,
+    issue::NewIssue,
     phase::PhaseOutcome,
     plan::GateSpec,
     run::{JobKind, settle::Report},
@@ -13,7 +14,7 @@ use autopack_domain::{
     worker::WorkerProfile,
 };
 use autopack_wire::{
-    convert::{duration_to_proto, time_to_proto, tool_versions},
+    convert::{duration_to_proto, read, time_to_proto, tool_versions},
     registry::{self as pb, work_service_server::WorkService},
     types,
 };
@@ -32,6 +33,10 @@ fn usage_list(list: Vec<types::Usage>) -> Result<Vec<Usage>, Status> {
     list.into_iter()
         .map(|u| Usage::try_from(u).map_err(faults))
         .collect()
+}
+
+fn issue_list(list: Vec<types::NewIssue>) -> Result<Vec<NewIssue>, Status> {
+    read(|at| at.field("issues").list(list)).map_err(faults)
 }
 
 fn cause_of(text: &str) -> Result<Cause, Status> {
@@ -293,6 +298,7 @@ impl WorkService for Api {
             artifacts: r.artifacts.into_iter().map(Into::into).collect(),
             facts,
             failure,
+            issues: issue_list(r.issues)?,
         };
         let settled = self
             .core

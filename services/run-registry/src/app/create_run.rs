@@ -15,7 +15,7 @@ use autopack_domain::{
     strategy::Strategy,
     trace::{CALLER_FACT, CONTEXT_FACT},
 };
-use autopack_policy::strategy::{Backlog, Overrides, compile};
+use autopack_policy::strategy::{Overrides, compile};
 use autopack_store::read;
 use autopack_store_write::WriteError;
 
@@ -112,7 +112,12 @@ impl Core {
         let overrides = Overrides {
             backoff_seconds: request.backoff_seconds,
         };
-        let strategy = compile(&ruleset, &Backlog::default(), &normalised.plan, overrides);
+        let (project, profile) = {
+            let run = &normalised.plan.run;
+            (&run.project, run.safety_profile)
+        };
+        let backlog = self.backlog(project, &ruleset, profile).await?;
+        let strategy = compile(&ruleset, &backlog, &normalised.plan, overrides);
         let id = match &normalised.plan.run.id {
             Some(id) => id.clone(),
             None => derive_run_id(&normalised.plan.run.goal, &digest),

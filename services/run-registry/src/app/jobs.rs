@@ -125,9 +125,13 @@ impl Core {
                 }
             }
             let backoff = a.strategy.phase.first().map(|p| p.backoff_seconds);
+            // What had aged was decided when the run was created.
+            let backlog = Backlog {
+                aged: a.strategy.aged.clone(),
+            };
             let strategy = compile(
                 &ruleset,
-                &Backlog::default(),
+                &backlog,
                 &plan,
                 Overrides {
                     backoff_seconds: backoff,

@@ -110,6 +110,7 @@ pub(crate) struct Harness {
     pub(crate) routes: tonic::service::Routes,
     /// The distributed form.
     pub(crate) serving: Option<Serving>,
+    routes: tonic::service::Routes,
 }
 
 impl Harness {
@@ -164,7 +165,13 @@ impl Harness {
             supervisor,
             worker: String::new(),
             serving,
+            routes,
         }
+    }
+
+    /// Clients of somebody else.
+    pub(crate) fn as_principal(&self, principal: Principal) -> Clients {
+        Clients::in_process(self.routes.clone(), principal)
     }
 
     /// Announces a worker; returns its uid.

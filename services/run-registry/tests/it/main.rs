@@ -11,6 +11,7 @@ mod bus;
 mod commands;
 mod harness;
 mod identity;
+mod issues;
 mod limits;
 mod loss;
 mod recovery;

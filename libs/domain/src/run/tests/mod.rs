@@ -2,6 +2,7 @@
 
 mod control;
 mod ends;
+mod issues;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -60,6 +61,7 @@ fn strategy(plan: &Plan, tokens: u64) -> Strategy {
         max_minor_issues: 9,
         aging_runs: 3,
         aging_tiers: 2,
+        aged: std::collections::BTreeSet::new(),
         tier: plan
             .tiers
             .iter()
