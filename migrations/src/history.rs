@@ -54,6 +54,8 @@ pub const ALL: &[Migration] = &[
     step!(10, 10, "0010", "activity"),
     step!(11, 10, "0011", "views"),
     step!(15, 10, "0015", "traces"),
+    step!(18, 10, "0018", "self_check"),
+    step!(19, 10, "0019", "schema_docs"),
 ];
 
 /// The schema version of this program.

@@ -13,6 +13,7 @@
 //! - [`fair`]: the queue over all runs: shares, ageing, limits, lanes
 //! - [`estimate`], [`strategy`], [`retry`]: budgets, attempts, back-off
 //! - [`placement`]: which workers may take a phase
+//! - [`id_convention`]: how runs and phases are named
 //! - [`preflight`]: faults of a plan that only the repository and the worker show
 
 pub mod dispatch;
@@ -20,6 +21,7 @@ pub mod estimate;
 pub mod fair;
 pub mod gate;
 pub mod govern;
+pub mod id_convention;
 pub mod paths;
 pub mod placement;
 pub mod preflight;

@@ -28,6 +28,7 @@ const PROGRAM: Program = Program {
         "autopack.registry.v1.DispatchService",
         "autopack.registry.v1.WorkService",
         "autopack.registry.v1.ArtifactService",
+        "autopack.registry.v1.DoctorService",
     ],
 };
 /// How long the registry's own tasks may take to end, after the sockets.

@@ -23,7 +23,7 @@ pub use health::check_health;
 use crate::{
     registry::{
         artifact_service_client::ArtifactServiceClient,
-        dispatch_service_client::DispatchServiceClient,
+        dispatch_service_client::DispatchServiceClient, doctor_service_client::DoctorServiceClient,
         registry_service_client::RegistryServiceClient, work_service_client::WorkServiceClient,
     },
     scheduler::scheduler_service_client::SchedulerServiceClient,
@@ -113,6 +113,8 @@ pub struct Clients {
     pub dispatch: DispatchServiceClient<GrpcService>,
     /// For workers.
     pub work: WorkServiceClient<GrpcService>,
+    /// For operators: what is stored.
+    pub doctor: DoctorServiceClient<GrpcService>,
     /// For everybody with files.
     pub artifacts: ArtifactServiceClient<GrpcService>,
     /// The scheduler's own service, where it is served at the same address.
@@ -131,6 +133,7 @@ impl Clients {
             dispatch: DispatchServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
             work: WorkServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),
+            doctor: DoctorServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),
             artifacts: ArtifactServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
             scheduler: SchedulerServiceClient::new(service.clone())

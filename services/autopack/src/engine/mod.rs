@@ -41,6 +41,7 @@ const SERVICES: &[&str] = &[
     "autopack.registry.v1.DispatchService",
     "autopack.registry.v1.WorkService",
     "autopack.registry.v1.ArtifactService",
+    "autopack.registry.v1.DoctorService",
 ];
 /// What to start.
 #[derive(Clone, Debug)]
@@ -142,6 +143,7 @@ impl Engine {
             database_masked,
             database_identity,
             switches: settings.switches.iter().map(ToString::to_string).collect(),
+            self_repair: settings.self_repair,
             ..RegistryConfig::embedded(settings.database_file())
         };
         let started = Registry::start(config, ports, &registry).await?;

@@ -6,7 +6,9 @@ mod artifact_service;
 mod dead_letters;
 mod decode;
 mod dispatch_service;
+mod doctor_service;
 mod registry_service;
+mod schema;
 mod switch;
 mod watch;
 mod work_service;
@@ -23,7 +25,7 @@ use autopack_wire::{
     convert::time_to_proto,
     registry::{
         artifact_service_server::ArtifactServiceServer,
-        dispatch_service_server::DispatchServiceServer,
+        dispatch_service_server::DispatchServiceServer, doctor_service_server::DoctorServiceServer,
         registry_service_server::RegistryServiceServer, work_service_server::WorkServiceServer,
     },
     types,
@@ -39,7 +41,7 @@ use crate::{Registry, Serving, app::Core};
 const MAX_MESSAGE: usize = 8 << 20;
 
 impl Registry {
-    /// The four services as routes; open streams end on the token.
+    /// The services as routes; open streams end on the token.
     pub fn routes(&self, shutdown: CancellationToken) -> Routes {
         let api = Api {
             core: Arc::clone(&self.core),
@@ -50,13 +52,14 @@ impl Registry {
             .add_service(registry(api.clone()))
             .add_service(dispatch(api.clone()))
             .add_service(work(api.clone()))
+            .add_service(doctor(api.clone()))
             .add_service(artifact(api));
         routes.routes()
     }
 }
 
 impl Serving {
-    /// The four services as routes: they answer while this registry is active, else `NOT_ACTIVE` with the address
+    /// The services as routes: they answer while this registry is active, else `NOT_ACTIVE` with the address
     /// of the one that is.
     pub fn routes(&self) -> Routes {
         let mut routes = RoutesBuilder::default();
@@ -64,6 +67,7 @@ impl Serving {
             .add_service(Switch::new(self.activity(), registry))
             .add_service(Switch::new(self.activity(), dispatch))
             .add_service(Switch::new(self.activity(), work))
+            .add_service(Switch::new(self.activity(), doctor))
             .add_service(Switch::new(self.activity(), artifact));
         routes.routes()
     }
@@ -81,11 +85,15 @@ fn work(api: Api) -> WorkServiceServer<Api> {
     WorkServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
 }
 
+fn doctor(api: Api) -> DoctorServiceServer<Api> {
+    DoctorServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
+}
+
 fn artifact(api: Api) -> ArtifactServiceServer<Api> {
     ArtifactServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
 }
 
-/// One value serves all four services.
+/// One value serves all services.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
     core: Arc<Core>,
