@@ -76,7 +76,9 @@ async fn not_null_trial_and_error(base: Base) {
                 .copied()
                 .filter(|c| c.name != left_out.name)
                 .collect();
-            if columns.is_empty() {
+            // SQLite numbers an INTEGER PRIMARY KEY by itself; the registry never leaves it to that.
+            let numbered = (table.name, left_out.name) == ("event", "sequence");
+            if columns.is_empty() || (numbered && !base.is_postgres()) {
                 continue;
             }
             let error = insert(&base, &table, &columns).await.unwrap_err();
