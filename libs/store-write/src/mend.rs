@@ -3,6 +3,8 @@
 //! Invariant: a row is mended only while it still holds the value that was found, and a repair is recorded only if
 //! the row is mended.
 
+use std::fmt::Write as _;
+
 use autopack_domain::{Finding, RunUid, Timestamp, alias};
 use sea_orm::{DbBackend, Statement, Value};
 use uuid::Uuid;
@@ -106,10 +108,11 @@ impl Mend {
             literal::quoted(&mut record, &value);
             record.push_str(", ");
         }
-        record.push_str(&format!(
+        let _ = write!(
+            record,
             "{}, {} FROM {table} WHERE {condition}",
             self.epoch, now.0
-        ));
+        );
         let change = format!(
             "UPDATE {table} SET state = '{}' WHERE {condition}",
             self.after

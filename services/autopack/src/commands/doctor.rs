@@ -8,8 +8,8 @@ use autopack_domain::{Finding, FindingCode, Timestamp, finding::Place};
 use autopack_wire::{
     client::Clients,
     registry::{
-        DiagnoseRequest, DiagnoseResponse, GetInfoRequest, InferIdsRequest, RepairRecord,
-        RepairRequest,
+        DiagnoseRequest, DiagnoseResponse, GetInfoRequest, InferIdsRequest, ListRepairsRequest,
+        RepairRecord, RepairRequest,
     },
 };
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::{Context, runs};
 use crate::{
     cli::{DoctorArgs, DoctorCommand, RunsArgs},
-    doctor::{Difference, Doctor, findings, host},
+    doctor::{Difference, Doctor, findings, host, journal},
     error::{CliError, Exit, Outcome},
     output::{Ui, count, table::Table},
     target,
@@ -118,6 +118,11 @@ async fn look(clients: &Clients, args: &DoctorArgs, found: &mut Diagnosis) -> Re
             validate_only: false,
         };
         found.repairs = doctor.repair(request).await?.into_inner().repairs;
+        if let Some(data) = &found.data_dir {
+            let all = ListRepairsRequest { limit: 1000 };
+            let all = doctor.list_repairs(all).await?.into_inner().repairs;
+            journal::write(data, &all)?;
+        }
     }
     let request = DiagnoseRequest {
         run_id: args.run.clone().unwrap_or_default(),

@@ -119,7 +119,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
     }
     match cli.command {
         Command::Run(args) => run::run(&context, args).await,
-        Command::Up(args) => up::run(&context, args).await,
+        Command::Up(args) => Box::pin(up::run(&context, args)).await,
         Command::Submit(args) => Box::pin(submit::run(&context, args)).await,
         Command::Watch(args) => watch::run(&context, &args.run).await,
         Command::Status(args) => reads::status(&context, &args.run).await,

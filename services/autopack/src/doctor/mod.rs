@@ -6,9 +6,11 @@
 //! - [`records`]: a run against its own phases and attempts
 //! - [`refs`]: a run against its branch
 //! - [`findings`]: findings for people, for programs, and as a plan; [`host`]: this machine
+//! - [`journal`]: repairs as a file for people
 
 pub(crate) mod findings;
 pub(crate) mod host;
+pub(crate) mod journal;
 mod records;
 mod refs;
 

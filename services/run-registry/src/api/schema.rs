@@ -17,7 +17,7 @@ use autopack_wire::{
 const PLAN: &str = "plan";
 
 /// One subject, or all tables and the plan.
-pub fn describe(subject: &str) -> Result<pb::DescribeSchemaResponse, Refusal> {
+pub(super) fn describe(subject: &str) -> Result<pb::DescribeSchemaResponse, Refusal> {
     let (tables, requests) = (tables(), requests());
     let mut known: Vec<String> = tables.iter().map(|t| t.name.to_owned()).collect();
     known.push(PLAN.to_owned());

@@ -77,6 +77,11 @@ fn state_ready_in_the_database_is_named_mended_and_recorded() {
         ["VALUE_UNKNOWN"],
         "a person has to decide"
     );
+    let journal = std::fs::read_to_string(autopack.data().join("debug_journal.md")).unwrap();
+    assert!(
+        journal.contains("`READY`") && journal.contains("RUN_CREATED"),
+        "{journal}"
+    );
 }
 
 #[test]
