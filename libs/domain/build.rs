@@ -1,4 +1,4 @@
-//! Generates the closed enums (`Cause`, `Reason`, `Source`, `EventKind`) from the catalogue files.
+//! Generates the closed enums (`Cause`, `Reason`, `Source`, `EventKind`, `FindingCode`) from the catalogue files.
 //!
 //! The files are the source of truth: a code that is not there does not exist in the program, and
 //! each code carries the text that a person reads.
@@ -23,6 +23,12 @@ fn main() {
     ));
     out.push_str(&enumeration("sources", "source", "Source", &["text"]));
     out.push_str(&enumeration("events", "event", "EventKind", &["text"]));
+    out.push_str(&enumeration(
+        "findings",
+        "finding",
+        "FindingCode",
+        &["severity", "text", "matters", "remedy"],
+    ));
     let dir = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     fs::write(Path::new(&dir).join("catalogue.rs"), out).expect("OUT_DIR is writable");
 }
@@ -67,7 +73,7 @@ fn enumeration(file: &str, table: &str, name: &str, columns: &[&str]) -> String 
     getter(&mut s, "code", "The stable spelling.", rows, "code");
     for column in columns {
         let doc = format!("Column `{column}` of the catalogue.");
-        let fun = if *column == "text" || *column == "remedy" {
+        let fun = if ["text", "matters", "remedy"].contains(column) {
             (*column).to_owned()
         } else {
             format!("{column}_name")

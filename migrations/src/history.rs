@@ -55,6 +55,8 @@ pub const ALL: &[Migration] = &[
     step!(11, 10, "0011", "views"),
     step!(15, 10, "0015", "traces"),
     step!(16, 10, "0016", "issues"),
+    step!(18, 10, "0018", "self_check"),
+    step!(19, 10, "0019", "schema_docs"),
     step!(20, 10, "0020", "identity"),
 ];
 

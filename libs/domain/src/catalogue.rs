@@ -96,6 +96,13 @@ impl Reason {
     }
 }
 
+impl FindingCode {
+    /// Whether something does not work; else nothing is lost.
+    pub fn is_error(self) -> bool {
+        self.severity_name() == "error"
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,15 +131,23 @@ mod tests {
         for reason in Reason::ALL {
             assert!(ErrorKind::parse(reason.kind_name()).is_some(), "{reason}");
         }
+        for finding in FindingCode::ALL {
+            let severity = finding.severity_name();
+            assert!(["error", "warning"].contains(&severity), "{finding}");
+            for text in [finding.text(), finding.matters(), finding.remedy()] {
+                assert!(text.ends_with('.'), "{finding}: {text}");
+            }
+        }
     }
 
     #[test]
-    fn codes_are_unique_over_causes_and_reasons() {
+    fn codes_are_unique_over_causes_reasons_and_findings() {
         let mut seen = std::collections::BTreeSet::new();
         for code in Cause::ALL
             .iter()
             .map(|c| c.code())
             .chain(Reason::ALL.iter().map(|r| r.code()))
+            .chain(FindingCode::ALL.iter().map(|f| f.code()))
         {
             assert!(seen.insert(code), "{code} stands twice");
         }

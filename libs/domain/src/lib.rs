@@ -15,22 +15,28 @@
 //! - [`worker`]: workers, as they announce themselves and as they stand
 //! - [`trace`]: the ids of a run's trace
 //! - [`fault`]: faults of input, all at once, each with its path
+//! - [`finding`]: what the self-check reports; [`alias`]: spellings of states that it may mend
+//! - [`json_schema`]: a value against a JSON schema; [`schemas`]: the schemas of stored JSON
 
+pub mod alias;
 pub mod attempt;
 pub mod backlog;
 pub mod budget;
 pub mod catalogue;
 pub mod event;
 pub mod fault;
+pub mod finding;
 pub mod gate;
 pub mod ids;
 pub mod issue;
+pub mod json_schema;
 pub mod lane;
 pub mod phase;
 pub mod plan;
 pub mod project;
 pub mod refusal;
 pub mod run;
+pub mod schemas;
 pub mod states;
 pub mod strategy;
 pub mod tier;
@@ -39,8 +45,9 @@ pub mod trace;
 pub mod usage;
 pub mod worker;
 
-pub use catalogue::{Cause, EventKind, Reason, Source};
+pub use catalogue::{Cause, EventKind, FindingCode, Reason, Source};
 pub use fault::{Fault, Faults};
+pub use finding::Finding;
 pub use ids::{AttemptUid, Fence, JobUid, PhaseId, RunId, RunUid, TierId, WorkerUid};
 pub use refusal::{ErrorKind, Refusal};
 pub use time::Timestamp;

@@ -16,6 +16,7 @@
 //! - [`draft`]: from a goal and a list, or Markdown, to a plan
 //! - [`backlog`]: which issues have aged, which are resolved, and the phases that would clean them
 //! - [`promotion`]: whether a run's result may be promoted
+//! - [`id_convention`]: how runs and phases are named
 //! - [`preflight`]: faults of a plan that only the repository and the worker show
 
 pub mod backlog;
@@ -25,6 +26,7 @@ pub mod estimate;
 pub mod fair;
 pub mod gate;
 pub mod govern;
+pub mod id_convention;
 pub mod paths;
 pub mod placement;
 pub mod preflight;

@@ -135,6 +135,7 @@ impl Batch {
                         changed_at: Set(now.0),
                     }]);
                 }
+                Setting::Mend(mend) => self.raw(mend.statements(self.backend(), now)),
             }
         }
     }
@@ -151,6 +152,27 @@ impl Batch {
             Cursor::Traces => {
                 let row = trace_cursor::ActiveModel { id, sequence };
                 self.upsert::<trace_cursor::Entity, _>(vec![row]);
+            }
+        }
+    }
+
+    fn backend(&self) -> DbBackend {
+        match self.form {
+            Form::Sqlite(_) => DbBackend::Sqlite,
+            Form::Postgres(_) => DbBackend::Postgres,
+        }
+    }
+
+    /// Statements without values.
+    fn raw(&mut self, statements: Vec<Statement>) {
+        self.count += statements.len() as u64;
+        match &mut self.form {
+            Form::Sqlite(list) => list.extend(statements),
+            Form::Postgres(text) => {
+                for statement in statements {
+                    text.push_str(&statement.sql);
+                    text.push(';');
+                }
             }
         }
     }

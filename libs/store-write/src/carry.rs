@@ -10,7 +10,7 @@ use autopack_domain::{
 use autopack_store::{StoreError, read};
 
 use crate::{
-    handle::{Command, Reply, Work, WriteError},
+    handle::{Command, Reply, Setting, Work, WriteError},
     session::{LoadError, RequestKey},
     writer::Writer,
 };
@@ -103,6 +103,14 @@ impl Writer {
                 Ok(Ok(Box::new(run)))
             }
             Work::Setting(setting) => {
+                if let Setting::Mend(mend) = setting {
+                    if self.session.pending.changes.contains_key(&mend.run) {
+                        let text = "the run is being changed; try again";
+                        return Ok(Err(Refusal::new(Reason::VersionConflict, text).into()));
+                    }
+                    // What is in memory was read before the row is mended.
+                    self.session.cache.remove(&mend.run);
+                }
                 self.session.pending.settings.push(setting.clone());
                 Ok(Ok(Box::new(())))
             }

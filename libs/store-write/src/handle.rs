@@ -23,7 +23,10 @@ use tokio::{
     time::Instant,
 };
 
-use crate::session::{LoadError, RequestKey};
+use crate::{
+    mend::Mend,
+    session::{LoadError, RequestKey},
+};
 
 /// How long a caller waits for its commit.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -96,6 +99,8 @@ pub enum Setting {
     },
     /// Whether a lane is paused.
     Lane(String, bool),
+    /// A stored state that is mended.
+    Mend(Mend),
 }
 
 pub(crate) enum Work {

@@ -6,6 +6,7 @@
 //! - `regain`: the way back after a lost connection
 //! - `session`: the working set of a batch; `flush`: the working set as multi-row statements
 //! - `batch`: the statements of a batch; `literal`: its values for PostgreSQL
+//! - `mend`: a stored state that the alias table knows, and the record of its repair
 //!
 //! Invariant: state, events and idempotency record of a command commit together or not at all; commands
 //! that arrive together share a commit; a failed batch is replayed one by one.
@@ -21,6 +22,7 @@ mod line;
 mod literal;
 mod loss;
 mod parameters;
+mod mend;
 mod place;
 mod regain;
 mod session;
@@ -31,6 +33,7 @@ pub use connect::{Database, OpenError, masked, measure_commit};
 pub use handle::{Committed, Cursor, Setting, WriteError, WriterHandle, WriterStats};
 pub use line::{Line, Standing};
 pub use loss::is_connection_lost;
+pub use mend::Mend;
 pub use place::OpenOptions;
 pub use session::{Encoder, RequestKey};
 pub use watch::Watch;

@@ -3,6 +3,7 @@
 //! Invariant: a stored value that the domain does not know becomes a [`CorruptRow`] that names table, row,
 //! column, value and what would be valid; it never fails the reading of another row (DESIGN rule 8).
 
+pub mod audit;
 pub mod cursors;
 pub mod entity;
 pub mod identity;
@@ -10,8 +11,11 @@ pub mod issues;
 pub mod queue;
 pub mod read;
 pub mod reports;
+pub mod repairs;
 pub mod rows;
+pub mod schema;
 pub mod set_aside;
+mod unlike;
 
 use sea_orm::DbErr;
 

@@ -19,6 +19,7 @@ use crate::{
         attempt, event, failure, job, phase, project, request, run, run_document, tier, usage_event,
     },
     rows::{self, event::StoredEvent},
+    unlike,
 };
 
 /// The row of a key. Without `LIMIT`, which would be a parameter: SQLite looks at its value when it plans, and so
@@ -67,8 +68,18 @@ pub async fn run<C: ConnectionTrait>(db: &C, uid: RunUid) -> Result<Option<Run>,
     Ok(row.map(rows::run::read).transpose()?)
 }
 
-/// A run with everything its commands need.
+/// A run with everything its commands need. A value of another type than its column's is a fault of this run.
 pub async fn aggregate<C: ConnectionTrait>(
+    db: &C,
+    uid: RunUid,
+) -> Result<Option<RunAggregate>, StoreError> {
+    match parts(db, uid).await {
+        Err(StoreError::Database(error)) => Err(unlike::of_row("run", &uid.to_string(), error)),
+        other => other,
+    }
+}
+
+async fn parts<C: ConnectionTrait>(
     db: &C,
     uid: RunUid,
 ) -> Result<Option<RunAggregate>, StoreError> {
@@ -244,15 +255,44 @@ pub async fn list_runs<C: ConnectionTrait>(
     if let Some(project) = project {
         query = query.filter(run::Column::Project.eq(project));
     }
-    Ok(query
+    let found = match query.clone().all(db).await {
+        Err(error) if unlike::is_unlike(&error) => return one_by_one(db, query).await,
+        found => found?,
+    };
+    let listed = |row: run::Model| Listed {
+        position: (row.created_at, row.uid.clone()),
+        run: rows::run::read(row),
+    };
+    Ok(found.into_iter().map(listed).collect())
+}
+
+/// The page again, row by row: one of them holds a value of another type. A row whose place in the list cannot be
+/// told is left out.
+async fn one_by_one<C: ConnectionTrait>(
+    db: &C,
+    query: sea_orm::Select<run::Entity>,
+) -> Result<Vec<Listed>, StoreError> {
+    let positions: Vec<(i64, String)> = query
+        .filter(unlike::is_whole(db, "run", "created_at"))
+        .select_only()
+        .column(run::Column::CreatedAt)
+        .column(run::Column::Uid)
+        .into_tuple()
         .all(db)
-        .await?
-        .into_iter()
-        .map(|row| Listed {
-            position: (row.created_at, row.uid.clone()),
-            run: rows::run::read(row),
-        })
-        .collect())
+        .await?;
+    let mut page = Vec::with_capacity(positions.len());
+    for position in positions {
+        let run = match run::Entity::find_by_id(position.1.clone()).one(db).await {
+            Ok(Some(row)) => rows::run::read(row),
+            Ok(None) => continue,
+            Err(error) => match unlike::of_row("run", &position.1, error) {
+                StoreError::Corrupt(corrupt) => Err(corrupt),
+                failed @ StoreError::Database(_) => return Err(failed),
+            },
+        };
+        page.push(Listed { position, run });
+    }
+    Ok(page)
 }
 
 /// Events of a run after a number, in order.

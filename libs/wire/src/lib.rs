@@ -11,13 +11,14 @@
 //! - [`server`]: the layers of every server: request id, deadline, limits, authorisation, panics, spans
 //! - [`serve`]: sockets, health and reflection, shutdown with a deadline
 //! - [`echo`]: what a bare call costs
-//! - [`methods`], [`descriptor`], [`contract`]: facts about the RPCs, read from the descriptor
+//! - [`methods`], [`messages`], [`descriptor`], [`contract`]: facts about RPCs and requests, read from the descriptor
 
 pub mod client;
 pub mod contract;
 pub mod convert;
 pub mod descriptor;
 pub mod echo;
+pub mod messages;
 pub mod methods;
 pub mod serve;
 pub mod server;

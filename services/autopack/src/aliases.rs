@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use autopack_domain::{Reason, plan::GateProfile};
+use autopack_domain::{Fault, Reason, plan::GateProfile};
 use autopack_runtime::{
     config::environment,
     env_alias::{self, Aliases, CiProfile},
@@ -12,7 +12,12 @@ use autopack_runtime::{
     switches::{Switch, Switches},
 };
 
+use run_registry::SelfRepair;
+
 use crate::{cli::Global, credentials::Credentials, error::CliError};
+
+/// What the self-check mends at the start.
+const SELF_REPAIR: &str = "AUTOPACK_SELF_REPAIR";
 
 /// What the environment and the global flags say.
 #[derive(Clone, Debug)]
@@ -31,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) max_attempts: Option<u32>,
     /// First pause between attempts.
     pub(crate) backoff_seconds: Option<u32>,
+    /// What the self-check mends at the start.
+    pub(crate) self_repair: SelfRepair,
     /// Switches that are on, by variable.
     pub(crate) switches: Vec<&'static str>,
     /// Variables that have no effect, for people.
@@ -56,6 +63,14 @@ impl Settings {
             faults.extend(found);
             Switches::default()
         });
+        let self_repair = match lookup(SELF_REPAIR).filter(|value| !value.is_empty()) {
+            None => SelfRepair::default(),
+            Some(value) => SelfRepair::parse(&value).unwrap_or_else(|| {
+                let fault = Fault::new(SELF_REPAIR, format!("`{value}` is not known"));
+                faults.push(fault.allowed(SelfRepair::SPELLINGS).example("report"));
+                SelfRepair::default()
+            }),
+        };
         if !faults.is_empty() {
             let count = crate::output::count(faults.len(), "bad value");
             let message = format!("the environment holds {count}");
@@ -91,6 +106,7 @@ impl Settings {
             }),
             max_attempts: aliases.max_attempts,
             backoff_seconds: aliases.backoff_seconds,
+            self_repair,
             switches: Switch::ALL
                 .into_iter()
                 .filter(|switch| switches.is_on(*switch))
@@ -203,9 +219,10 @@ mod tests {
             ("MAX_ATTEMPTS", "0"),
             ("CI_PROFILE", "fast"),
             ("AUTOPACK_ROLLBACK_ENABLED", "maybe"),
+            ("AUTOPACK_SELF_REPAIR", "everything"),
         ])
         .unwrap_err();
-        assert_eq!(error.faults.len(), 3);
+        assert_eq!(error.faults.len(), 4);
     }
 
     #[test]

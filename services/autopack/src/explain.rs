@@ -1,8 +1,8 @@
-//! What a code means: causes and reasons of the catalogue.
+//! What a code means: causes, reasons and findings of the catalogue.
 //!
 //! Invariant: every code of the catalogue has a page; a code that is none gets the closest ones.
 
-use autopack_domain::{Cause, Reason, catalogue::Charge};
+use autopack_domain::{Cause, FindingCode, Reason, catalogue::Charge};
 use serde_json::{Value, json};
 
 /// What a code is.
@@ -12,13 +12,17 @@ pub(crate) enum Page {
     Cause(Cause),
     /// Why a command was refused.
     Reason(Reason),
+    /// What the self-check found.
+    Finding(FindingCode),
 }
 
 impl Page {
     /// Every page, in the order of the catalogue.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let causes = Cause::ALL.iter().copied().map(Self::Cause);
-        causes.chain(Reason::ALL.iter().copied().map(Self::Reason))
+        let reasons = Reason::ALL.iter().copied().map(Self::Reason);
+        let findings = FindingCode::ALL.iter().copied().map(Self::Finding);
+        causes.chain(reasons).chain(findings)
     }
 
     /// The page of a code, or the closest codes.
@@ -45,6 +49,7 @@ impl Page {
         match self {
             Self::Cause(cause) => cause.code(),
             Self::Reason(reason) => reason.code(),
+            Self::Finding(finding) => finding.code(),
         }
     }
 
@@ -53,6 +58,7 @@ impl Page {
         match self {
             Self::Cause(cause) => cause.text(),
             Self::Reason(reason) => reason.text(),
+            Self::Finding(finding) => finding.text(),
         }
     }
 
@@ -77,6 +83,14 @@ impl Page {
                 reason.remedy(),
                 reason.kind_name(),
             ),
+            Self::Finding(finding) => format!(
+                "{}: {}\n\n  remedy     {}\n  matters    {}\n  severity   {}\n",
+                finding.code(),
+                finding.text(),
+                finding.remedy(),
+                finding.matters(),
+                finding.severity_name(),
+            ),
         }
     }
 
@@ -99,6 +113,14 @@ impl Page {
                 "remedy": reason.remedy(),
                 "kind": reason.kind_name(),
                 "exit_code": 1,
+            }),
+            Self::Finding(finding) => json!({
+                "code": finding.code(),
+                "type": "finding",
+                "text": finding.text(),
+                "remedy": finding.remedy(),
+                "matters": finding.matters(),
+                "severity": finding.severity_name(),
             }),
         }
     }

@@ -56,6 +56,42 @@ impl DatabaseAt {
     }
 }
 
+/// What the registry mends by itself when it starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SelfRepair {
+    /// Nothing, and it looks for nothing to mend.
+    Off,
+    /// Nothing, but it tells what it could.
+    #[default]
+    Report,
+    /// What the reviewed alias table knows, on rows that no worker holds.
+    Safe,
+}
+
+impl SelfRepair {
+    /// Every spelling.
+    pub const SPELLINGS: [&'static str; 3] = ["off", "report", "safe"];
+
+    /// The spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Report => "report",
+            Self::Safe => "safe",
+        }
+    }
+
+    /// The value of a spelling.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "off" => Some(Self::Off),
+            "report" => Some(Self::Report),
+            "safe" => Some(Self::Safe),
+            _ => None,
+        }
+    }
+}
+
 /// Settings of the registry.
 #[derive(Clone, Debug)]
 pub struct RegistryConfig {
@@ -74,6 +110,8 @@ pub struct RegistryConfig {
     pub embedded: bool,
     /// How often an idle watch sends a sign of life.
     pub watch_heartbeat: Duration,
+    /// What is mended at the start.
+    pub self_repair: SelfRepair,
     /// For `GetInfo`: the database's address without credentials.
     pub database_masked: String,
     /// For `GetInfo`.
@@ -96,6 +134,7 @@ impl RegistryConfig {
             heartbeat: Duration::from_secs(3),
             embedded: true,
             watch_heartbeat: Duration::from_secs(15),
+            self_repair: SelfRepair::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             switches: Vec::new(),
             beside: Vec::new(),

@@ -36,7 +36,7 @@ use autopack_runtime::{
 };
 
 pub use app::Core;
-pub use config::{DatabaseAt, RegistryConfig};
+pub use config::{DatabaseAt, RegistryConfig, SelfRepair};
 pub use serving::{Activity, Serving};
 
 /// What the registry gets from outside.
@@ -89,6 +89,7 @@ impl Registry {
                 .await
                 .map_err(|e| e.to_string())
         });
+        taken.core.check_itself().await?;
         taken.core.grant_leases().await?;
         for (name, task) in activate::tasks(&taken.core, &supervisor.token()) {
             supervisor.spawn(name, Kind::Critical, task);

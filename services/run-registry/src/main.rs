@@ -28,6 +28,9 @@ const PROGRAM: Program = Program {
         "autopack.registry.v1.DispatchService",
         "autopack.registry.v1.WorkService",
         "autopack.registry.v1.ArtifactService",
+        "autopack.registry.v1.DoctorService",
+        "autopack.registry.v1.IssueService",
+        "autopack.registry.v1.ReportService",
         "autopack.registry.v1.ServerService",
     ],
 };

@@ -169,7 +169,10 @@ impl Stand {
                 Err(error) => Err(format!("registry.writer: {error}")),
             }
         });
-        let granted = core.grant_leases().await;
+        let granted = match core.check_itself().await {
+            Ok(()) => core.grant_leases().await,
+            Err(refusal) => Err(refusal),
+        };
         if let Err(refusal) = &granted {
             tracing::warn!(%refusal, "the leases of the registry before could not be taken over");
         } else {

@@ -11,7 +11,7 @@ use autopack_runtime::{
     service::{Common, Settings as ServiceSettings, load::secret},
 };
 use autopack_wire::server::Principal;
-use run_registry::RegistryConfig;
+use run_registry::{RegistryConfig, SelfRepair};
 use serde::{Deserialize, Serialize};
 
 const EXAMPLE: &str = "postgres://autopack:PASSWORD@db/autopack";
@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) lease_ms: u64,
     /// How often workers renew, in milliseconds; at most a third of the lease.
     pub(crate) heartbeat_ms: u64,
+    /// What the self-check mends at the start: `off`, `report` or `safe`.
+    pub(crate) self_repair: String,
     /// The bus.
     pub(crate) bus: BusSettings,
 }
@@ -47,6 +49,7 @@ impl Default for Settings {
             data_dir: String::new(),
             lease_ms: 10_000,
             heartbeat_ms: 3_000,
+            self_repair: SelfRepair::default().as_str().to_owned(),
             bus: BusSettings::default(),
         }
     }
@@ -72,6 +75,11 @@ impl ServiceSettings for Settings {
                 self.heartbeat_ms, self.lease_ms
             );
             faults.push(Fault::new("heartbeat_ms", problem).example("3000"));
+        }
+        if SelfRepair::parse(&self.self_repair).is_none() {
+            let problem = format!("`{}` is not known", self.self_repair);
+            let fault = Fault::new("self_repair", problem);
+            faults.push(fault.allowed(SelfRepair::SPELLINGS).example("report"));
         }
         faults
     }
@@ -116,6 +124,7 @@ impl Settings {
             database_masked: mask_database_url(&url),
             lease: Duration::from_millis(self.lease_ms),
             heartbeat: Duration::from_millis(self.heartbeat_ms),
+            self_repair: SelfRepair::parse(&self.self_repair).unwrap_or_default(),
             ..config
         })
     }

@@ -35,6 +35,7 @@ const ALL_IN_ONE: &str = "services/autopack";
 /// Dev-dependencies beyond what the table allows: crate folder, what it may use in tests.
 const IN_TESTS: &[(&str, &[&str])] = &[
     ("libs/git", &["autopack-sandbox"]),
+    ("libs/store", &["autopack-migrations"]),
     ("migrations", &["autopack-domain"]),
     (
         "libs/store-write",

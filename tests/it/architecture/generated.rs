@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use autopack_domain::{Cause, Reason};
+use autopack_domain::{Cause, FindingCode, Reason};
 use autopack_wire::{
     server::{ALLOWED, Principal},
     status,
@@ -31,8 +31,8 @@ fn page(path: &str, text: &str) {
 fn errors_page() {
     let mut text = format!(
         "# Errors\n\n{NOTE}\n\n\
-         Two closed lists. A *cause* says why a phase or a run did not succeed. A *reason* says why a request was\n\
-         refused. `autopack explain CODE` prints the entry of either.\n\n\
+         Three closed lists. A *cause* says why a phase or a run did not succeed. A *reason* says why a request was\n\
+         refused. A *finding* is what the self-check reports. `autopack explain CODE` prints the entry of each.\n\n\
          ## Causes\n\n\
          The charge says what a failed attempt costs: `attempt` one of the phase's attempts, `infrastructure` its\n\
          budget for failures of the surroundings, `crash` one of its crash credits, `none` nothing, `final` the phase\n\
@@ -62,6 +62,20 @@ fn errors_page() {
             reason.code(),
             reason.text(),
             reason.remedy()
+        );
+    }
+    text.push_str(
+        "\n## Findings\n\nWhat `autopack doctor` reports. An error makes it exit with 1; with a warning nothing is lost.\n",
+    );
+    for finding in FindingCode::ALL {
+        let _ = write!(
+            text,
+            "\n### {}\n\n{}\n\n{}\n\n{}\n\nSeverity: {}.\n",
+            finding.code(),
+            finding.text(),
+            finding.matters(),
+            finding.remedy(),
+            finding.severity_name()
         );
     }
     page("docs/reference/errors.md", &text);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use autopack_domain::{
-    Cause, EventKind, Reason,
+    Cause, EventKind, FindingCode, Reason,
     issue::{Cleanliness, DebtStatus, IssueState, Severity},
     run::bootstrap::JobState,
     states::{AttemptState, PhaseState, RunState, TierState},
@@ -188,9 +188,11 @@ fn every_cause_reason_and_event_is_produced_somewhere() {
     let causes = Cause::ALL.iter().map(|c| ("Cause", c.code()));
     let reasons = Reason::ALL.iter().map(|r| ("Reason", r.code()));
     let events = EventKind::ALL.iter().map(|e| ("EventKind", e.code()));
+    let findings = FindingCode::ALL.iter().map(|f| ("FindingCode", f.code()));
     let unused: Vec<String> = causes
         .chain(reasons)
         .chain(events)
+        .chain(findings)
         .map(|(name, code)| format!("{name}::{}", camel(code)))
         .filter(|path| {
             let whole = Regex::new(&format!(r"\b{path}\b")).expect("pattern");

@@ -15,15 +15,15 @@ use super::{
 };
 use crate::{catalogue::Source, fault::Fault};
 
-const KEYS: Keys = Keys {
+pub(super) const KEYS: Keys = Keys {
     v1: &["profile", "setup", "steps"],
     older: &[],
 };
-const STEP: Keys = Keys {
+pub(super) const STEP: Keys = Keys {
     v1: &["run", "kind", "dir", "timeout_seconds", "env"],
     older: &[],
 };
-const LIMITS: Keys = Keys {
+pub(super) const LIMITS: Keys = Keys {
     v1: &[
         "memory_mb",
         "disk_mb",

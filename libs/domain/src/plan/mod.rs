@@ -9,6 +9,7 @@
 //! - [`document`]: text to a tree, within limits
 //! - [`digest`]: canonical JSON, digests, run ids, patches
 //! - [`mod@explain`]: the plan with the source of each value, for people
+//! - [`mod@fields`]: what a plan may say, with defaults and examples
 //! - `read`: forms; `run`, `tiers`, `phase`, `scope`, `deliverables`, `builder`, `gate`, `depends`: one section each
 //! - `node`, `value`, `lists`, `keys`, `paths`: typed access to the tree
 
@@ -16,6 +17,7 @@ pub mod category;
 pub mod digest;
 pub mod document;
 pub mod explain;
+pub mod fields;
 pub mod model;
 pub mod options;
 
@@ -38,6 +40,7 @@ pub use category::{CategoryDefaults, category};
 pub use digest::{canonical_json, derive_run_id, patch_paths, plan_digest, set_patch_digest, slug};
 pub use document::{MAX_BYTES, MAX_DEPTH, parse_document};
 pub use explain::explain;
+pub use fields::{PlanField, fields};
 pub use model::*;
 pub use options::{Normalised, PlanForm, ReadOptions, Warning, WarningCode};
 pub use read::{read_builder, read_plan};

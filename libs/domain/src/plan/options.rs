@@ -106,5 +106,7 @@ closed!(
         KeyShadowed = "KEY_SHADOWED",
         /// `budgets.phases` is smaller than the number of phases: the run will end by its budget.
         PhaseCapLow = "PHASE_CAP_LOW",
+        /// A phase has the id of its run, against the convention of the other runs.
+        IdConvention = "ID_CONVENTION",
     }
 );

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{catalogue::Source, ids::PhaseId};
 
-const KEYS: Keys = Keys {
+pub(super) const KEYS: Keys = Keys {
     v1: &[
         "id",
         "name",

@@ -22,7 +22,7 @@ use crate::{catalogue::Source, fault::Fault};
 pub(super) const EXAMPLE: &str = "{ schema: autopack/plan/v1, run: { goal: Say hello }, tiers: [{ id: T1, phases: \
      [{ id: P1, goal: Write hello.txt, builder: { kind: command, run: \"echo hello > hello.txt\" } }] }] }";
 
-const ROOT: Keys = Keys {
+pub(super) const ROOT: Keys = Keys {
     v1: &["schema", "run", "tiers"],
     older: &["phases"],
 };

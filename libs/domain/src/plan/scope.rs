@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{catalogue::Source, fault::Fault};
 
-const KEYS: Keys = Keys {
+pub(super) const KEYS: Keys = Keys {
     v1: &[
         "paths",
         "protected_paths",

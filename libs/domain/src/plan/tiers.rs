@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{catalogue::Source, fault::Fault, ids::TierId};
 
-const KEYS: Keys = Keys {
+pub(super) const KEYS: Keys = Keys {
     v1: &["id", "name", "description", "budgets", "phases"],
     older: &[
         "tier_id",

@@ -13,6 +13,15 @@ use crate::{
 };
 
 impl RunAggregate {
+    /// Computes the state of a run that has not ended again, after its rows were mended; whether it changed.
+    pub fn reconsider(&mut self, now: Timestamp, changes: &mut Changes) -> bool {
+        if self.run.state.is_terminal() || derived_state(self) == self.run.state {
+            return false;
+        }
+        self.close(now, changes);
+        true
+    }
+
     pub(crate) fn finalise(&mut self, now: Timestamp, changes: &mut Changes) {
         if self.run.state.is_terminal() {
             return;

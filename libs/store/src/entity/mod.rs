@@ -15,6 +15,7 @@ pub mod lane;
 pub mod phase;
 pub mod project;
 pub mod relay_cursor;
+pub mod repair;
 pub mod request;
 pub mod run;
 pub mod run_document;

@@ -29,9 +29,9 @@ pub use offer::{Offer, Told};
 use crate::{
     registry::{
         artifact_service_client::ArtifactServiceClient,
-        dispatch_service_client::DispatchServiceClient, issue_service_client::IssueServiceClient,
-        registry_service_client::RegistryServiceClient, report_service_client::ReportServiceClient,
-        server_service_client::ServerServiceClient,
+        dispatch_service_client::DispatchServiceClient, doctor_service_client::DoctorServiceClient,
+        issue_service_client::IssueServiceClient, registry_service_client::RegistryServiceClient,
+        report_service_client::ReportServiceClient, server_service_client::ServerServiceClient,
         work_service_client::WorkServiceClient,
     },
     scheduler::scheduler_service_client::SchedulerServiceClient,
@@ -124,6 +124,8 @@ pub struct Clients {
     pub dispatch: DispatchServiceClient<GrpcService>,
     /// For workers.
     pub work: WorkServiceClient<GrpcService>,
+    /// For operators: what is stored.
+    pub doctor: DoctorServiceClient<GrpcService>,
     /// For everybody with files.
     pub artifacts: ArtifactServiceClient<GrpcService>,
     /// For everybody who finds something.
@@ -153,6 +155,7 @@ impl Clients {
             dispatch: DispatchServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
             work: WorkServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),
+            doctor: DoctorServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),
             artifacts: ArtifactServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
             issues: IssueServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),

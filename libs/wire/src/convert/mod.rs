@@ -12,6 +12,7 @@ mod attempt;
 mod builder;
 mod event;
 mod fault;
+mod finding;
 mod gate;
 mod issue;
 mod job;

@@ -157,6 +157,23 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         &[Worker],
     ),
     (
+        "/autopack.registry.v1.DoctorService/Diagnose",
+        &[User, Telemetry, Auditor],
+    ),
+    ("/autopack.registry.v1.DoctorService/Repair", &[User]),
+    (
+        "/autopack.registry.v1.DoctorService/ListRepairs",
+        &[User, Telemetry, Auditor, Reader],
+    ),
+    (
+        "/autopack.registry.v1.DoctorService/InferIds",
+        &[User, Telemetry, Builder, Auditor, Reader],
+    ),
+    (
+        "/autopack.registry.v1.DoctorService/DescribeSchema",
+        &[User, Worker, Scheduler, Telemetry, Builder, Auditor, Reader],
+    ),
+    (
         "/autopack.registry.v1.ArtifactService/PutArtifact",
         &[User, Worker, Builder],
     ),

@@ -275,17 +275,44 @@ pub(crate) struct ExplainArgs {
 }
 
 /// `doctor`.
-#[derive(Clone, Debug, Args)]
-#[command(
-    after_help = "Examples:\n  autopack doctor --verify\n  autopack doctor --verify --run demo-1 --json"
-)]
+#[derive(Clone, Debug, Default, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = "\
+Examples:
+  autopack doctor                         what is stored, git, disk, bus, clock
+  autopack doctor --verify --run demo-1   one run against its branch, too
+  autopack doctor --fix                   mend what the reviewed alias table knows
+  autopack doctor --plan > findings.json  one phase a finding
+  autopack doctor ids                     how runs and phases are named
+
+Exits 1 on an error; a warning alone exits 0. With nobody serving it opens the database itself.")]
 pub(crate) struct DoctorArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<DoctorCommand>,
     /// Compare every run with its branch and its own counters; exit 1 on any difference
     #[arg(long)]
     pub(crate) verify: bool,
     /// Only this run
     #[arg(long, value_name = "RUN")]
     pub(crate) run: Option<String>,
+    /// Mend what is safe, and record it
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// Print the findings as a plan
+    #[arg(long)]
+    pub(crate) plan: bool,
+}
+
+/// `doctor ids`.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum DoctorCommand {
+    /// Count how runs and phases are named, infer the rule, list what departs from it
+    #[command(after_help = "Example:\n  autopack doctor ids --project app --json")]
+    Ids {
+        /// Only runs of this project
+        #[arg(long, value_name = "NAME")]
+        project: Option<String>,
+    },
 }
 
 /// `bench`.

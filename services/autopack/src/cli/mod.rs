@@ -12,9 +12,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use args::{
-    AddPhaseArgs, ArtifactArgs, BenchArgs, CancelArgs, DlqCommand, DoctorArgs, ExplainArgs, NewRun,
-    PhaseRef, PlanCommand, PlanExplainArgs, PlanValidateArgs, RulesetCommand, RunArgs, RunRef,
-    RunsArgs, SubmitArgs, UpArgs,
+    AddPhaseArgs, ArtifactArgs, BenchArgs, CancelArgs, DlqCommand, DoctorArgs, DoctorCommand,
+    ExplainArgs, NewRun, PhaseRef, PlanCommand, PlanExplainArgs, PlanValidateArgs, RulesetCommand,
+    RunArgs, RunRef, RunsArgs, SubmitArgs, UpArgs,
 };
 pub(crate) use plan_new::PlanNewArgs;
 pub(crate) use issues::{BacklogArgs, IssuesArgs, RecordIssueArgs, ReportCommand};
@@ -169,8 +169,16 @@ pub(crate) enum Command {
     /// Version, database, lease, data directory
     #[command(after_help = "Example:\n  autopack info --json")]
     Info,
-    /// Check that registry and repositories agree
+    /// Check what is stored, this machine, and that registry and repositories agree
     Doctor(DoctorArgs),
+    /// Say what tables, plans and requests hold: required, default, allowed values, example
+    #[command(
+        after_help = "Examples:\n  autopack schema\n  autopack schema phase\n  autopack schema plan\n  autopack schema CreateRunRequest --json"
+    )]
+    Schema {
+        /// A table, `plan`, or a request; left out: list all
+        subject: Option<String>,
+    },
     /// Measure the embedded form on this machine, as ratios to a calibration
     Bench(BenchArgs),
     /// Print a completion script

@@ -1,41 +1,79 @@
-//! `autopack doctor [--verify]`.
+//! `autopack doctor [--verify] [--fix] [--plan]` and `autopack doctor ids`.
+//!
+//! Invariant: nothing is changed without `--fix`; whatever keeps the check from looking is itself a finding.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::PathBuf};
 
-use autopack_wire::{client::Clients, registry::GetInfoRequest};
+use autopack_domain::{Finding, FindingCode, Timestamp, finding::Place};
+use autopack_wire::{
+    client::Clients,
+    registry::{
+        DiagnoseRequest, DiagnoseResponse, GetInfoRequest, InferIdsRequest, ListRepairsRequest,
+        RepairRecord, RepairRequest,
+    },
+};
 use serde_json::{Value, json};
 
 use super::{Context, runs};
 use crate::{
-    cli::{DoctorArgs, RunsArgs},
-    doctor::{Difference, Doctor},
+    cli::{DoctorArgs, DoctorCommand, RunsArgs},
+    doctor::{Difference, Doctor, findings, host, journal},
     error::{CliError, Exit, Outcome},
-    output::{count, table::Table},
+    output::{Ui, count, table::Table},
     target,
 };
 
 /// What was found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Diagnosis {
-    git: Result<String, String>,
+    git: String,
     database: String,
+    data_dir: Option<PathBuf>,
     set_aside: Vec<String>,
+    self_repair: String,
+    rows: u64,
+    more: bool,
+    findings: Vec<Finding>,
+    repairs: Vec<RepairRecord>,
     examined: usize,
     differences: Vec<Difference>,
 }
 
 pub(super) async fn run(context: &Context, args: DoctorArgs) -> Outcome {
-    let git = autopack_git::check_version(&target::git()).await;
-    let connection = context.connect().await?;
-    let result = look(&connection.clients, &args).await;
-    connection.close().await;
-    let mut found = result?;
-    found.git = git
-        .map(|version| version.to_string())
-        .map_err(|error| error.to_string());
-    context
-        .ui
-        .data(|| found.json(context, &args), || found.text(context, &args));
+    if let Some(DoctorCommand::Ids { project }) = &args.command {
+        return ids(context, project.clone().unwrap_or_default()).await;
+    }
+    let mut found = Diagnosis::default();
+    match autopack_git::check_version(&target::git()).await {
+        Ok(version) => found.git = version.to_string(),
+        Err(error) => found.findings.push(host::git(&error.to_string())),
+    }
+    match context.connect().await {
+        Ok(connection) => {
+            if connection.local {
+                found.data_dir = Some(context.settings.data_dir.clone());
+            }
+            let result = look(&connection.clients, &args, &mut found).await;
+            connection.close().await;
+            result?;
+        }
+        // An address that does not answer is the caller's to mend; our own database is ours.
+        Err(error) if context.registry.is_some() => return Err(error),
+        Err(error) => found.findings.push(unusable(&error)),
+    }
+    if let Some(path) = &found.data_dir {
+        found.findings.extend(host::data_dir(path));
+    }
+    if args.plan {
+        let plan = findings::as_plan(&found.findings);
+        let shown = serde_json::to_string_pretty(&plan).unwrap_or_default();
+        context.ui.data(|| plan.clone(), || format!("{shown}\n"));
+        if found.findings.is_empty() {
+            context.ui.say("nothing was found: the plan has no phase");
+        }
+    } else {
+        context.ui.data(|| found.json(&args), || found.text(&args));
+    }
     Ok(if found.is_well() {
         Exit::Success
     } else {
@@ -43,23 +81,69 @@ pub(super) async fn run(context: &Context, args: DoctorArgs) -> Outcome {
     })
 }
 
-async fn look(clients: &Clients, args: &DoctorArgs) -> Result<Diagnosis, CliError> {
-    let info = clients
-        .registry
-        .clone()
-        .get_info(GetInfoRequest {})
-        .await?
-        .into_inner();
-    let mut found = Diagnosis {
-        git: Ok(String::new()),
-        database: format!("{} ({})", info.database, info.database_identity),
-        set_aside: info.set_aside,
-        examined: 0,
-        differences: Vec::new(),
+/// The environment is not accepted, so nothing else was looked at.
+pub(super) fn configuration(ui: Ui, error: &CliError) -> Exit {
+    let place = |name: &str| Place::new("configuration", "", name);
+    let code = FindingCode::ConfigurationInvalid;
+    let found = Diagnosis {
+        findings: match error.faults.as_slice() {
+            [] => vec![Finding::new(code, place(""), &error.message)],
+            faults => faults
+                .iter()
+                .map(|f| Finding::new(code, place(&f.path), &f.problem).valid(f.allowed.clone()))
+                .collect(),
+        },
+        ..Diagnosis::default()
     };
-    if !args.verify {
-        return Ok(found);
+    let args = DoctorArgs::default();
+    ui.data(|| found.json(&args), || found.text(&args));
+    Exit::Error
+}
+
+fn unusable(error: &CliError) -> Finding {
+    let code = match error.code.as_str() {
+        "DATA_DIR_BUSY" | "DATA_DIR_INVALID" | "DATA_DIR_INSIDE_REPOSITORY" => {
+            FindingCode::DataDirUnusable
+        }
+        _ => FindingCode::DatabaseUnusable,
+    };
+    let problem = format!("{} {}", error.code, error.message);
+    Finding::new(code, Place::new("database", "", ""), problem.trim()).fix(error.hints.join(" "))
+}
+
+async fn look(clients: &Clients, args: &DoctorArgs, found: &mut Diagnosis) -> Result<(), CliError> {
+    let (mut registry, mut doctor) = (clients.registry.clone(), clients.doctor.clone());
+    if args.fix {
+        let request = RepairRequest {
+            validate_only: false,
+        };
+        found.repairs = doctor.repair(request).await?.into_inner().repairs;
+        if let Some(data) = &found.data_dir {
+            let all = ListRepairsRequest { limit: 1000 };
+            let all = doctor.list_repairs(all).await?.into_inner().repairs;
+            journal::write(data, &all)?;
+        }
     }
+    let request = DiagnoseRequest {
+        run_id: args.run.clone().unwrap_or_default(),
+        limit: 0,
+    };
+    let answer = doctor.diagnose(request).await?.into_inner();
+    found.take(answer);
+    let info = registry.get_info(GetInfoRequest {}).await?.into_inner();
+    found.database = format!("{} ({})", info.database, info.database_identity);
+    found.set_aside = info.set_aside;
+    if args.verify {
+        verify(clients, args, found).await?;
+    }
+    Ok(())
+}
+
+async fn verify(
+    clients: &Clients,
+    args: &DoctorArgs,
+    found: &mut Diagnosis,
+) -> Result<(), CliError> {
     let ids: Vec<String> = if let Some(run) = &args.run {
         vec![run.clone()]
     } else {
@@ -68,74 +152,199 @@ async fn look(clients: &Clients, args: &DoctorArgs) -> Result<Diagnosis, CliErro
             project: None,
             limit: 0,
         };
-        runs::list(clients, &all)
-            .await?
-            .into_iter()
-            .map(|run| run.uid)
-            .collect()
+        let runs = runs::list(clients, &all).await?;
+        // What cannot be read is a finding already.
+        let aside = |id: &str| {
+            found
+                .findings
+                .iter()
+                .any(|f| f.code.is_error() && f.run == id)
+        };
+        let sound = runs.into_iter().filter(|run| !aside(&run.id));
+        sound.map(|run| run.uid).collect()
     };
     let mut doctor = Doctor::new(clients.clone());
     for id in ids {
         found.differences.extend(doctor.examine(&id).await?);
         found.examined += 1;
     }
-    Ok(found)
+    Ok(())
+}
+
+async fn ids(context: &Context, project: String) -> Outcome {
+    let connection = context.connect().await?;
+    let request = InferIdsRequest { project };
+    let answer = connection.clients.doctor.clone().infer_ids(request).await;
+    connection.close().await;
+    let found = answer?.into_inner();
+    let offenders: Vec<Value> = found
+        .offenders
+        .iter()
+        .map(|o| json!({ "run": o.run_id, "phase": o.phase_id }))
+        .collect();
+    context.ui.data(
+        || {
+            json!({
+                "patterns": {
+                    "single_phase_same_id": found.single_phase_same_id,
+                    "single_phase_parent_child": found.single_phase_parent_child,
+                    "multi_phase_parent_child": found.multi_phase_parent_child,
+                },
+                "convention": found.convention,
+                "rule": found.rule,
+                "assumed": found.assumed,
+                "offenders": offenders,
+            })
+        },
+        || {
+            let mut table = Table::new(&["PATTERN", "RUNS"]);
+            for (name, runs) in [
+                ("single_phase_same_id", found.single_phase_same_id),
+                ("single_phase_parent_child", found.single_phase_parent_child),
+                ("multi_phase_parent_child", found.multi_phase_parent_child),
+            ] {
+                table.row([name.to_owned(), runs.to_string()]);
+            }
+            let how = if found.assumed { "assumed" } else { "inferred" };
+            let mut text = table.render();
+            let _ = writeln!(text, "\n{} ({how}): {}", found.convention, found.rule);
+            for o in &found.offenders {
+                let _ = writeln!(
+                    text,
+                    "warning: run {} has the phase {}",
+                    o.run_id, o.phase_id
+                );
+            }
+            text
+        },
+    );
+    Ok(Exit::Success)
 }
 
 impl Diagnosis {
-    fn is_well(&self) -> bool {
-        self.git.is_ok() && self.set_aside.is_empty() && self.differences.is_empty()
+    fn take(&mut self, answer: DiagnoseResponse) {
+        self.rows = answer.rows;
+        self.more = answer.more;
+        self.self_repair = answer.self_repair;
+        for finding in answer.findings {
+            let (code, problem) = (finding.code.clone(), finding.problem.clone());
+            self.findings
+                .push(Finding::try_from(finding).unwrap_or_else(|_| {
+                    // A newer registry's: what it says is kept.
+                    let place = Place::new("registry", "", "");
+                    let text = format!("{code}: {problem}");
+                    Finding::new(FindingCode::RecordDiffers, place, text)
+                }));
+        }
+        if !answer.bus_connected {
+            let place = Place::new("bus", "", "");
+            let text = "the registry is not connected to its bus";
+            let finding = Finding::new(FindingCode::BusUnusable, place, text);
+            self.findings.push(finding);
+        }
+        let time = answer
+            .time
+            .map(|t| Timestamp(t.seconds * 1_000_000 + i64::from(t.nanos) / 1000));
+        self.findings.extend(time.and_then(host::clock));
     }
 
-    fn json(&self, context: &Context, args: &DoctorArgs) -> Value {
+    fn is_well(&self) -> bool {
+        let errors = self.findings.iter().any(|f| f.code.is_error());
+        !errors && self.set_aside.is_empty() && self.differences.is_empty()
+    }
+
+    fn git_error(&self) -> Option<&str> {
+        let mut found = self.findings.iter();
+        found
+            .find(|f| f.code == FindingCode::GitUnusable)
+            .map(|f| f.problem.as_str())
+    }
+
+    fn json(&self, args: &DoctorArgs) -> Value {
         json!({
             "well": self.is_well(),
-            "git": self.git.as_ref().ok(),
-            "git_error": self.git.as_ref().err(),
+            "git": (!self.git.is_empty()).then_some(&self.git),
+            "git_error": self.git_error(),
             "database": self.database,
-            "data_dir": context.settings.data_dir.display().to_string(),
+            "data_dir": self.data_dir.as_ref().map(|path| path.display().to_string()),
             "set_aside": self.set_aside,
+            "self_repair": self.self_repair,
+            "rows": self.rows,
+            "more": self.more,
+            "findings": self.findings.iter().map(findings::as_json).collect::<Vec<_>>(),
+            "repairs": self.repairs.iter().map(repair).collect::<Vec<_>>(),
             "verified": args.verify,
             "runs": self.examined,
             "differences": self.differences.iter().map(Difference::json).collect::<Vec<_>>(),
         })
     }
 
-    fn text(&self, context: &Context, args: &DoctorArgs) -> String {
-        let git = self.git.as_ref().map_or_else(
-            |error| format!("not usable: {error}"),
-            |version| format!("{version} ok"),
-        );
-        let mut text = format!(
-            "git        {git}\ndatabase   {} ok\ndata dir   {}\n",
-            self.database,
-            context.settings.data_dir.display()
-        );
+    fn text(&self, args: &DoctorArgs) -> String {
+        let mut text = String::new();
+        let mut line = |name: &str, value: &str| {
+            let _ = writeln!(text, "{name:<10} {value}");
+        };
+        match self.git_error() {
+            Some(error) => line("git", &format!("not usable: {error}")),
+            None if self.git.is_empty() => {}
+            None => line("git", &format!("{} ok", self.git)),
+        }
+        if !self.database.is_empty() {
+            line(
+                "database",
+                &format!("{}, {}", self.database, count(self.rows as usize, "row")),
+            );
+        }
+        if let Some(path) = &self.data_dir {
+            line("data dir", &path.display().to_string());
+        }
         for row in &self.set_aside {
-            let _ = writeln!(text, "set aside  {row}");
+            line("set aside", row);
         }
-        if !args.verify {
-            text.push_str("runs       not compared; `autopack doctor --verify` compares them with their branches\n");
-            return text;
+        for r in &self.repairs {
+            let change = format!(
+                "{} {} ({}): {} -> {}",
+                r.table, r.row, r.column, r.before, r.after
+            );
+            line("mended", &change);
         }
-        let _ = writeln!(
-            text,
-            "runs       {} compared, {}",
-            self.examined,
-            count(self.differences.len(), "difference")
-        );
+        if args.verify {
+            let differences = count(self.differences.len(), "difference");
+            line(
+                "runs",
+                &format!("{} compared, {differences}", self.examined),
+            );
+        } else if !self.database.is_empty() {
+            line(
+                "runs",
+                "not compared; `autopack doctor --verify` compares them with their branches",
+            );
+        }
+        let more = if self.more { ", and more" } else { "" };
+        line("findings", &format!("{}{more}", self.findings.len()));
+        for finding in &self.findings {
+            let _ = write!(text, "\n{}", findings::as_text(finding));
+        }
         let mut table = Table::new(&["RUN", "CHECK", "EXPECTED", "FOUND"]);
         for d in &self.differences {
-            table.row([
-                d.run.clone(),
-                d.check.to_owned(),
-                d.expected.clone(),
-                d.found.clone(),
-            ]);
+            let check = d.check.to_owned();
+            table.row([d.run.clone(), check, d.expected.clone(), d.found.clone()]);
         }
         if !table.is_empty() {
             let _ = write!(text, "\n{}", table.render());
         }
         text
     }
+}
+
+fn repair(r: &RepairRecord) -> Value {
+    json!({
+        "table": r.table,
+        "row": r.row,
+        "column": r.column,
+        "run_uid": r.run_uid,
+        "before": r.before,
+        "after": r.after,
+        "rule": r.rule,
+    })
 }

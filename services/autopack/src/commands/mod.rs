@@ -18,6 +18,7 @@ mod report;
 mod ruleset;
 mod run;
 mod runs;
+mod schema;
 mod submit;
 mod up;
 mod watch;
@@ -101,8 +102,14 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::Bench(args) => return bench::run(ui, args).await,
         _ => {}
     }
+    let settings = match Settings::read(&cli.global) {
+        Err(error) if matches!(cli.command, Command::Doctor(_)) => {
+            return Ok(doctor::configuration(ui, &error));
+        }
+        settings => settings?,
+    };
     let context = Context {
-        settings: Settings::read(&cli.global)?,
+        settings,
         registry: cli
             .global
             .registry
@@ -141,7 +148,8 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::Ruleset(command) => ruleset::run(&context, command).await,
         Command::Plan(command) => plan::run(&context, command).await,
         Command::Info => info::run(&context).await,
-        Command::Doctor(args) => doctor::run(&context, args).await,
+        Command::Doctor(args) => Box::pin(doctor::run(&context, args)).await,
+        Command::Schema { subject } => schema::run(&context, subject).await,
         Command::Explain(_) | Command::Completions { .. } | Command::Bench(_) => Ok(Exit::Success),
     }
 }

@@ -1,11 +1,16 @@
-//! Whether registry and repositories agree.
+//! Whether what is stored is sound, and registry and repositories agree.
 //!
 //! Invariant: nothing is changed, neither in the registry nor in a repository; a run that moves while it is looked at
 //! is looked at again.
 //!
 //! - [`records`]: a run against its own phases and attempts
 //! - [`refs`]: a run against its branch
+//! - [`findings`]: findings for people, for programs, and as a plan; [`host`]: this machine
+//! - [`journal`]: repairs as a file for people
 
+pub(crate) mod findings;
+pub(crate) mod host;
+pub(crate) mod journal;
 mod records;
 mod refs;
 

@@ -41,6 +41,9 @@ const SERVICES: &[&str] = &[
     "autopack.registry.v1.DispatchService",
     "autopack.registry.v1.WorkService",
     "autopack.registry.v1.ArtifactService",
+    "autopack.registry.v1.DoctorService",
+    "autopack.registry.v1.IssueService",
+    "autopack.registry.v1.ReportService",
     "autopack.registry.v1.ServerService",
 ];
 /// Services of the scheduler and the worker at the same address.
@@ -151,6 +154,7 @@ impl Engine {
                 Scope::Registry => Vec::new(),
                 Scope::All { .. } => BESIDE.iter().map(|name| (*name).to_owned()).collect(),
             },
+            self_repair: settings.self_repair,
             ..RegistryConfig::embedded(settings.database_file())
         };
         let started = Registry::start(config, ports, &registry).await?;

@@ -6,10 +6,12 @@ mod artifact_service;
 mod dead_letters;
 mod decode;
 mod dispatch_service;
+mod doctor_service;
 mod issue_service;
 mod registry_service;
-mod server_service;
 mod report_service;
+mod schema;
+mod server_service;
 mod switch;
 mod watch;
 mod work_service;
@@ -26,9 +28,9 @@ use autopack_wire::{
     convert::time_to_proto,
     registry::{
         artifact_service_server::ArtifactServiceServer,
-        dispatch_service_server::DispatchServiceServer, issue_service_server::IssueServiceServer,
-        registry_service_server::RegistryServiceServer, report_service_server::ReportServiceServer,
-        server_service_server::ServerServiceServer,
+        dispatch_service_server::DispatchServiceServer, doctor_service_server::DoctorServiceServer,
+        issue_service_server::IssueServiceServer, registry_service_server::RegistryServiceServer,
+        report_service_server::ReportServiceServer, server_service_server::ServerServiceServer,
         work_service_server::WorkServiceServer,
     },
     types,
@@ -73,6 +75,7 @@ fn routes(activity: &Receiver<Activity>) -> Routes {
         .add_service(Switch::new(activity.clone(), registry))
         .add_service(Switch::new(activity.clone(), dispatch))
         .add_service(Switch::new(activity.clone(), work))
+        .add_service(Switch::new(activity.clone(), doctor))
         .add_service(Switch::new(activity.clone(), issues))
         .add_service(Switch::new(activity.clone(), reports))
         .add_service(Switch::new(activity.clone(), artifact))
@@ -98,6 +101,10 @@ fn issues(api: Api) -> IssueServiceServer<Api> {
 
 fn reports(api: Api) -> ReportServiceServer<Api> {
     ReportServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
+}
+
+fn doctor(api: Api) -> DoctorServiceServer<Api> {
+    DoctorServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
 }
 
 fn artifact(api: Api) -> ArtifactServiceServer<Api> {

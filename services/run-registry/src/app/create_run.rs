@@ -123,6 +123,7 @@ impl Core {
             None => derive_run_id(&normalised.plan.run.goal, &digest),
         };
         normalised.plan.run.id = Some(id.clone());
+        self.warn_of_ids(id.as_str(), &mut normalised).await?;
         let mut facts = request.facts.clone();
         facts.insert("plan_digest".to_owned(), bare_digest);
         facts.insert("files_digest".to_owned(), files_digest);

@@ -6,6 +6,7 @@
 pub mod add_phase;
 pub mod create_run;
 pub mod dead_letters;
+pub mod diagnose;
 pub mod dispatch;
 pub mod figures;
 pub mod issues;
@@ -16,6 +17,7 @@ pub mod limits;
 pub mod project;
 pub mod reads;
 pub mod reports;
+pub mod repair;
 pub mod turns;
 pub mod work;
 pub mod workers;
@@ -105,26 +107,32 @@ impl Core {
     /// end now; else each live lease gets a fresh deadline (DESIGN rule 3).
     pub(crate) async fn grant_leases(&self) -> Result<(), Refusal> {
         for uid in self.sound(read::open_runs(&self.database.read).await)? {
-            let look = |a: &RunAggregate| (a.run.project.clone(), Load::of(a), leases::held(a));
-            let held = match self.writer.read(uid, look).await {
-                Ok((project, load, held)) => {
-                    self.ledger.found(uid, &project, load);
-                    held
-                }
-                Err(error @ (WriteError::TakenOver | WriteError::Refused(_))) => {
-                    return Err(write_refusal(error));
-                }
-                Err(error) => {
-                    self.note(uid, &error);
-                    continue;
-                }
-            };
-            for lease in held {
-                if self.config.embedded {
-                    self.lose(uid, lease.uid, true).await?;
-                } else {
-                    self.grant(lease.uid, uid, lease.worker);
-                }
+            self.take_in(uid).await?;
+        }
+        Ok(())
+    }
+
+    /// A run that an earlier registry left, or whose rows were mended.
+    async fn take_in(&self, uid: RunUid) -> Result<(), Refusal> {
+        let look = |a: &RunAggregate| (a.run.project.clone(), Load::of(a), leases::held(a));
+        let held = match self.writer.read(uid, look).await {
+            Ok((project, load, held)) => {
+                self.ledger.found(uid, &project, load);
+                held
+            }
+            Err(error @ (WriteError::TakenOver | WriteError::Refused(_))) => {
+                return Err(write_refusal(error));
+            }
+            Err(error) => {
+                self.note(uid, &error);
+                return Ok(());
+            }
+        };
+        for lease in held {
+            if self.config.embedded {
+                self.lose(uid, lease.uid, true).await?;
+            } else {
+                self.grant(lease.uid, uid, lease.worker);
             }
         }
         Ok(())
@@ -180,13 +188,7 @@ impl Core {
         let found = read::find_run(&self.database.read, id)
             .await
             .map_err(store_refusal)?;
-        found.ok_or_else(|| {
-            Refusal::new(
-                Reason::RunNotFound,
-                format!("no run `{id}`; `autopack runs` lists the runs"),
-            )
-            .with("run", id)
-        })
+        found.ok_or_else(|| reads::no_run(id))
     }
 
     /// Carries a command out on a run and returns the run after it. A repeated request returns the run as it is.

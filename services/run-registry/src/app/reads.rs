@@ -159,6 +159,12 @@ impl Core {
     }
 }
 
+/// Nobody has a run of this id.
+pub(crate) fn no_run(id: &str) -> Refusal {
+    let text = format!("no run `{id}`; `autopack runs` lists the runs");
+    Refusal::new(Reason::RunNotFound, text).with("run", id)
+}
+
 fn explanation(run: &RunAggregate, phase: usize, now: Timestamp) -> Explanation {
     Explanation {
         phase: run.phases[phase].id.to_string(),

@@ -54,8 +54,10 @@ impl Place {
         };
         let db = sea_orm::Database::connect(url).await.unwrap();
         let unchecked = match &self.base {
-            Some(_) => format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {table}_state_check"),
-            None => "PRAGMA ignore_check_constraints = ON".to_owned(),
+            Some(_) => format!(
+                "ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {table}_state_check, DROP CONSTRAINT IF EXISTS {table}_run_uid_fkey"
+            ),
+            None => "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF".to_owned(),
         };
         db.execute_unprepared(&format!("{unchecked}; {sql}"))
             .await

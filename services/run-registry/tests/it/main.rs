@@ -15,6 +15,7 @@ mod issues;
 mod limits;
 mod loss;
 mod recovery;
+mod self_check;
 mod set_aside;
 mod standby;
 mod watching;

@@ -2,6 +2,7 @@
 
 mod codes;
 mod control;
+mod doctor;
 mod many;
 mod plan_new;
 mod plans;
