@@ -158,7 +158,7 @@ impl Batch {
 
     fn backend(&self) -> DbBackend {
         match self.form {
-            Form::Sqlite(_) => DbBackend::Sqlite,
+            Form::Sqlite(..) => DbBackend::Sqlite,
             Form::Postgres(_) => DbBackend::Postgres,
         }
     }
@@ -166,14 +166,10 @@ impl Batch {
     /// Statements without values.
     fn raw(&mut self, statements: Vec<Statement>) {
         self.count += statements.len() as u64;
-        match &mut self.form {
-            Form::Sqlite(list) => list.extend(statements),
-            Form::Postgres(text) => {
-                for statement in statements {
-                    text.push_str(&statement.sql);
-                    text.push(';');
-                }
-            }
+        let (Form::Sqlite(text, _) | Form::Postgres(text)) = &mut self.form;
+        for statement in statements {
+            text.push_str(&statement.sql);
+            text.push(';');
         }
     }
 
