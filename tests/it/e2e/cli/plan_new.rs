@@ -21,7 +21,7 @@ fn text(path: &std::path::Path) -> &str {
 
 #[test]
 fn notes_become_a_plan_that_is_sound_in_its_repository() {
-    let (autopack, repo) = (Autopack::new(), TempRepo::new());
+    let (autopack, repo) = (Autopack::new(), TempRepo::small());
     let folder = autopack.folder("new");
     write(&folder, "notes.md", NOTES);
     let (notes, plan) = (folder.join("notes.md"), folder.join("plan.yaml"));
