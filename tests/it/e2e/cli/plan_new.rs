@@ -147,7 +147,8 @@ fn scenario_goal_outside_scope() {
     let answer = autopack.ask(&["plan", "validate", text(&folder.join("strict.yaml"))]);
     answer.done.expect_code(1);
     let faults = answer.json["faults"].as_array().unwrap();
-    let paths: Vec<&str> = faults.iter().filter_map(|f| f["path"].as_str()).collect();
+    let mut paths: Vec<&str> = faults.iter().filter_map(|f| f["path"].as_str()).collect();
+    paths.sort_unstable();
     assert_eq!(
         paths,
         ["tiers[0].phases[0].goal", "tiers[0].phases[0].scope.goal"],
