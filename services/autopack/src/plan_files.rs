@@ -61,6 +61,10 @@ impl Document {
 
     /// A text that was made for this file.
     pub(crate) fn made(text: String, path: &Path) -> Result<Self, CliError> {
+        if path == Path::new("-") {
+            let (path, folder) = (PathBuf::from("the plan"), absolute_path(Path::new("."))?);
+            return Ok(Self { text, path, folder });
+        }
         let path = absolute_path(path)?;
         let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
         Ok(Self { text, path, folder })

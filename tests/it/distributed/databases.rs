@@ -59,7 +59,7 @@ fn scenario_two_servers_on_different_databases() {
     within(BOUND, "every service is back", || {
         nodes(&one).iter().all(|(ready, _)| *ready).then_some(())
     });
-    let repo = TempRepo::new();
+    let repo = TempRepo::small();
     let done = run(&one, &repo, "after", 1);
     assert_eq!(done.json["state"], "DONE_SUCCESS", "{done:?}");
 }
@@ -108,7 +108,7 @@ fn a_job_of_another_database_on_the_same_bus_is_left_to_its_own_workers() {
     // This worker is on the bus of the first deployment and at the registry of the second.
     two.add_worker().ready();
     one.add_scheduler().ready();
-    let repo = TempRepo::new();
+    let repo = TempRepo::small();
     let plan = autopack_testkit::Plan::new("demo").phase(autopack_testkit::Phase::noop("P1"));
     let plan = plan.write(&one.folder("demo"));
     let cli = one.cli("operator");

@@ -56,17 +56,15 @@ pub struct Choices {
 
 impl Brief {
     /// A goal and a list: each item becomes a phase.
-    pub fn of_list<S: Into<String>>(
-        goal: impl Into<String>,
-        items: impl IntoIterator<Item = S>,
-    ) -> Self {
-        let group = |item: S| Group {
-            items: vec![item.into()],
+    pub fn of_list<S: AsRef<str>>(goal: &str, items: impl IntoIterator<Item = S>) -> Self {
+        let items = items.into_iter().map(|item| words::plain(item.as_ref()));
+        let group = |item| Group {
+            items: vec![item],
             ..Group::default()
         };
         Self {
-            goal: goal.into(),
-            groups: items.into_iter().map(group).collect(),
+            goal: words::anchor(goal),
+            groups: items.filter(|item| !item.is_empty()).map(group).collect(),
             notes: Vec::new(),
         }
     }
@@ -74,12 +72,17 @@ impl Brief {
     /// Reads a text: Markdown if it has headings or lists, else a goal in its first line and an item in each other one.
     pub fn read(text: &str) -> Self {
         let brief = read_markdown(text);
-        if !brief.groups.is_empty() {
+        let has_marks = |line: &str| {
+            ["#", "```", "~~~", "- ", "* "]
+                .iter()
+                .any(|m| line.starts_with(m))
+        };
+        if !brief.groups.is_empty() || text.lines().any(|line| has_marks(line.trim())) {
             return brief;
         }
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let goal = lines.next().unwrap_or_default();
-        Self::of_list(words::plain(goal), lines.map(words::plain))
+        Self::of_list(goal, lines)
     }
 
     /// Everything that keeps it from becoming a plan.

@@ -29,10 +29,10 @@ pub fn render(brief: &Brief, choices: &Choices) -> String {
     let tiers = tiers(brief);
     let mut text = format!(
         "# Made by `autopack plan new` from {}. Read it, then: autopack run PLAN --repo DIR\n",
-        choices.from.replace(char::is_control, " ")
+        super::words::plain(&choices.from)
     );
     for note in &brief.notes {
-        let _ = writeln!(text, "# note: {}", note.replace(char::is_control, " "));
+        let _ = writeln!(text, "# note: {}", super::words::plain(note));
     }
     text.push_str("schema: autopack/plan/v1\nrun:\n");
     entry(&mut text, "  ", "id", &json!(id));

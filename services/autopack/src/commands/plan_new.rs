@@ -108,7 +108,7 @@ fn brief(context: &Context, args: &PlanNewArgs) -> Result<Brief, CliError> {
             }
             return ask(context);
         }
-        None => Brief::of_list("", args.item.clone()),
+        None => Brief::of_list("", &args.item),
     };
     if let Some(goal) = &args.goal {
         brief.goal = anchor(goal);

@@ -21,7 +21,7 @@ fn text(path: &std::path::Path) -> &str {
 
 #[test]
 fn notes_become_a_plan_that_is_sound_in_its_repository() {
-    let (autopack, repo) = (Autopack::new(), TempRepo::new());
+    let (autopack, repo) = (Autopack::new(), TempRepo::small());
     let folder = autopack.folder("new");
     write(&folder, "notes.md", NOTES);
     let (notes, plan) = (folder.join("notes.md"), folder.join("plan.yaml"));
@@ -147,7 +147,8 @@ fn scenario_goal_outside_scope() {
     let answer = autopack.ask(&["plan", "validate", text(&folder.join("strict.yaml"))]);
     answer.done.expect_code(1);
     let faults = answer.json["faults"].as_array().unwrap();
-    let paths: Vec<&str> = faults.iter().filter_map(|f| f["path"].as_str()).collect();
+    let mut paths: Vec<&str> = faults.iter().filter_map(|f| f["path"].as_str()).collect();
+    paths.sort_unstable();
     assert_eq!(
         paths,
         ["tiers[0].phases[0].goal", "tiers[0].phases[0].scope.goal"],
