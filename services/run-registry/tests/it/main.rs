@@ -14,6 +14,7 @@ mod issues;
 mod limits;
 mod loss;
 mod recovery;
+mod reports;
 mod set_aside;
 mod standby;
 mod watching;

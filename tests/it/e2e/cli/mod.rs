@@ -2,6 +2,7 @@
 
 mod codes;
 mod control;
+mod issues;
 mod many;
 mod plans;
 mod queue;
