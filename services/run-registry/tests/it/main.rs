@@ -7,6 +7,7 @@
     reason = "a test that cannot unwrap has failed"
 )]
 
+mod aging;
 mod bus;
 mod commands;
 mod harness;
