@@ -254,8 +254,6 @@ async fn a_spent_budget_is_laid_at_its_tier_and_category(place: Place) {
     };
     h.clients.work.clone().record_usage(spent).await.unwrap();
     h.settle(&run, &lease, "BUDGET_TOKENS").await.unwrap();
-    let lease = h.lease(&run, 1).await;
-    h.settle(&run, &lease, "").await.unwrap();
     assert_eq!(h.state("a").await, "STATE_DONE_FAILED_BUDGET_EXHAUSTED");
     let other = started(&h, "b", "").await;
     finish(&h, &other).await;
