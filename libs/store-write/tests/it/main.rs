@@ -10,6 +10,7 @@
 
 mod base;
 mod cost;
+mod issues;
 mod lock;
 mod texts;
 mod unknown;

@@ -16,7 +16,7 @@ pub enum Principal {
     Telemetry,
     /// An external builder that submits results.
     Builder,
-    /// Somebody who may read everything and change nothing.
+    /// Somebody who may read everything, and record what it finds.
     Auditor,
     /// Somebody who may see how runs stand, but no code and no output.
     Reader,

@@ -134,7 +134,7 @@ pub(super) async fn backlog(context: &Context, args: BacklogArgs) -> Outcome {
     }
     let proposals = found.cleanup_phases_json.iter();
     let phases: Value = proposals
-        .filter_map(|p| serde_json::from_str(p).ok())
+        .filter_map(|p| serde_json::from_str::<Value>(p).ok())
         .collect();
     if args.phases {
         context.ui.data(|| phases.clone(), || yaml(&phases));

@@ -178,6 +178,8 @@ pub(crate) fn line(event: &types::Event) -> Option<String> {
         EventKind::PhaseFailed => format!("{phase}: failed: {}", event.phase.as_ref()?.cause),
         EventKind::PhaseSkipped => format!("{phase}: skipped: {text}"),
         EventKind::PhaseRequeued => format!("{phase}: waits for another attempt"),
+        EventKind::IssueRecorded => format!("{} issue {text}", about(phase)),
+        EventKind::IssueResolved => format!("{} issue {text} resolved", about(phase)),
         EventKind::BudgetExhausted => format!("budget exhausted: {text}"),
         EventKind::JobFinished => {
             let job = event.job.as_ref().filter(|job| job.failures > 0)?;
@@ -192,6 +194,15 @@ pub(crate) fn line(event: &types::Event) -> Option<String> {
         | EventKind::UsageRecorded
         | EventKind::JobOffered => return None,
     })
+}
+
+/// What a line is about: a phase, or the run itself.
+fn about(phase: &str) -> String {
+    if phase.is_empty() {
+        "run:".to_owned()
+    } else {
+        format!("{phase}:")
+    }
 }
 
 #[cfg(test)]

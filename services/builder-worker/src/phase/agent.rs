@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use super::build::Candidate;
 use super::command::Line;
 use super::usage::{self, Book};
-use super::{Job, ends, goal};
+use super::{Job, ends, goal, issues};
 use crate::error::{Failure, Stop};
 use crate::pool::Pooled;
 use crate::repo::Opened;
@@ -50,6 +50,7 @@ pub(crate) async fn build(
     let spec = spec(job, &bench, &files, &command).await;
     let (outcome, book) = run(job, spec, &files.usage).await;
     read_usage(job, &files.usage, book).await;
+    read_issues(job, &files.issues).await;
     let outcome = outcome?;
     if outcome.survivors > 0 {
         bench.retire();
@@ -97,6 +98,7 @@ struct Files {
     goal: PathBuf,
     previous: PathBuf,
     usage: PathBuf,
+    issues: PathBuf,
 }
 
 impl Files {
@@ -106,6 +108,7 @@ impl Files {
             goal: folder.join("goal.md"),
             previous: folder.join("previous-failure.txt"),
             usage: folder.join("usage.json"),
+            issues: folder.join("issues.jsonl"),
         };
         let previous = goal::previous_failure(&job.leased.previous);
         let goal = goal::goal(&job.run.goal, job.spec, job.attempt.number, &previous);
@@ -129,6 +132,7 @@ async fn spec(job: &Job<'_>, bench: &Bench, files: &Files, command: &Command<'_>
         ("AUTOPACK_GOAL_FILE", shown(&files.goal)),
         ("AUTOPACK_PREVIOUS_FAILURE_FILE", shown(&files.previous)),
         ("AUTOPACK_USAGE_FILE", shown(&files.usage)),
+        ("AUTOPACK_ISSUES_FILE", shown(&files.issues)),
     ] {
         env.insert(name.to_owned(), value);
     }
@@ -199,6 +203,23 @@ async fn read_usage(job: &mut Job<'_>, usage_file: &Path, mut book: Book) {
     if book.shrunk {
         job.warn("the usage file was rewritten with smaller figures; the larger ones count");
     }
+}
+
+/// Takes what the builder says is wrong with its work; also after a failure.
+async fn read_issues(job: &mut Job<'_>, issues_file: &Path) {
+    let path = issues_file.to_owned();
+    let text = blocking(move || Ok(usage::read_file(&path)))
+        .await
+        .unwrap_or_default();
+    let redactor = &job.cx.redactor;
+    let parsed = issues::parse(&text, |text| redactor.redact(text));
+    if parsed.left_out > 0 {
+        job.warn(format!(
+            "{} lines of the issues file are not issues, or too many, and were left out",
+            parsed.left_out
+        ));
+    }
+    job.evidence.issues = parsed.issues;
 }
 
 fn note(job: &mut Job<'_>, command: &Command<'_>, outcome: &Outcome) {

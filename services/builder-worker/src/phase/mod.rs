@@ -11,6 +11,7 @@ mod ends;
 mod gate;
 mod goal;
 mod govern;
+mod issues;
 mod land;
 mod patch;
 mod push;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use autopack_domain::Cause;
 use autopack_domain::attempt::Attempt;
+use autopack_domain::issue::NewIssue;
 use autopack_domain::phase::PhaseOutcome;
 use autopack_domain::plan::{BuilderSpec, PhaseSpec, StepSpec};
 use autopack_domain::run::Run;
@@ -80,6 +82,8 @@ pub(crate) struct Evidence {
     pub(crate) usage: Vec<Usage>,
     /// The builder could have used tokens that nobody reported.
     pub(crate) usage_unknown: bool,
+    /// What the builder says is wrong with its work.
+    pub(crate) issues: Vec<NewIssue>,
 }
 
 /// A good end.

@@ -103,6 +103,7 @@ fn report(job: &mut Job<'_>, artifacts: Vec<ArtifactRef>) -> Report {
         tests: job.evidence.tests,
         usage: std::mem::take(&mut job.evidence.usage),
         usage_unknown: job.evidence.usage_unknown,
+        issues: std::mem::take(&mut job.evidence.issues),
         artifacts,
         facts: std::mem::take(&mut job.facts),
         ..Report::default()

@@ -228,3 +228,22 @@ async fn a_broken_usage_file_is_a_warning_and_usage_is_unknown() {
     assert!(report.usage_unknown && report.usage.is_empty());
     assert!(report.facts["warnings"].to_string().contains("usage file"));
 }
+
+#[tokio::test]
+async fn issues_of_the_builder_are_settled_with_the_attempt_and_bad_lines_are_a_warning() {
+    let mut world = World::new();
+    let line = r#"echo x > a.txt; echo '{"key": "docs__a__odd", "category": "docs", "paths": ["a.txt"]}' > $AUTOPACK_ISSUES_FILE; echo nonsense >> $AUTOPACK_ISSUES_FILE"#;
+    let report = world.execute(command("P1", line)).await;
+    assert_eq!(report.cause, None);
+    let issue = &report.issues[0];
+    assert_eq!(
+        (issue.key.as_str(), issue.source.as_str()),
+        ("docs__a__odd", "builder")
+    );
+    assert_eq!(report.issues.len(), 1);
+    assert!(report.facts["warnings"].to_string().contains("issues file"));
+    let failing = format!("{line}; exit 1");
+    let report = world.execute(command("P2", &failing)).await;
+    assert!(report.cause.is_some());
+    assert_eq!(report.issues.len(), 1, "also of an attempt that failed");
+}

@@ -13,13 +13,9 @@ both!(
     a_worker_reports_for_its_own_attempt_and_is_fenced,
     issues_are_listed_by_pages_and_filters,
     a_settlement_carries_issues,
-    counts_and_backlog_survive_a_restart,
-    a_minor_issue_ages_over_three_runs_and_bars_what_it_bars,
-    a_cleaned_issue_that_stays_away_is_resolved,
-    rows_that_do_not_parse_fail_no_other_row,
 );
 
-fn plan(id: &str, more: &str) -> String {
+pub(crate) fn plan(id: &str, more: &str) -> String {
     format!(
         "schema: autopack/plan/v1
 run: {{ id: {id}, goal: Prove issues, project: p{more} }}
@@ -37,7 +33,7 @@ tiers:
     )
 }
 
-async fn run(h: &Harness, id: &str) -> types::Run {
+pub(crate) async fn run(h: &Harness, id: &str) -> types::Run {
     let created = h.create(request(&plan(id, ""))).await.unwrap();
     let run = created.run.unwrap();
     h.bootstrap(&run).await;
@@ -46,7 +42,7 @@ async fn run(h: &Harness, id: &str) -> types::Run {
     run
 }
 
-fn issue(key: &str) -> types::NewIssue {
+pub(crate) fn issue(key: &str) -> types::NewIssue {
     types::NewIssue {
         key: key.into(),
         severity: "minor".into(),
@@ -58,7 +54,7 @@ fn issue(key: &str) -> types::NewIssue {
     }
 }
 
-fn report(run: &str, phase: &str, key: &str) -> pb::RecordIssueRequest {
+pub(crate) fn report(run: &str, phase: &str, key: &str) -> pb::RecordIssueRequest {
     pb::RecordIssueRequest {
         run_id: run.into(),
         phase_id: phase.into(),
@@ -67,7 +63,7 @@ fn report(run: &str, phase: &str, key: &str) -> pb::RecordIssueRequest {
     }
 }
 
-async fn record(
+pub(crate) async fn record(
     clients: &Clients,
     request: pb::RecordIssueRequest,
 ) -> Result<pb::RecordIssueResponse, tonic::Status> {
@@ -75,30 +71,12 @@ async fn record(
     answer.map(tonic::Response::into_inner)
 }
 
-async fn list(h: &Harness, request: pb::ListIssuesRequest) -> pb::ListIssuesResponse {
+pub(crate) async fn list(h: &Harness, request: pb::ListIssuesRequest) -> pb::ListIssuesResponse {
     let answer = h.clients.issues.clone().list_issues(request).await;
     answer.unwrap().into_inner()
 }
 
-async fn backlog(h: &Harness, profile: &str) -> pb::GetBacklogResponse {
-    let request = pb::GetBacklogRequest {
-        project: "p".into(),
-        safety_profile: profile.into(),
-        ..Default::default()
-    };
-    let answer = h.clients.issues.clone().get_backlog(request).await;
-    answer.unwrap().into_inner()
-}
-
-async fn finish(h: &Harness, run: &types::Run) {
-    for phase in 0..3 {
-        let lease = h.lease(run, phase).await;
-        h.settle(run, &lease, "").await.unwrap();
-    }
-    h.clock.advance(std::time::Duration::from_secs(1));
-}
-
-fn counts(minor: u32, major: u32) -> Option<types::IssueCounts> {
+pub(crate) fn counts(minor: u32, major: u32) -> Option<types::IssueCounts> {
     Some(types::IssueCounts {
         minor,
         major,
@@ -276,7 +254,7 @@ async fn every_refusal_of_a_report_names_its_field_and_stores_nothing(place: Pla
     h.stop().await;
 }
 
-fn all_of(run: &str) -> pb::ListIssuesRequest {
+pub(crate) fn all_of(run: &str) -> pb::ListIssuesRequest {
     pb::ListIssuesRequest {
         run_id: run.into(),
         include_resolved: true,
@@ -418,200 +396,5 @@ async fn a_settlement_carries_issues(place: Place) {
     let seen: Vec<u32> = found.issues.iter().map(|i| i.occurrences).collect();
     assert_eq!(seen, [2, 1]);
     assert!(found.issues.iter().all(|i| i.attempt_uid == lease.0));
-    h.stop().await;
-}
-
-async fn counts_and_backlog_survive_a_restart(place: Place) {
-    let h = Harness::start(&place).await;
-    let run = run(&h, "a").await;
-    for phase in ["A", "C"] {
-        record(&h.clients, report("a", phase, "k")).await.unwrap();
-    }
-    let before = (list(&h, all_of("a")).await, backlog(&h, "").await);
-    h.stop().await;
-    let h = Harness::start(&place).await;
-    assert_eq!((list(&h, all_of("a")).await, backlog(&h, "").await), before);
-    let again = record(&h.clients, report("a", "A", "k")).await.unwrap();
-    assert_eq!(
-        again.issue.unwrap().occurrences,
-        2,
-        "the stored issue was found"
-    );
-    assert_eq!(again.run.unwrap().issues, counts(1, 0));
-    let whole = h.run(&run.id).await;
-    let tiers: Vec<_> = whole.tiers.iter().map(|t| t.issues).collect();
-    assert_eq!(tiers, [counts(1, 0), counts(1, 0)]);
-    let entry = &backlog(&h, "").await.entries[0];
-    assert_eq!((entry.age_in_runs, entry.occurrences), (1, 3));
-    assert_eq!(entry.seen_in_tiers, ["T1", "T2"]);
-    h.stop().await;
-}
-
-async fn a_minor_issue_ages_over_three_runs_and_bars_what_it_bars(place: Place) {
-    let h = Harness::start(&place).await;
-    for n in 1..=3 {
-        let id = format!("r{n}");
-        let run = run(&h, &id).await;
-        for _ in 0..5 {
-            let seen = record(&h.clients, report(&id, "A", "docs__readme__stale"))
-                .await
-                .unwrap();
-            assert_eq!(seen.issue.unwrap().effective_severity, "minor", "run {n}");
-            assert_eq!(seen.backlog_entry.unwrap().age_in_runs, n);
-        }
-        finish(&h, &run).await;
-        assert_eq!(h.state(&id).await, "STATE_DONE_SUCCESS");
-        assert_eq!(h.run(&id).await.tiers[0].cleanliness, "clean");
-    }
-    let found = backlog(&h, "").await;
-    assert_eq!((found.aging_runs, found.aging_tiers), (3, 2));
-    assert_eq!(found.entries[0].status, "needs_cleanup");
-    assert_eq!(found.entries[0].effective_severity, "major");
-    assert_eq!(found.entries[0].base_severity, "minor");
-    let phase: serde_json::Value = serde_json::from_str(&found.cleanup_phases_json[0]).unwrap();
-    assert_eq!(phase["labels"]["cleans"], "docs__readme__stale");
-    assert_eq!(phase["scope"]["paths"][0], "README.md");
-    // The fourth run is created with it: its tier is not clean, and it is not eligible; it succeeds all the same.
-    let fourth = run(&h, "r4").await;
-    let seen = record(&h.clients, report("r4", "B", "docs__readme__stale"))
-        .await
-        .unwrap();
-    let stored = seen.issue.unwrap();
-    assert_eq!(
-        (stored.severity.as_str(), stored.effective_severity.as_str()),
-        ("minor", "major")
-    );
-    assert_eq!(seen.tier.unwrap().cleanliness, "not_clean");
-    finish(&h, &fourth).await;
-    assert_eq!(h.state("r4").await, "STATE_DONE_SUCCESS");
-    // A safety-critical run ends there.
-    let request = request(&plan("r5", ", safety_profile: safety_critical"));
-    let critical = h.create(request).await.unwrap().run.unwrap();
-    h.bootstrap(&critical).await;
-    record(&h.clients, report("r5", "A", "docs__readme__stale"))
-        .await
-        .unwrap();
-    for phase in 0..2 {
-        let lease = h.lease(&critical, phase).await;
-        h.settle(&critical, &lease, "").await.unwrap();
-    }
-    let ended = h.run("r5").await;
-    assert_eq!(ended.run.as_ref().unwrap().cause, "ISSUES_OVER_LIMIT");
-    let state = ended.run.unwrap().state();
-    assert_eq!(state, types::run::State::DoneFailedRequiresHumanReview);
-    h.stop().await;
-}
-
-async fn a_cleaned_issue_that_stays_away_is_resolved(place: Place) {
-    let h = Harness::start(&place).await;
-    let key = "docs__readme__stale";
-    for n in 1..=3 {
-        let id = format!("r{n}");
-        let run = run(&h, &id).await;
-        record(&h.clients, report(&id, "A", key)).await.unwrap();
-        finish(&h, &run).await;
-    }
-    let phase = &backlog(&h, "").await.cleanup_phases_json[0];
-    let mut phase: serde_json::Value = serde_json::from_str(phase).unwrap();
-    phase["builder"] = serde_json::json!({ "kind": "noop" });
-    phase["gate"] = serde_json::json!({ "steps": [] });
-    let document = serde_json::json!({
-        "schema": "autopack/plan/v1",
-        "run": { "id": "clean", "goal": "Clean up", "project": "p" },
-        "tiers": [{ "id": "T1", "name": "Debt", "phases": [phase] }],
-    });
-    let created = h.create(request(&document.to_string())).await.unwrap();
-    let cleaning = created.run.unwrap();
-    h.bootstrap(&cleaning).await;
-    // Seen once more, on the way: the phase cleans it here, too.
-    let seen = record(&h.clients, report("clean", "cleanup-1", key))
-        .await
-        .unwrap();
-    assert_eq!(seen.tier.unwrap().cleanliness, "not_clean");
-    let lease = h.lease(&cleaning, 0).await;
-    h.settle(&cleaning, &lease, "").await.unwrap();
-    h.clock.advance(std::time::Duration::from_secs(1));
-    let cleaned = h.run("clean").await;
-    assert_eq!(cleaned.tiers[0].cleanliness, "clean");
-    let resolved = cleaned.run.unwrap().issues.unwrap();
-    assert_eq!(
-        (resolved.minor, resolved.major, resolved.resolved),
-        (0, 0, 1)
-    );
-    let entry = backlog(&h, "").await.entries.remove(0);
-    assert_eq!(
-        (entry.status.as_str(), entry.cleaned_run.as_str()),
-        ("open", "clean")
-    );
-    assert!(backlog(&h, "").await.cleanup_phases_json.is_empty());
-    let later = run(&h, "later").await;
-    finish(&h, &later).await;
-    assert_eq!(backlog(&h, "").await.entries[0].status, "resolved");
-    // It comes back with its whole age.
-    run(&h, "back").await;
-    let back = record(&h.clients, report("back", "A", key)).await.unwrap();
-    assert_eq!(
-        back.issue.unwrap().effective_severity,
-        "minor",
-        "decided at the creation"
-    );
-    let entry = back.backlog_entry.unwrap();
-    assert_eq!(
-        (entry.status.as_str(), entry.age_in_runs),
-        ("needs_cleanup", 5)
-    );
-    h.stop().await;
-}
-
-async fn rows_that_do_not_parse_fail_no_other_row(place: Place) {
-    let h = Harness::start(&place).await;
-    run(&h, "a").await;
-    for key in ["bad", "good"] {
-        record(&h.clients, report("a", "A", key)).await.unwrap();
-    }
-    h.stop().await;
-    place
-        .damage(
-            "backlog",
-            "UPDATE backlog SET seen_in_tiers = '{' WHERE issue_key = 'bad'",
-        )
-        .await;
-    let h = Harness::start(&place).await;
-    let found = backlog(&h, "").await;
-    assert_eq!(found.entries.len(), 1);
-    for word in ["backlog", "p/bad", "seen_in_tiers", "`{`"] {
-        assert!(
-            found.set_aside[0].contains(word),
-            "{word}: {:?}",
-            found.set_aside
-        );
-    }
-    // The run keeps the issue; the row stays as it is.
-    let again = record(&h.clients, report("a", "A", "bad")).await.unwrap();
-    assert_eq!(again.issue.unwrap().occurrences, 2);
-    assert!(again.backlog_entry.is_none());
-    record(&h.clients, report("a", "A", "good")).await.unwrap();
-    assert_eq!(backlog(&h, "").await.entries[0].occurrences, 2);
-    h.stop().await;
-    let sql = "UPDATE issue SET evidence = '{' WHERE issue_key = 'bad'";
-    place.damage("issue", sql).await;
-    let h = Harness::start(&place).await;
-    let info = h
-        .clients
-        .registry
-        .clone()
-        .get_info(pb::GetInfoRequest {})
-        .await;
-    let aside = info.unwrap().into_inner().set_aside;
-    assert!(
-        aside[0].contains("issue") && aside[0].contains("evidence"),
-        "{aside:?}"
-    );
-    run(&h, "other").await;
-    assert!(
-        record(&h.clients, report("other", "A", "good"))
-            .await
-            .is_ok()
-    );
     h.stop().await;
 }

@@ -7,6 +7,7 @@
     reason = "a test that cannot unwrap has failed"
 )]
 
+mod aging;
 mod bus;
 mod commands;
 mod harness;
@@ -16,6 +17,7 @@ mod limits;
 mod loss;
 mod recovery;
 mod self_check;
+mod reports;
 mod set_aside;
 mod standby;
 mod watching;
