@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use autopack_domain::json_schema;
-use autopack_store::schema::{Column, Kind, Table, document, table, tables};
-use sea_orm::ConnectionTrait as _;
+use autopack_store::{
+    entity,
+    schema::{Column, Kind, Table, document, table, tables},
+};
+use sea_orm::{ConnectionTrait as _, EntityName as _, EntityTrait, IdenStatic as _, Iterable as _};
 
 use crate::base::{Base, both};
 
@@ -119,6 +122,40 @@ async fn a_repair_is_never_changed(base: Base) {
     for sql in ["UPDATE repair SET after_value = 'X'", "DELETE FROM repair"] {
         let error = base.db.execute_unprepared(sql).await.unwrap_err();
         assert!(error.to_string().contains("never"), "{error}");
+    }
+}
+
+fn columns_of<E: EntityTrait>() -> (String, Vec<String>) {
+    let columns = E::Column::iter().map(|c| c.as_str().to_owned());
+    (E::default().table_name().to_owned(), columns.collect())
+}
+
+#[test]
+fn every_entity_has_the_columns_of_the_description() {
+    for (name, columns) in [
+        columns_of::<entity::attempt::Entity>(),
+        columns_of::<entity::event::Entity>(),
+        columns_of::<entity::failure::Entity>(),
+        columns_of::<entity::job::Entity>(),
+        columns_of::<entity::lane::Entity>(),
+        columns_of::<entity::phase::Entity>(),
+        columns_of::<entity::project::Entity>(),
+        columns_of::<entity::relay_cursor::Entity>(),
+        columns_of::<entity::repair::Entity>(),
+        columns_of::<entity::request::Entity>(),
+        columns_of::<entity::run::Entity>(),
+        columns_of::<entity::run_document::Entity>(),
+        columns_of::<entity::tier::Entity>(),
+        columns_of::<entity::trace_cursor::Entity>(),
+        columns_of::<entity::usage_event::Entity>(),
+    ] {
+        let described: Vec<&str> = table(&name)
+            .unwrap()
+            .columns
+            .iter()
+            .map(|c| c.name)
+            .collect();
+        assert_eq!(columns, described, "{name}");
     }
 }
 

@@ -61,7 +61,9 @@ fn of_table(table: &Table) -> pb::SchemaSubject {
                 required: row.required,
                 default_value: row.default_value.unwrap_or_default(),
                 default_source: row.default_source,
-                allowed: row.allowed,
+                allowed: table
+                    .column(&row.column)
+                    .map_or(row.allowed, |column| column.kind.valid()),
                 example: row.example,
                 json_schema: row.json_schema.map_or_else(String::new, |s| s.to_string()),
             })

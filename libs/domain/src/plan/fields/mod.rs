@@ -60,10 +60,7 @@ impl List {
         self
     }
 
-    fn allowed<S: ToString>(
-        &mut self,
-        values: impl IntoIterator<Item = S>,
-    ) -> &mut Self {
+    fn allowed<S: ToString>(&mut self, values: impl IntoIterator<Item = S>) -> &mut Self {
         if let Some(last) = self.0.last_mut() {
             last.allowed = values.into_iter().map(|value| value.to_string()).collect();
         }
