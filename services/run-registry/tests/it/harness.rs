@@ -112,7 +112,6 @@ pub(crate) struct Harness {
     pub(crate) routes: tonic::service::Routes,
     /// The distributed form.
     pub(crate) serving: Option<Serving>,
-    routes: tonic::service::Routes,
 }
 
 impl Harness {
@@ -161,7 +160,6 @@ impl Harness {
         all.dispatch = Clients::in_process(routes.clone(), Principal::Scheduler).dispatch;
         all.work = Clients::in_process(routes.clone(), Principal::Worker).work;
         Self {
-            routes,
             clients: all,
             clock,
             supervisor,
