@@ -55,15 +55,15 @@ fn of_table(table: &Table) -> pb::SchemaSubject {
         description: table.text.to_owned(),
         fields: columns
             .map(|row| pb::SchemaField {
+                allowed: table
+                    .column(&row.column)
+                    .map_or(row.allowed, |column| column.kind.valid()),
                 name: row.column,
                 description: row.description,
                 r#type: row.data_type,
                 required: row.required,
                 default_value: row.default_value.unwrap_or_default(),
                 default_source: row.default_source,
-                allowed: table
-                    .column(&row.column)
-                    .map_or(row.allowed, |column| column.kind.valid()),
                 example: row.example,
                 json_schema: row.json_schema.map_or_else(String::new, |s| s.to_string()),
             })

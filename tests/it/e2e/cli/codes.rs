@@ -26,6 +26,7 @@ fn every_code_of_the_catalogue_has_a_page() {
     let autopack = Autopack::new();
     let mut codes = catalogue("causes.toml", "cause");
     codes.extend(catalogue("reasons.toml", "reason"));
+    codes.extend(catalogue("findings.toml", "finding"));
     assert!(codes.len() > 70, "{}", codes.len());
     for code in &codes {
         let done = autopack.call(&["explain", code]);
