@@ -2,6 +2,8 @@
 //!
 //! Invariant: lists answer with every row that parses; the ages of a backlog are judged by `policy::backlog` alone.
 
+use std::fmt::Write as _;
+
 use autopack_domain::{
     AttemptUid, Fault, Fence, Reason, Refusal, RunUid,
     backlog::{BacklogEntry, BacklogStatus},
@@ -302,9 +304,12 @@ fn page_size(size: i32) -> Result<u64, Refusal> {
 
 /// Numbers and a key, as a word that survives any address.
 fn token_of<const N: usize>(numbers: [i64; N], key: &str) -> String {
-    let mut token: String = numbers.iter().map(|n| format!("{n}~")).collect();
+    let mut token = String::new();
+    for number in numbers {
+        let _ = write!(token, "{number}~");
+    }
     for byte in key.bytes() {
-        token.push_str(&format!("{byte:02x}"));
+        let _ = write!(token, "{byte:02x}");
     }
     token
 }

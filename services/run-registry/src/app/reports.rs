@@ -169,7 +169,7 @@ impl Core {
         }
         let uids: Vec<RunUid> = runs.iter().map(|r| r.uid).collect();
         let plans = reports::plans(db, &uids).await.map_err(store_refusal)?;
-        let codes = BUDGETS.map(|c| c.code());
+        let codes = BUDGETS.map(Cause::code);
         let stopped = reports::phases_with(db, &uids, &codes).await;
         let mut by_run: BTreeMap<String, Vec<BudgetPhase>> = BTreeMap::new();
         for (run, phase) in stopped.map_err(store_refusal)? {
