@@ -55,6 +55,15 @@ fn scenario_two_servers_on_different_databases() {
     // Back at the right one everything goes on by itself.
     proxy.retarget(one.registry.socket());
     proxy.set(Mode::Cut);
+    within(BOUND, "the wrong registry is let go", || {
+        let last = |log: &str| log.rsplit("does not serve us").next().map(str::to_owned);
+        let is_gone =
+            |log: &str| last(log).is_some_and(|said| said.contains("REGISTRY_UNAVAILABLE"));
+        nodes(&one)
+            .iter()
+            .all(|(_, log)| is_gone(log))
+            .then_some(())
+    });
     proxy.set(Mode::Pass);
     within(BOUND, "every service is back", || {
         nodes(&one).iter().all(|(ready, _)| *ready).then_some(())

@@ -185,8 +185,8 @@ mod tests {
 
     #[test]
     fn files_are_those_of_the_repository() {
-        let text = "Add `src/a.rs`, ./docs/b.md and c.py (see https://example.org/x.html, ../up.rs, /etc/x.yaml, src/*.rs); .json files; src/a.rs.";
-        assert_eq!(files_in(text), ["src/a.rs", "docs/b.md", "c.py"]);
+        let text = "Add `src/a.rs`, ./b/c.md and c.py (see https://example.org/x.html, ../up.rs, /etc/x.yaml, src/*.rs); .json files; src/a.rs.";
+        assert_eq!(files_in(text), ["src/a.rs", "b/c.md", "c.py"]);
     }
 
     #[test]
