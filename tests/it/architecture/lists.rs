@@ -11,14 +11,14 @@ use regex::Regex;
 
 use crate::repo::{self, Source};
 
-/// Table, protobuf message, spellings in the domain.
-pub(crate) fn state_sets() -> [(&'static str, &'static str, Vec<&'static str>); 5] {
+/// Table and its states. A test of `migrations` compares them in every place that spells them.
+pub(crate) fn state_sets() -> [(&'static str, Vec<&'static str>); 5] {
     [
-        ("run", "Run", RunState::spellings()),
-        ("tier", "Tier", TierState::spellings()),
-        ("phase", "Phase", PhaseState::spellings()),
-        ("attempt", "Attempt", AttemptState::spellings()),
-        ("job", "RepositoryJob", JobState::spellings()),
+        ("run", RunState::spellings()),
+        ("tier", TierState::spellings()),
+        ("phase", PhaseState::spellings()),
+        ("attempt", AttemptState::spellings()),
+        ("job", JobState::spellings()),
     ]
 }
 
@@ -58,79 +58,6 @@ fn alert_rules_name_metrics_that_services_export() {
     {
         let proved = format!("alertname: {rule}\n        exp_alerts:");
         assert!(tests.contains(&proved), "no test in which {rule} fires");
-    }
-}
-
-fn set(list: &[&str]) -> BTreeSet<String> {
-    list.iter().map(|&text| text.to_owned()).collect()
-}
-
-#[test]
-fn check_constraints_are_the_states_of_the_domain() {
-    let table = Regex::new(r"CREATE TABLE (\w+)").expect("pattern");
-    let check =
-        Regex::new(r#"(\w+) TEXT(?: COLLATE "C")? NOT NULL CHECK \((\w+) IN \(([^)]*)\)\)"#)
-            .expect("pattern");
-    for schema in repo::files(&["migrations/sql"], &[".sql"]) {
-        let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        let mut current = String::new();
-        for line in schema.text.lines() {
-            if let Some(name) = table.captures(line) {
-                name[1].clone_into(&mut current);
-            }
-            if let Some(hit) = check.captures(line) {
-                assert_eq!((&hit[1], &hit[2]), ("state", "state"), "{}", schema.path);
-                let values = hit[3].split(',').map(|v| v.trim().trim_matches('\''));
-                found.insert(current.clone(), values.map(str::to_owned).collect());
-            }
-        }
-        // A later migration names only the tables that it touches.
-        for (name, values) in &found {
-            let known = state_sets();
-            let domain = known.iter().find(|(table, ..)| table == name);
-            let (.., domain) =
-                domain.unwrap_or_else(|| panic!("{}: {name} has no state set", schema.path));
-            assert_eq!(values, &set(domain), "{}: {name}.state", schema.path);
-        }
-        if schema.path.contains("/0001_") {
-            assert_eq!(found.len(), state_sets().len(), "{}", schema.path);
-        }
-    }
-}
-
-/// The last of the places: what the reference says. A state that is added must be added in all of them.
-#[test]
-fn documented_states_are_the_states_of_the_domain() {
-    let text = repo::read("docs/reference/states.md");
-    for (table, _, spellings) in state_sets() {
-        let lead = format!("| {table} | ");
-        let line = text.lines().find(|line| line.starts_with(&lead));
-        let line = line.unwrap_or_else(|| panic!("{table} is not in the reference"));
-        let found: BTreeSet<String> = line
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .map(str::to_owned)
-            .collect();
-        assert_eq!(found, set(&spellings), "{table}");
-    }
-}
-
-#[test]
-fn protobuf_states_are_the_states_of_the_domain() {
-    let proto = repo::read("proto/autopack/types/v1/run.proto");
-    let value = Regex::new(r"(?m)^\s+STATE_(\w+) = \d+;").expect("pattern");
-    for (_, message, spellings) in state_sets() {
-        let start = proto
-            .find(&format!("\nmessage {message} {{"))
-            .unwrap_or_else(|| panic!("message {message}"));
-        let body = &proto[start..];
-        let body = &body[body.find("enum State {").expect("its states")..];
-        let body = &body[..body.find('}').expect("their end")];
-        let mut values: BTreeSet<String> =
-            value.captures_iter(body).map(|v| v[1].to_owned()).collect();
-        assert!(values.remove("UNSPECIFIED"), "{message}");
-        assert_eq!(values, set(&spellings), "{message}.State");
     }
 }
 
