@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use autopack_domain::Reason;
 use autopack_runtime::{DataDir, Opened, RegistryFile, telemetry::propagation::inject_caller};
 use autopack_wire::{
-    client::{ClientOptions, Clients, channel, channel_uds},
+    client::{ClientOptions, Clients, channel_uds},
     registry::GetInfoRequest,
 };
 
@@ -70,8 +70,7 @@ pub(crate) fn remote(settings: &Settings, address: &str) -> Result<Connection, C
             token: settings.credentials.key(&settings.data_dir, address)?,
             ..ClientOptions::default()
         };
-        let channel = channel(address, &tls).map_err(bad)?;
-        Clients::over_channel(channel, &options.inject(Arc::new(inject_caller)))
+        Clients::at(address, &tls, &options.inject(Arc::new(inject_caller))).map_err(bad)?
     };
     Ok(Connection {
         clients,

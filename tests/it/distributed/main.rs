@@ -12,6 +12,7 @@ mod config;
 mod life;
 mod make_up;
 mod numbers;
+mod own_numbers;
 mod rig;
 mod telemetry;
 mod traces;

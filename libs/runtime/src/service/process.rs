@@ -6,7 +6,7 @@
 use std::{fmt::Display, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use autopack_wire::{
-    client::{ClientOptions, ClientTls, Clients, channel},
+    client::{ClientOptions, ClientTls, Clients},
     registry::GetInfoRequest,
 };
 use tonic::service::Routes;
@@ -106,15 +106,12 @@ impl std::fmt::Debug for Service {
 impl Process {
     /// Clients of the registry. Nothing is dialled yet.
     pub fn clients(&self, registry: &RegistryAddress) -> Result<Clients, StartError> {
-        let channel = channel(&registry.address, &self.tls).map_err(StartError::from)?;
         let options = ClientOptions {
             token: self.key.clone(),
             ..ClientOptions::default()
         };
-        Ok(Clients::over_channel(
-            channel,
-            &options.inject(Arc::new(inject)),
-        ))
+        let options = options.inject(Arc::new(inject));
+        Clients::at(&registry.address, &self.tls, &options).map_err(StartError::from)
     }
 
     /// Keeps asking the registry whether it is there: the condition `registry`.

@@ -8,6 +8,7 @@ mod call;
 mod connect;
 mod health;
 mod replay;
+mod several;
 pub(crate) mod timeout;
 mod transport;
 
@@ -19,6 +20,7 @@ use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
 pub use call::ClientService;
 pub use connect::{BadAddress, ClientTls, channel, channel_http, channel_uds};
 pub use health::check_health;
+pub use several::split as split_addresses;
 
 use crate::{
     registry::{
@@ -166,6 +168,16 @@ impl Clients {
             ..ClientOptions::default()
         };
         Self::over_channel(channel, &options)
+    }
+
+    /// Clients of the registry at an address, or of the active one of a list that commas separate; connects with the
+    /// first call. On a list, a call goes on to another registry when the one that was asked is a standby or away.
+    pub fn at(
+        addresses: &str,
+        tls: &ClientTls,
+        options: &ClientOptions,
+    ) -> Result<Self, BadAddress> {
+        Ok(Self::new(several::transport(addresses, tls)?, options))
     }
 
     /// Clients over a channel, with options.

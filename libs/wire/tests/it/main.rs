@@ -6,4 +6,5 @@ mod client;
 mod layers;
 mod matrix;
 mod serve;
+mod several;
 mod stub;
