@@ -13,6 +13,7 @@ mod harness;
 mod limits;
 mod loss;
 mod recovery;
+mod relay;
 mod set_aside;
 mod standby;
 mod watching;
