@@ -45,7 +45,8 @@ pub async fn grant_telemetry(
 /// For a registry that takes over.
 pub(crate) async fn up_to_date(database: &Database) -> Result<Vec<Pending>, MigrationError> {
     let session = database.admin().await?;
-    let done = autopack_migrations::migrate_with(&session, || failpoint("registry.in_migration")).await;
+    let done =
+        autopack_migrations::migrate_with(&session, || failpoint("registry.in_migration")).await;
     if !database.is_embedded() {
         session.close().await?;
     }

@@ -7,12 +7,12 @@ use crate::scene::Scene;
 use crate::seed::Chance;
 
 /// A file system of its own for a worker's data directory; gone with the value.
-struct Disk(std::path::PathBuf);
+pub(crate) struct Disk(std::path::PathBuf);
 
 impl Disk {
     /// Of so many MiB. Needs the right to mount.
     #[track_caller]
-    fn mount(path: std::path::PathBuf, mib: u32) -> Self {
+    pub(crate) fn mount(path: std::path::PathBuf, mib: u32) -> Self {
         std::fs::create_dir_all(&path).unwrap();
         let size = format!("size={mib}m,mode=0700");
         let mut mount = Command::new("mount");
@@ -27,12 +27,12 @@ impl Disk {
     }
 
     /// Fills it to the last byte.
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let file = std::fs::File::create(self.0.join("full")).unwrap();
         let _ = std::io::copy(&mut std::io::repeat(0), &mut &file);
     }
 
-    fn empty(&self) {
+    pub(crate) fn empty(&self) {
         std::fs::remove_file(self.0.join("full")).unwrap();
     }
 }
