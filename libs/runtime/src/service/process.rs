@@ -145,8 +145,32 @@ impl Process {
             });
     }
 
-    /// Keeps looking at the bus: the condition `bus`, and its metrics.
-    pub fn follow_bus(
+    /// Its name among all processes, for those that it connects to.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.name, self.instance)
+    }
+
+    /// Connects to the bus, for as long as it takes, and keeps looking at it: the condition `bus`, and its metrics.
+    pub async fn bus<B, E, M, F>(
+        &self,
+        connect: M,
+        transient: fn(&E) -> bool,
+        connected: fn(&B) -> bool,
+        happenings: fn(&B) -> Vec<(Vec<String>, u64)>,
+    ) -> Result<Arc<B>, StartError>
+    where
+        B: ?Sized + Send + Sync + 'static,
+        E: Display,
+        M: FnMut() -> F,
+        F: Future<Output = Result<Arc<B>, E>>,
+    {
+        let bus = self.persist("bus", transient, connect).await?;
+        let (looked_at, counted) = (Arc::clone(&bus), Arc::clone(&bus));
+        self.follow_bus(move || connected(&looked_at), move || happenings(&counted));
+        Ok(bus)
+    }
+
+    fn follow_bus(
         &self,
         connected: impl Fn() -> bool + Clone + Send + Sync + 'static,
         happenings: impl Fn() -> Vec<(Vec<String>, u64)> + Send + Sync + 'static,
