@@ -9,10 +9,10 @@ use autopack_runtime::{
     config::environment,
     env_alias::{self, Aliases, CiProfile},
     paths::{absolute, database_identity, default_data_dir, mask_database_url},
-    switches::{Switch, Switches},
+    switches::Switches,
 };
 
-use crate::{cli::Global, credentials::Credentials, error::CliError};
+use crate::{cli::Global, credentials::Credentials, error::CliError, runfiles::Bounds};
 
 /// What the environment and the global flags say.
 #[derive(Clone, Debug)]
@@ -29,8 +29,10 @@ pub(crate) struct Settings {
     pub(crate) max_attempts: Option<u32>,
     /// First pause between attempts.
     pub(crate) backoff_seconds: Option<u32>,
-    /// Switches that are on, by variable.
-    pub(crate) switches: Vec<&'static str>,
+    /// How much of the files of ended runs is kept.
+    pub(crate) run_files: Bounds,
+    /// The switches.
+    pub(crate) switches: Switches,
     /// Variables that have no effect, for people.
     pub(crate) warnings: Vec<String>,
 }
@@ -53,6 +55,10 @@ impl Settings {
         let switches = Switches::read(lookup).unwrap_or_else(|found| {
             faults.extend(found);
             Switches::default()
+        });
+        let run_files = Bounds::read(lookup).unwrap_or_else(|found| {
+            faults.extend(found);
+            Bounds::default()
         });
         if !faults.is_empty() {
             let count = crate::output::count(faults.len(), "bad value");
@@ -85,11 +91,8 @@ impl Settings {
             }),
             max_attempts: aliases.max_attempts,
             backoff_seconds: aliases.backoff_seconds,
-            switches: Switch::ALL
-                .into_iter()
-                .filter(|switch| switches.is_on(*switch))
-                .map(Switch::variable)
-                .collect(),
+            run_files,
+            switches,
             warnings: warnings.into_iter().map(|warning| warning.text).collect(),
         })
     }
@@ -211,6 +214,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(settings.warnings.len(), 1);
-        assert_eq!(settings.switches, ["AUTOPACK_ENABLE_INTENTION_CONTEXT"]);
+        let on: Vec<_> = settings.switches.on().collect();
+        assert_eq!(on, ["AUTOPACK_ENABLE_INTENTION_CONTEXT"]);
     }
 }

@@ -141,7 +141,7 @@ impl Engine {
         let config = RegistryConfig {
             database_masked,
             database_identity,
-            switches: settings.switches.iter().map(ToString::to_string).collect(),
+            switches: settings.switches.on().map(ToOwned::to_owned).collect(),
             ..RegistryConfig::embedded(settings.database_file())
         };
         let started = Registry::start(config, ports, &registry).await?;
@@ -171,7 +171,12 @@ impl Engine {
             services: &services,
         };
         let clients = parts.clients(Principal::User);
-        let files = RunFiles::new(data.runs(), clients.clone(), Arc::clone(&parts.clock));
+        let files = RunFiles::new(
+            data.runs(),
+            clients.clone(),
+            Arc::clone(&parts.clock),
+            settings.run_files,
+        );
         let mut addresses = RegistryFile {
             pid: std::process::id(),
             socket: None,
