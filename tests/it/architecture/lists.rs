@@ -61,6 +61,55 @@ fn alert_rules_name_metrics_that_services_export() {
     }
 }
 
+fn yaml(path: &str) -> serde_json::Value {
+    serde_saphyr::from_str(&repo::read(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The Prometheus of the compose file fetches from each service that serves metrics, at the port where it does.
+#[test]
+fn compose_is_scraped_at_the_ports_where_it_serves_metrics() {
+    let (compose, prometheus) = (yaml("docker/compose.yaml"), yaml("docker/prometheus.yaml"));
+    let services = compose["services"].as_object().expect("services");
+    let served: BTreeMap<String, u64> = services
+        .iter()
+        .filter_map(|(name, service)| {
+            let words = service["command"].as_array()?;
+            let flag = words.iter().position(|word| word == "--metrics-listen")?;
+            let (_, port) = words.get(flag + 1)?.as_str()?.rsplit_once(':')?;
+            Some((name.clone(), port.parse().ok()?))
+        })
+        .collect();
+    assert_eq!(served.len(), 4, "{served:?}");
+    let jobs = prometheus["scrape_configs"].as_array().expect("jobs");
+    let scraped: BTreeMap<String, u64> = jobs
+        .iter()
+        .map(|job| {
+            let found = &job["dns_sd_configs"][0];
+            let name = found["names"][0].as_str().expect("a name");
+            assert_eq!(job["job_name"], name);
+            (name.to_owned(), found["port"].as_u64().expect("a port"))
+        })
+        .collect();
+    assert_eq!(scraped, served);
+    // What it is started with is there, and so are its rules.
+    let mounts = services["prometheus"]["volumes"].as_array();
+    let mounts: Vec<&str> = mounts
+        .iter()
+        .flat_map(|m| m.iter())
+        .filter_map(|m| m.as_str())
+        .collect();
+    let rules = prometheus["rule_files"].as_array().expect("rules");
+    let rules = rules.iter().map(|rule| rule.as_str().expect("a file"));
+    for file in rules.chain(["prometheus.yaml"]) {
+        repo::read(&format!("docker/{file}"));
+        let mount = format!("./{file}:/etc/prometheus/{file}:ro");
+        assert!(
+            mounts.contains(&mount.as_str()),
+            "{mount} is not in {mounts:?}"
+        );
+    }
+}
+
 #[test]
 fn every_cause_and_reason_explains_itself() {
     let causes = Cause::ALL.iter().map(|c| (c.code(), c.text(), c.remedy()));
