@@ -8,5 +8,6 @@ if ! command -v promtool >/dev/null; then
   exit 1
 fi
 promtool check rules alerts.yaml >/dev/null
+promtool check config prometheus.yaml >/dev/null || promtool check config prometheus.yaml
 promtool test rules alerts_test.yaml >/dev/null || promtool test rules alerts_test.yaml
 echo "lint-alerts: clean"

@@ -15,6 +15,6 @@ mod states;
 mod telemetry;
 
 pub use history::{ALL, Migration, current};
-pub use runner::{MigrationError, Pending, migrate, migrate_to, pending};
+pub use runner::{MigrationError, Pending, migrate, migrate_to, migrate_with, pending};
 pub use states::StateChange;
 pub use telemetry::{RoleError, grant_telemetry};

@@ -73,10 +73,27 @@ pub async fn migrate(db: &DatabaseConnection) -> Result<Vec<Pending>, MigrationE
     migrate_to(db, ALL).await
 }
 
+/// The same; `before_commit` is called in the transaction of each migration, when all of it is done and nothing holds
+/// yet: crash tests end the process there.
+pub async fn migrate_with(
+    db: &DatabaseConnection,
+    before_commit: fn(),
+) -> Result<Vec<Pending>, MigrationError> {
+    along(db, ALL, before_commit).await
+}
+
 /// Brings a database along a history; returns what was applied. `db` has one connection.
 pub async fn migrate_to(
     db: &DatabaseConnection,
     history: &[Migration],
+) -> Result<Vec<Pending>, MigrationError> {
+    along(db, history, || {}).await
+}
+
+async fn along(
+    db: &DatabaseConnection,
+    history: &[Migration],
+    before_commit: fn(),
 ) -> Result<Vec<Pending>, MigrationError> {
     let mut done = Vec::new();
     let pending = pending_of(db, history).await?;
@@ -91,7 +108,7 @@ pub async fn migrate_to(
     }
     let mut outcome = Ok(());
     for migration in history {
-        match step(db, migration, history).await {
+        match step(db, migration, history, before_commit).await {
             Ok(true) => done.push(Pending {
                 version: migration.version,
                 name: migration.name,
@@ -140,6 +157,7 @@ async fn step(
     db: &DatabaseConnection,
     migration: &Migration,
     history: &[Migration],
+    before_commit: fn(),
 ) -> Result<bool, MigrationError> {
     let transaction = db.begin().await?;
     let backend = transaction.get_database_backend();
@@ -171,6 +189,7 @@ async fn step(
         change.apply(&transaction, migration.version).await?;
     }
     record(&transaction, migration).await?;
+    before_commit();
     transaction.commit().await?;
     tracing::info!(
         version = migration.version,

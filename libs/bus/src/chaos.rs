@@ -43,6 +43,8 @@ pub struct Done {
     pub dropped: u64,
     /// Batches turned round.
     pub reordered: u64,
+    /// How often somebody asked what is stored.
+    pub looks: u64,
 }
 
 /// Another bus with faults.
@@ -53,6 +55,7 @@ pub struct ChaosBus {
     doubled: AtomicU64,
     dropped: AtomicU64,
     reordered: AtomicU64,
+    looks: AtomicU64,
 }
 
 impl ChaosBus {
@@ -65,6 +68,7 @@ impl ChaosBus {
             doubled: AtomicU64::default(),
             dropped: AtomicU64::default(),
             reordered: AtomicU64::default(),
+            looks: AtomicU64::default(),
         }
     }
 
@@ -75,6 +79,7 @@ impl ChaosBus {
             doubled: of(&self.doubled),
             dropped: of(&self.dropped),
             reordered: of(&self.reordered),
+            looks: of(&self.looks),
         }
     }
 
@@ -145,6 +150,7 @@ impl Bus for ChaosBus {
     }
 
     async fn stored_jobs(&self) -> Result<HashSet<String>, BusError> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
         self.inner.stored_jobs().await
     }
 

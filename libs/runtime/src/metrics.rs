@@ -63,6 +63,7 @@ metrics! {
     REGISTRY_ROWS_SET_ASIDE Gauge "autopack_registry_rows_set_aside" [] "Stored rows that do not parse, and are left out.";
     REGISTRY_EPOCH Gauge "autopack_registry_epoch" [] "Raised by each start of a registry on this database.";
     REGISTRY_OUTBOX_DEPTH Gauge "autopack_registry_outbox_depth" [] "Events committed and not yet published.";
+    REGISTRY_EVENTS_LEFT_OUT Counter "autopack_registry_events_left_out_total" [] "Events that were not published because the bus can never take them, such as one larger than the server allows.";
     REGISTRY_LEASES Gauge "autopack_registry_leases" [] "Leases in force.";
     REGISTRY_LEASES_EXPIRED Counter "autopack_registry_leases_expired_total" [] "Leases that ended without their worker's word.";
     REGISTRY_WORKERS Gauge "autopack_registry_workers" [] "Workers that give signs of life.";

@@ -70,6 +70,28 @@ impl Switches {
         faults.into_result(switches)
     }
 
+    /// With what `VARIABLE=FLAG` pairs say of single ones; every fault at once.
+    pub fn overridden(mut self, pairs: &[String]) -> Result<Self, Vec<Fault>> {
+        let mut faults = Faults::default();
+        for pair in pairs {
+            let (name, value) = pair.split_once('=').unwrap_or((pair.as_str(), ""));
+            let known = Switch::ALL.into_iter().find(|s| s.variable() == name);
+            match (known, flag(name, value)) {
+                (None, _) => {
+                    let fault = Fault::new("--switch", format!("`{name}` is no switch"));
+                    faults.push(fault.allowed(Switch::ALL.map(Switch::variable)));
+                }
+                (Some(_), _) if value.is_empty() => {
+                    let fault = Fault::new("--switch", format!("`{pair}` is not VARIABLE=FLAG"));
+                    faults.push(fault.example(format!("{name}=on")));
+                }
+                (Some(switch), Ok(on)) => self.set(switch, on),
+                (Some(_), Err(fault)) => faults.push(fault),
+            }
+        }
+        faults.into_result(self)
+    }
+
     /// Whether it is on.
     pub fn is_on(&self, switch: Switch) -> bool {
         self.on[switch as usize]
@@ -111,6 +133,28 @@ mod tests {
                 assert_eq!(read.is_on(other), other == switch, "{other:?}");
             }
         }
+    }
+
+    #[test]
+    fn single_ones_are_overridden_and_every_fault_is_told() {
+        let pairs = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let mut all = Switches::default();
+        all.set(Switch::Telemetry, true);
+        let told = pairs(&["TELEMETRY_DB_ENABLED=off", "AUTOPACK_ROLLBACK_ENABLED=Yes"]);
+        let changed = all.overridden(&told).unwrap();
+        assert_eq!(
+            changed.on().collect::<Vec<_>>(),
+            ["AUTOPACK_ROLLBACK_ENABLED"]
+        );
+        assert!(all.is_on(Switch::Telemetry), "the process's own stay");
+        let bad = pairs(&["X=1", "TELEMETRY_DB_ENABLED", "AUTOPACK_ROLLBACK_ENABLED=2"]);
+        let faults = all.overridden(&bad).unwrap_err();
+        assert_eq!(faults.len(), 3, "{faults:?}");
+        assert!(
+            faults[0]
+                .allowed
+                .contains(&"TELEMETRY_DB_ENABLED".to_owned())
+        );
     }
 
     #[test]

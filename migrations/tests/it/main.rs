@@ -9,6 +9,7 @@
 )]
 
 mod base;
+mod closed_sets;
 mod enums;
 mod history;
 mod role;

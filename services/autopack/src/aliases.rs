@@ -9,12 +9,12 @@ use autopack_runtime::{
     config::environment,
     env_alias::{self, Aliases, CiProfile},
     paths::{absolute, default_data_dir, mask_database_url},
-    switches::{Switch, Switches},
+    switches::Switches,
 };
 
 use run_registry::SelfRepair;
 
-use crate::{cli::Global, credentials::Credentials, error::CliError};
+use crate::{cli::Global, credentials::Credentials, error::CliError, runfiles::Bounds};
 
 /// What the self-check mends at the start.
 const SELF_REPAIR: &str = "AUTOPACK_SELF_REPAIR";
@@ -38,8 +38,10 @@ pub(crate) struct Settings {
     pub(crate) backoff_seconds: Option<u32>,
     /// What the self-check mends at the start.
     pub(crate) self_repair: SelfRepair,
-    /// Switches that are on, by variable.
-    pub(crate) switches: Vec<&'static str>,
+    /// How much of the files of ended runs is kept.
+    pub(crate) run_files: Bounds,
+    /// The switches.
+    pub(crate) switches: Switches,
     /// Variables that have no effect, for people.
     pub(crate) warnings: Vec<String>,
 }
@@ -71,6 +73,10 @@ impl Settings {
                 SelfRepair::default()
             }),
         };
+        let run_files = Bounds::read(lookup).unwrap_or_else(|found| {
+            faults.extend(found);
+            Bounds::default()
+        });
         if !faults.is_empty() {
             let count = crate::output::count(faults.len(), "bad value");
             let message = format!("the environment holds {count}");
@@ -107,11 +113,8 @@ impl Settings {
             max_attempts: aliases.max_attempts,
             backoff_seconds: aliases.backoff_seconds,
             self_repair,
-            switches: Switch::ALL
-                .into_iter()
-                .filter(|switch| switches.is_on(*switch))
-                .map(Switch::variable)
-                .collect(),
+            run_files,
+            switches,
             warnings: warnings.into_iter().map(|warning| warning.text).collect(),
         })
     }
@@ -234,6 +237,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(settings.warnings.len(), 1);
-        assert_eq!(settings.switches, ["AUTOPACK_ENABLE_INTENTION_CONTEXT"]);
+        let on: Vec<_> = settings.switches.on().collect();
+        assert_eq!(on, ["AUTOPACK_ENABLE_INTENTION_CONTEXT"]);
     }
 }

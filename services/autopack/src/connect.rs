@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use autopack_domain::Reason;
 use autopack_runtime::{DataDir, Opened, RegistryFile, telemetry::propagation::inject_caller};
 use autopack_wire::{
-    client::{ClientOptions, Clients, channel, channel_uds},
+    client::{ClientOptions, Clients, channel_uds},
     registry::GetInfoRequest,
     status::from_status,
 };
@@ -66,15 +66,15 @@ pub(crate) fn remote(settings: &Settings, address: &str) -> Result<Connection, C
         database: settings.database_identity.clone(),
         ..ClientOptions::default()
     };
-    let channel = if let Some(path) = address.strip_prefix("unix:") {
+    let clients = if let Some(path) = address.strip_prefix("unix:") {
         let path = absolute_path(std::path::Path::new(path.trim_start_matches("//")))?;
-        channel_uds(&path).map_err(bad)?
+        let channel = channel_uds(&path).map_err(bad)?;
+        Clients::over_channel(channel, &options.inject(Arc::new(inject_caller)))
     } else {
         let tls = settings.credentials.tls()?;
         options.token = settings.credentials.key(&settings.data_dir, address)?;
-        channel(address, &tls).map_err(bad)?
+        Clients::at(address, &tls, &options.inject(Arc::new(inject_caller))).map_err(bad)?
     };
-    let clients = Clients::over_channel(channel, &options.inject(Arc::new(inject_caller)));
     Ok(Connection {
         clients,
         engine: None,

@@ -6,7 +6,10 @@
 use std::path::{Path, PathBuf};
 
 use autopack_runtime::{config::environment, service::keys::Keys};
-use autopack_wire::{client::ClientTls, server::Principal};
+use autopack_wire::{
+    client::{ClientTls, split_addresses},
+    server::Principal,
+};
 
 use crate::{cli::Global, error::CliError};
 
@@ -47,7 +50,7 @@ impl Credentials {
             })?;
             return Ok(keys.sent().map(ToOwned::to_owned));
         }
-        if !is_loopback(address) {
+        if !split_addresses(address).all(is_loopback) {
             return Ok(None);
         }
         let own = std::fs::read_to_string(data_dir.join("token")).unwrap_or_default();
@@ -112,6 +115,9 @@ mod tests {
         let data = std::env::temp_dir();
         let key = Credentials::default().key(&data, "http://10.0.0.1:1");
         assert_eq!(key.unwrap(), environment("AUTOPACK_API_KEY"));
+        let list = "http://127.0.0.1:1,http://10.0.0.1:1";
+        let key = Credentials::default().key(&data, list);
+        assert_eq!(key.unwrap(), environment("AUTOPACK_API_KEY"), "one is far");
     }
 
     #[test]

@@ -8,16 +8,12 @@ use std::{
 };
 
 use autopack_domain::plan::{BuilderSpec, Plan};
-use autopack_runtime::config::environment;
+use autopack_runtime::{config::environment, switches::Switches};
 
-use crate::{aliases::Settings, output::hex_sha256};
+use crate::output::hex_sha256;
 
-/// Who, with what, from where.
-pub(crate) fn facts(
-    settings: &Settings,
-    plan: &Plan,
-    plan_path: &Path,
-) -> BTreeMap<String, String> {
+/// Who, with what, from where, with which switches on.
+pub(crate) fn facts(switches: Switches, plan: &Plan, plan_path: &Path) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("operator".to_owned(), operator()),
         (
@@ -25,7 +21,10 @@ pub(crate) fn facts(
             env!("CARGO_PKG_VERSION").to_owned(),
         ),
         ("plan_path".to_owned(), plan_path.display().to_string()),
-        ("switches".to_owned(), settings.switches.join(",")),
+        (
+            "switches".to_owned(),
+            switches.on().collect::<Vec<_>>().join(","),
+        ),
         ("model_mapping_hash".to_owned(), model_mapping_hash(plan)),
     ])
 }

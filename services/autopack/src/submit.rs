@@ -84,6 +84,15 @@ pub(crate) async fn prepare(
     new: &NewRun,
     target: &autopack_git::Target,
 ) -> Result<Prepared, CliError> {
+    let switches = settings.switches.overridden(&new.switch);
+    let switches = switches.map_err(|faults| CliError {
+        exit: Exit::Usage,
+        ..CliError::faults(
+            Reason::ArgumentInvalid,
+            "--switch takes VARIABLE=FLAG".to_owned(),
+            faults,
+        )
+    })?;
     let builder = builder(new.builder.as_deref())?;
     let options = read_options(settings, builder, new.run_id.as_deref())?;
     let normalised = document.plan(options)?;
@@ -109,7 +118,7 @@ pub(crate) async fn prepare(
             .gate_profile
             .map_or_else(String::new, |profile| profile.as_str().to_owned()),
         default_max_attempts: settings.max_attempts.unwrap_or_default(),
-        facts: facts(settings, &normalised.plan, &document.path)
+        facts: facts(switches, &normalised.plan, &document.path)
             .into_iter()
             .collect(),
         backoff_seconds: settings.backoff_seconds,

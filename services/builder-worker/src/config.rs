@@ -57,6 +57,8 @@ pub struct WorkerConfig {
     pub drain: Duration,
     /// Bounds of the clones of target repositories.
     pub mirrors: MirrorLimits,
+    /// Bounds of the caches of gates.
+    pub caches: CacheLimits,
     /// First delay before a job is delivered again because the registry could not be reached.
     pub retry_delay: Duration,
 }
@@ -78,6 +80,28 @@ impl Default for MirrorLimits {
         Self {
             bytes: None,
             age: None,
+            every: Duration::from_mins(1),
+        }
+    }
+}
+
+/// Bounds of the caches of gates. A cache in use is never removed; the longest unused go first, and are made anew when
+/// they are needed again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheLimits {
+    /// How many there may be; `None`: any number.
+    pub entries: Option<usize>,
+    /// Bytes that all of them may take; `None`: no bound.
+    pub bytes: Option<u64>,
+    /// How often the bounds are looked at.
+    pub every: Duration,
+}
+
+impl Default for CacheLimits {
+    fn default() -> Self {
+        Self {
+            entries: Some(100),
+            bytes: Some(10 << 30),
             every: Duration::from_mins(1),
         }
     }
@@ -137,6 +161,7 @@ impl WorkerConfig {
             drain_grace: Duration::ZERO,
             drain: Duration::from_secs(20),
             mirrors: MirrorLimits::default(),
+            caches: CacheLimits::default(),
             retry_delay: Duration::from_millis(500),
         }
     }

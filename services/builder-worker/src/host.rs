@@ -16,6 +16,7 @@ use crate::error::WorkerError;
 use crate::git_runner::TrustedRunner;
 use crate::profile;
 use crate::repo::Repos;
+use crate::repo::caches::Caches;
 use crate::tools;
 
 /// How long a tool may take to tell its version.
@@ -31,6 +32,7 @@ const TOOL_HOMES: &[(&str, &str)] = &[
 pub struct Host {
     pub(crate) git_version: Version,
     pub(crate) repos: Repos,
+    pub(crate) caches: Caches,
     data_dir: PathBuf,
     path: OsString,
     /// Tools by which workers are told apart.
@@ -58,6 +60,7 @@ impl Host {
         let git_version = check_version(&git).await?;
         Ok(Self {
             repos: Repos::new(git, data_dir.clone(), config.slots),
+            caches: Caches::of(&data_dir),
             announced: profile::announced(config),
             git_version,
             data_dir,

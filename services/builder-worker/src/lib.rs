@@ -41,7 +41,7 @@ mod tools;
 mod worker;
 
 pub use api::Api;
-pub use config::{MirrorLimits, WorkerConfig};
+pub use config::{CacheLimits, MirrorLimits, WorkerConfig};
 pub use control::Control;
 pub use error::{CallError, WorkerError};
 pub use git_runner::TrustedRunner;

@@ -12,10 +12,9 @@ use autopack_runtime::{
     DataDir, Kind, Opened,
     config::environment,
     failpoint,
-    service::{self, HealthcheckArgs, Process, Program, Service, ServiceArgs, StartError},
+    service::{self, Process, Program, Service, StartError},
 };
 use builder_worker::{Control, Ports, registry_client::over};
-use clap::{Parser, Subcommand};
 
 use crate::settings::Settings;
 
@@ -23,37 +22,17 @@ const PROGRAM: Program = Program {
     name: "builder-worker",
     services: &["autopack.worker.v1.WorkerService"],
 };
+/// For `--help`.
+const ABOUT: &str = "Executes leased phases: builds, governs, gates and lands them";
 /// How long the bus may take to close.
 const END: Duration = Duration::from_secs(1);
-
-/// Executes leased phases: builds, governs, gates and lands them.
-#[derive(Parser)]
-#[command(version, max_term_width = 100)]
-struct Cli {
-    #[command(flatten)]
-    service: ServiceArgs,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Ask the running service how it is
-    Healthcheck(HealthcheckArgs),
-}
 
 fn main() -> ExitCode {
     // First of all: a supervisor has one thread and no runtime.
     if let Some(code) = autopack_sandbox::supervisor_main_if_requested() {
         return code;
     }
-    let cli = Cli::parse();
-    match &cli.command {
-        Some(Command::Healthcheck(check)) => {
-            service::healthcheck::<Settings>(PROGRAM, &cli.service, check)
-        }
-        None => service::main(PROGRAM, &cli.service, start),
-    }
+    service::plain(PROGRAM, ABOUT, start)
 }
 
 async fn start(settings: Settings, process: Process) -> Result<Service, StartError> {
@@ -69,7 +48,7 @@ async fn start(settings: Settings, process: Process) -> Result<Service, StartErr
     };
     let clients = process.clients(&settings.registry)?;
     process.follow_registry(&clients);
-    let name = format!("{}/{}", process.name, process.instance);
+    let name = process.full_name();
     let bus = settings
         .bus
         .config(name.clone())
@@ -78,13 +57,13 @@ async fn start(settings: Settings, process: Process) -> Result<Service, StartErr
     let ack_wait = bus.ack_wait;
     let connect = || autopack_bus::connect(bus.clone());
     let bus = process
-        .persist("bus", BusError::is_transient, connect)
+        .bus(
+            connect,
+            BusError::is_transient,
+            |bus| bus.is_connected(),
+            |bus| bus.stats().labelled(),
+        )
         .await?;
-    let (connected, counted) = (Arc::clone(&bus), Arc::clone(&bus));
-    process.follow_bus(
-        move || connected.is_connected(),
-        move || counted.stats().labelled(),
-    );
     let clock = Arc::clone(&process.clock);
     let ports = Ports {
         registry: over(&clients),

@@ -9,7 +9,7 @@ use autopack_runtime::{
     service::{Common, RegistryAddress, Settings as ServiceSettings},
 };
 use autopack_wire::server::Principal;
-use builder_worker::{MirrorLimits, WorkerConfig};
+use builder_worker::{CacheLimits, MirrorLimits, WorkerConfig};
 use serde::{Deserialize, Serialize};
 
 /// Variables that git needs to reach a remote repository.
@@ -66,6 +66,10 @@ pub(crate) struct Settings {
     pub(crate) clones_mib: u64,
     /// Age of unused clones from which on they go, in hours; 0: no bound.
     pub(crate) clones_hours: u64,
+    /// Size of the caches of gates from which on the longest unused go, in MiB; 0: no bound.
+    pub(crate) caches_mib: u64,
+    /// Number of caches of gates from which on the longest unused go; 0: no bound.
+    pub(crate) caches_entries: u64,
 }
 
 impl Default for Settings {
@@ -85,6 +89,8 @@ impl Default for Settings {
             advertised: String::new(),
             clones_mib: 0,
             clones_hours: 0,
+            caches_mib: config.caches.bytes.unwrap_or(0) >> 20,
+            caches_entries: config.caches.entries.unwrap_or(0) as u64,
         }
     }
 }
@@ -163,6 +169,12 @@ impl Settings {
                 bytes: some(self.clones_mib).map(|mib| mib << 20),
                 age: some(self.clones_hours).map(Duration::from_hours),
                 ..MirrorLimits::default()
+            },
+            caches: CacheLimits {
+                bytes: some(self.caches_mib).map(|mib| mib << 20),
+                entries: some(self.caches_entries)
+                    .map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
+                ..CacheLimits::default()
             },
             git_remote_env: remote.collect(),
             ..WorkerConfig::new(data_dir, slots)

@@ -102,6 +102,7 @@ async fn serve(context: &Arc<Context>, shutdown: &CancellationToken) {
     let mut beside = JoinSet::new();
     beside.spawn(heartbeat::beat(Arc::clone(context), end.clone()));
     beside.spawn(repo::mirrors::keep(Arc::clone(context), end.clone()));
+    beside.spawn(repo::caches::keep(Arc::clone(context), end.clone()));
     let mut tasks = JoinSet::new();
     for slot in 0..slots {
         let stop = context.draining.clone();

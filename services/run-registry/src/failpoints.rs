@@ -2,6 +2,7 @@
 
 /// Every name.
 pub const ALL: &[&str] = &[
+    "registry.in_migration",
     "registry.before_commit",
     "registry.after_commit",
     "registry.before_publish",

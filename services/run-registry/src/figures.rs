@@ -31,6 +31,9 @@ pub(crate) fn observe(serving: &Serving) {
     show(metrics::REGISTRY_OUTBOX_DEPTH, |core| {
         core.figures().outbox_depth
     });
+    show(metrics::REGISTRY_EVENTS_LEFT_OUT, |core| {
+        core.figures().events_left_out
+    });
     show(metrics::REGISTRY_LEASES, |core| core.figures().leases);
     show(metrics::REGISTRY_LEASES_EXPIRED, |core| {
         core.figures().leases_expired

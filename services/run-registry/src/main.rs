@@ -76,17 +76,19 @@ fn main() -> ExitCode {
 }
 
 async fn start(settings: Settings, process: Process) -> Result<Service, StartError> {
-    let name = format!("{}/{}", process.name, process.instance);
-    let bus = settings.bus.config(name).map_err(StartError::from)?;
+    let bus = settings
+        .bus
+        .config(process.full_name())
+        .map_err(StartError::from)?;
     let connect = || autopack_bus::connect(bus.clone());
     let bus = process
-        .persist("bus", BusError::is_transient, connect)
+        .bus(
+            connect,
+            BusError::is_transient,
+            |bus| bus.is_connected(),
+            |bus| bus.stats().labelled(),
+        )
         .await?;
-    let (connected, counted) = (Arc::clone(&bus), Arc::clone(&bus));
-    process.follow_bus(
-        move || connected.is_connected(),
-        move || counted.stats().labelled(),
-    );
 
     let folder = settings.artifacts(&environment).map_err(StartError::from)?;
     let artifacts = Arc::new(Artifacts::open_local(&folder).map_err(StartError::from)?);

@@ -5,6 +5,7 @@
 
 use autopack_domain::{Reason, Refusal};
 use autopack_migrations::{MigrationError, Pending, RoleError};
+use autopack_runtime::failpoint::hit as failpoint;
 use autopack_store_write::Database;
 
 use crate::{config::RegistryConfig, open};
@@ -44,7 +45,8 @@ pub async fn grant_telemetry(
 /// For a registry that takes over.
 pub(crate) async fn up_to_date(database: &Database) -> Result<Vec<Pending>, MigrationError> {
     let session = database.admin().await?;
-    let done = autopack_migrations::migrate(&session).await;
+    let done =
+        autopack_migrations::migrate_with(&session, || failpoint("registry.in_migration")).await;
     if !database.is_embedded() {
         session.close().await?;
     }

@@ -7,10 +7,7 @@ mod settings;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use autopack_bus::BusError;
-use autopack_runtime::service::{
-    self, HealthcheckArgs, Process, Program, Service, ServiceArgs, StartError,
-};
-use clap::{Parser, Subcommand};
+use autopack_runtime::service::{self, Process, Program, Service, StartError};
 use telemetry::{Ports, api};
 
 use crate::settings::Settings;
@@ -19,53 +16,32 @@ const PROGRAM: Program = Program {
     name: "telemetry",
     services: &["autopack.telemetry.v1.TelemetryService"],
 };
+/// For `--help`.
+const ABOUT: &str = "Turns events and usage into metrics; reads only";
 /// How long the bus may take to close.
 const END: Duration = Duration::from_secs(1);
 
-/// Turns events and usage into metrics; reads only.
-#[derive(Parser)]
-#[command(version, max_term_width = 100)]
-struct Cli {
-    #[command(flatten)]
-    service: ServiceArgs,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Ask the running service how it is
-    Healthcheck(HealthcheckArgs),
-}
-
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match &cli.command {
-        Some(Command::Healthcheck(check)) => {
-            service::healthcheck::<Settings>(PROGRAM, &cli.service, check)
-        }
-        None => service::main(PROGRAM, &cli.service, start),
-    }
+    service::plain(PROGRAM, ABOUT, start)
 }
 
 async fn start(settings: Settings, process: Process) -> Result<Service, StartError> {
     let clients = process.clients(&settings.registry)?;
     process.follow_registry(&clients);
-    let name = format!("{}/{}", process.name, process.instance);
     let bus = settings
         .bus
-        .config(name)
+        .config(process.full_name())
         .map_err(StartError::from)?
         .binding();
     let connect = || autopack_bus::connect(bus.clone());
     let bus = process
-        .persist("bus", BusError::is_transient, connect)
+        .bus(
+            connect,
+            BusError::is_transient,
+            |bus| bus.is_connected(),
+            |bus| bus.stats().labelled(),
+        )
         .await?;
-    let (connected, counted) = (Arc::clone(&bus), Arc::clone(&bus));
-    process.follow_bus(
-        move || connected.is_connected(),
-        move || counted.stats().labelled(),
-    );
     let ports = Ports {
         clients,
         bus: Arc::clone(&bus),

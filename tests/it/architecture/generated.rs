@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
-use autopack_domain::{Cause, FindingCode, Reason};
+use autopack_domain::{Cause, EventKind, FindingCode, Reason};
 use autopack_wire::{
     server::{ALLOWED, Principal},
     status,
 };
 
 use regex::Regex;
+use serde_json::{Value, json};
 
 use crate::repo;
 
@@ -86,14 +87,84 @@ fn states_page() {
     let mut text = format!(
         "# States\n\n{NOTE}\n\n\
          The closed sets. The database enforces them, on SQLite and PostgreSQL alike; the API spells them with\n\
-         `STATE_` in front. A stored state that is in none of them sets its run aside (`DATA_CORRUPT`).\n\n\
+         `STATE_` in front. A stored state that is in none of them sets its run aside (`DATA_CORRUPT`).\n\
+         For programs: [states](schemas/states.schema.json) and [codes](schemas/codes.schema.json) as JSON schemas.\n\n\
          | of | states |\n|---|---|\n"
     );
-    for (table, _, states) in crate::lists::state_sets() {
+    for (table, states) in crate::lists::state_sets() {
         let states: Vec<String> = states.iter().map(|s| format!("`{s}`")).collect();
         let _ = writeln!(text, "| {table} | {} |", states.join(" "));
     }
     page("docs/reference/states.md", &text);
+}
+
+/// One `$defs` entry: a closed set of texts, each with its meaning where there is one.
+fn closed(title: &str, values: &[(&str, &str)]) -> Value {
+    let spelled: Vec<&str> = values.iter().map(|(code, _)| *code).collect();
+    let mut set = json!({ "title": title, "type": "string", "enum": spelled });
+    if values.iter().any(|(_, text)| !text.is_empty()) {
+        let told = values
+            .iter()
+            .map(|(code, text)| json!({ "const": code, "description": text }));
+        set["oneOf"] = told.collect();
+    }
+    set
+}
+
+fn schema(name: &str, title: &str, sets: &[(&str, Value)]) {
+    let sets: serde_json::Map<String, Value> = sets
+        .iter()
+        .map(|(key, set)| ((*key).to_owned(), set.clone()))
+        .collect();
+    let schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$comment": NOTE.trim_start_matches("<!-- ").trim_end_matches(" -->"),
+        "title": title,
+        "$defs": sets,
+    });
+    let mut text = serde_json::to_string_pretty(&schema).expect("JSON");
+    text.push('\n');
+    page(&format!("docs/reference/schemas/{name}.schema.json"), &text);
+}
+
+#[test]
+fn json_schemas_of_closed_sets() {
+    let bare = |values: &[&'static str]| -> Vec<(&str, &str)> {
+        values.iter().map(|value| (*value, "")).collect()
+    };
+    let states = crate::lists::state_sets();
+    let states: Vec<(&str, Value)> = states
+        .iter()
+        .map(|(table, values)| {
+            (
+                *table,
+                closed(&format!("State of a {table}"), &bare(values)),
+            )
+        })
+        .collect();
+    schema(
+        "states",
+        "States, as `--json` and the database spell them",
+        &states,
+    );
+    let causes: Vec<_> = Cause::ALL.iter().map(|c| (c.code(), c.text())).collect();
+    let reasons: Vec<_> = Reason::ALL.iter().map(|r| (r.code(), r.text())).collect();
+    let events: Vec<_> = EventKind::ALL
+        .iter()
+        .map(|e| (e.code(), e.text()))
+        .collect();
+    schema(
+        "codes",
+        "Causes, reasons and events",
+        &[
+            (
+                "cause",
+                closed("Why a phase or a run did not succeed", &causes),
+            ),
+            ("reason", closed("Why a request was refused", &reasons)),
+            ("event", closed("What an event tells", &events)),
+        ],
+    );
 }
 
 #[test]

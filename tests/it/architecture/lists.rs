@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use autopack_domain::{
     Cause, EventKind, FindingCode, Reason,
-    issue::{Cleanliness, DebtStatus, IssueState, Severity},
     run::bootstrap::JobState,
     states::{AttemptState, PhaseState, RunState, TierState},
 };
@@ -12,25 +11,14 @@ use regex::Regex;
 
 use crate::repo::{self, Source};
 
-/// Table, protobuf message, spellings in the domain.
-pub(crate) fn state_sets() -> [(&'static str, &'static str, Vec<&'static str>); 5] {
+/// Table and its states. A test of `migrations` compares them in every place that spells them.
+pub(crate) fn state_sets() -> [(&'static str, Vec<&'static str>); 5] {
     [
-        ("run", "Run", RunState::spellings()),
-        ("tier", "Tier", TierState::spellings()),
-        ("phase", "Phase", PhaseState::spellings()),
-        ("attempt", "Attempt", AttemptState::spellings()),
-        ("job", "RepositoryJob", JobState::spellings()),
-    ]
-}
-
-/// Column and spellings of other closed sets.
-fn word_sets() -> [(&'static str, Vec<&'static str>); 5] {
-    [
-        ("severity", Severity::spellings()),
-        ("effective_severity", Severity::spellings()),
-        ("debt_status", DebtStatus::spellings()),
-        ("cleanliness", Cleanliness::spellings()),
-        ("issue_state", IssueState::spellings()),
+        ("run", RunState::spellings()),
+        ("tier", TierState::spellings()),
+        ("phase", PhaseState::spellings()),
+        ("attempt", AttemptState::spellings()),
+        ("job", JobState::spellings()),
     ]
 }
 
@@ -73,85 +61,52 @@ fn alert_rules_name_metrics_that_services_export() {
     }
 }
 
-fn set(list: &[&str]) -> BTreeSet<String> {
-    list.iter().map(|&text| text.to_owned()).collect()
+fn yaml(path: &str) -> serde_json::Value {
+    serde_saphyr::from_str(&repo::read(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// The Prometheus of the compose file fetches from each service that serves metrics, at the port where it does.
 #[test]
-fn check_constraints_are_the_states_of_the_domain() {
-    let table = Regex::new(r"CREATE TABLE (\w+)").expect("pattern");
-    let check = Regex::new(
-        r#"(\w+) TEXT(?: COLLATE "C")? NOT NULL(?: DEFAULT '\w+')? CHECK \((\w+) IN \(([^)]*)\)\)"#,
-    )
-    .expect("pattern");
-    for schema in repo::files(&["migrations/sql"], &[".sql"]) {
-        let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        let mut current = String::new();
-        for line in schema.text.lines() {
-            if let Some(name) = table.captures(line) {
-                name[1].clone_into(&mut current);
-            }
-            if let Some(hit) = check.captures(line) {
-                assert_eq!(hit[1], hit[2], "{}", schema.path);
-                let values = hit[3].split(',').map(|v| v.trim().trim_matches('\''));
-                let values: BTreeSet<String> = values.map(str::to_owned).collect();
-                if &hit[1] == "state" {
-                    found.insert(current.clone(), values);
-                } else {
-                    let words = word_sets();
-                    let known = words.iter().find(|(column, _)| *column == &hit[1]);
-                    let (_, words) = known.unwrap_or_else(|| panic!("{}", schema.path));
-                    assert_eq!(values, set(words), "{}: {current}.{}", schema.path, &hit[1]);
-                }
-            }
-        }
-        // A later migration names only the tables that it touches.
-        for (name, values) in &found {
-            let known = state_sets();
-            let domain = known.iter().find(|(table, ..)| table == name);
-            let (.., domain) =
-                domain.unwrap_or_else(|| panic!("{}: {name} has no state set", schema.path));
-            assert_eq!(values, &set(domain), "{}: {name}.state", schema.path);
-        }
-        if schema.path.contains("/0001_") {
-            assert_eq!(found.len(), state_sets().len(), "{}", schema.path);
-        }
-    }
-}
-
-/// The last of the places: what the reference says. A state that is added must be added in all of them.
-#[test]
-fn documented_states_are_the_states_of_the_domain() {
-    let text = repo::read("docs/reference/states.md");
-    for (table, _, spellings) in state_sets() {
-        let lead = format!("| {table} | ");
-        let line = text.lines().find(|line| line.starts_with(&lead));
-        let line = line.unwrap_or_else(|| panic!("{table} is not in the reference"));
-        let found: BTreeSet<String> = line
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .map(str::to_owned)
-            .collect();
-        assert_eq!(found, set(&spellings), "{table}");
-    }
-}
-
-#[test]
-fn protobuf_states_are_the_states_of_the_domain() {
-    let proto = repo::read("proto/autopack/types/v1/run.proto");
-    let value = Regex::new(r"(?m)^\s+STATE_(\w+) = \d+;").expect("pattern");
-    for (_, message, spellings) in state_sets() {
-        let start = proto
-            .find(&format!("\nmessage {message} {{"))
-            .unwrap_or_else(|| panic!("message {message}"));
-        let body = &proto[start..];
-        let body = &body[body.find("enum State {").expect("its states")..];
-        let body = &body[..body.find('}').expect("their end")];
-        let mut values: BTreeSet<String> =
-            value.captures_iter(body).map(|v| v[1].to_owned()).collect();
-        assert!(values.remove("UNSPECIFIED"), "{message}");
-        assert_eq!(values, set(&spellings), "{message}.State");
+fn compose_is_scraped_at_the_ports_where_it_serves_metrics() {
+    let (compose, prometheus) = (yaml("docker/compose.yaml"), yaml("docker/prometheus.yaml"));
+    let services = compose["services"].as_object().expect("services");
+    let served: BTreeMap<String, u64> = services
+        .iter()
+        .filter_map(|(name, service)| {
+            let words = service["command"].as_array()?;
+            let flag = words.iter().position(|word| word == "--metrics-listen")?;
+            let (_, port) = words.get(flag + 1)?.as_str()?.rsplit_once(':')?;
+            Some((name.clone(), port.parse().ok()?))
+        })
+        .collect();
+    assert_eq!(served.len(), 4, "{served:?}");
+    let jobs = prometheus["scrape_configs"].as_array().expect("jobs");
+    let scraped: BTreeMap<String, u64> = jobs
+        .iter()
+        .map(|job| {
+            let found = &job["dns_sd_configs"][0];
+            let name = found["names"][0].as_str().expect("a name");
+            assert_eq!(job["job_name"], name);
+            (name.to_owned(), found["port"].as_u64().expect("a port"))
+        })
+        .collect();
+    assert_eq!(scraped, served);
+    // What it is started with is there, and so are its rules.
+    let mounts = services["prometheus"]["volumes"].as_array();
+    let mounts: Vec<&str> = mounts
+        .iter()
+        .flat_map(|m| m.iter())
+        .filter_map(|m| m.as_str())
+        .collect();
+    let rules = prometheus["rule_files"].as_array().expect("rules");
+    let rules = rules.iter().map(|rule| rule.as_str().expect("a file"));
+    for file in rules.chain(["prometheus.yaml"]) {
+        repo::read(&format!("docker/{file}"));
+        let mount = format!("./{file}:/etc/prometheus/{file}:ro");
+        assert!(
+            mounts.contains(&mount.as_str()),
+            "{mount} is not in {mounts:?}"
+        );
     }
 }
 

@@ -7,12 +7,12 @@ use crate::scene::Scene;
 use crate::seed::Chance;
 
 /// A file system of its own for a worker's data directory; gone with the value.
-struct Disk(std::path::PathBuf);
+pub(crate) struct Disk(std::path::PathBuf);
 
 impl Disk {
     /// Of so many MiB. Needs the right to mount.
     #[track_caller]
-    fn mount(path: std::path::PathBuf, mib: u32) -> Self {
+    pub(crate) fn mount(path: std::path::PathBuf, mib: u32) -> Self {
         std::fs::create_dir_all(&path).unwrap();
         let size = format!("size={mib}m,mode=0700");
         let mut mount = Command::new("mount");
@@ -28,7 +28,7 @@ impl Disk {
 
     /// Fills it to the last page, at once: the run goes on meanwhile.
     #[track_caller]
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let mut df = Command::new("df");
         let df = df.args(["--block-size=1", "--output=avail"]).arg(&self.0);
         let text = String::from_utf8(df.output().unwrap().stdout).unwrap();
@@ -48,7 +48,7 @@ impl Disk {
         done.status.success()
     }
 
-    fn empty(&self) {
+    pub(crate) fn empty(&self) {
         std::fs::remove_file(self.0.join("full")).unwrap();
     }
 }

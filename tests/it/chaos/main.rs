@@ -7,8 +7,8 @@
 //!
 //! - [`plan`]: the phases and what must come of them; [`scene`]: a run in progress; [`seed`]: chance
 //! - [`verdict`]: what must hold, with [`stored`]: by the database, and [`ledger`]: by what builders did
-//! - [`kills`], [`frozen`], [`partitions`], [`streams`], [`workers`], [`registries`],
-//!   [`disks`]: the tests
+//! - [`kills`], [`frozen`], [`partitions`], [`streams`], [`workers`], [`registries`], [`upgrades`],
+//!   [`database`], [`disks`]: the tests
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -17,6 +17,7 @@
     reason = "tests start and kill processes, and print the seed"
 )]
 
+mod database;
 mod disks;
 mod frozen;
 mod kills;
@@ -28,5 +29,6 @@ mod scene;
 mod seed;
 mod stored;
 mod streams;
+mod upgrades;
 mod verdict;
 mod workers;

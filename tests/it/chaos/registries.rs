@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use autopack_testkit::cluster::free_port;
 use autopack_testkit::{Cluster, Proxy, within};
 
 use crate::plan::chains;
-use crate::scene::Scene;
+use crate::scene::{RUN, Scene};
 use crate::seed::Chance;
 
 const BOUND: Duration = Duration::from_secs(30);
@@ -51,6 +52,50 @@ fn a_standby_takes_over_a_run() {
         "3"
     );
     scene.settle();
+    assert_eq!(standby.stop(), Some(0));
+    scene.verdict();
+}
+
+/// Every client knows both addresses, the standby's first, and nobody tells it which registry is active.
+#[test]
+fn clients_find_the_active_registry_by_themselves() {
+    let mut chance = Chance::of("clients find the active registry");
+    let mut scene = Scene::new(chains(5, 5));
+    let cluster = &mut scene.cluster;
+    cluster.registry.listen_on(free_port());
+    cluster.registry.start();
+    cluster.registry.ready();
+    let mut standby = cluster.another_registry();
+    standby.listen_on(free_port());
+    standby.start();
+    let both = format!("{},{}", standby.address(), cluster.registry.address());
+    let list = [("AUTOPACK_REGISTRY", both.as_str())];
+    cluster.add_scheduler_with(&list);
+    for _ in 0..4 {
+        cluster.add_worker_with(&list);
+    }
+    cluster.telemetry.set("AUTOPACK_REGISTRY", &both);
+    cluster.telemetry.start();
+    cluster.telemetry.ready();
+    let cli = cluster.cli("operator").with("AUTOPACK_REGISTRY", &both);
+    scene.submit();
+    for turn in 0..2 {
+        scene.await_landed(turn * 10 + chance.below(8));
+        scene.cluster.registry.kill();
+        let status = cli.ask(&["status", RUN]);
+        assert!(status.json["state"].is_string(), "{status:?}");
+        std::mem::swap(&mut scene.cluster.registry, &mut standby);
+        standby.start();
+        let (code, _) = standby.page("/readyz").unwrap();
+        assert_eq!(code, 503, "what was active is the standby");
+    }
+    scene.settle();
+    let telemetry = &mut scene.cluster.telemetry;
+    within(BOUND, "telemetry has counted every phase", || {
+        let ended = telemetry.metric("autopack_telemetry_phases_ended_total");
+        (ended == Some(25.0)).then_some(())
+    });
+    assert_eq!(telemetry.stop(), Some(0));
     assert_eq!(standby.stop(), Some(0));
     scene.verdict();
 }

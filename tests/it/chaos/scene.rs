@@ -2,7 +2,7 @@
 //!
 //! Invariant: progress is what stands on the branch; whoever is down, it can be read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,6 +51,13 @@ impl Scene {
     pub(crate) fn on_own_database(steps: Vec<Step>) -> Self {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         Self::on(Cluster::on_own_database(), steps, one)
+    }
+
+    /// The same with its files in a folder that `prepare` is given while it is empty.
+    #[track_caller]
+    pub(crate) fn on_own_database_in(steps: Vec<Step>, prepare: impl FnOnce(&Path)) -> Self {
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::on(Cluster::on_own_database_in(prepare), steps, one)
     }
 
     fn on(mut cluster: Cluster, steps: Vec<Step>, one: MutexGuard<'static, ()>) -> Self {

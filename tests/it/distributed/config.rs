@@ -40,6 +40,23 @@ fn print_config_shows_sources_and_hides_secrets() {
     assert!(!done.stdout.contains("a-secret-of") && !done.stdout.contains("hunter2"));
 }
 
+/// Whoever asks a service how it is sees which switches it was started with.
+#[test]
+fn switches_show_in_health() {
+    let mut cluster = Cluster::new();
+    cluster.registry.set("TELEMETRY_DB_ENABLED", "On");
+    cluster.registry.set("AUTOPACK_ROLLBACK_ENABLED", "no");
+    cluster.registry.start();
+    cluster.registry.ready();
+    let (code, body) = cluster.registry.page("/readyz").unwrap();
+    let health: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(code, 200, "{body}");
+    assert_eq!(
+        health["switches"],
+        serde_json::json!(["TELEMETRY_DB_ENABLED"])
+    );
+}
+
 #[test]
 fn every_fault_is_told_at_once() {
     let mut cluster = Cluster::new();

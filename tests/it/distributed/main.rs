@@ -13,6 +13,7 @@ mod databases;
 mod life;
 mod make_up;
 mod numbers;
+mod own_numbers;
 mod rig;
 mod telemetry;
 mod traces;

@@ -33,6 +33,43 @@ fn played() -> Played {
     played
 }
 
+/// The environment's switches, but for what is said of this run alone; the run keeps what it was.
+#[test]
+fn a_switch_is_set_for_one_run_and_recorded_with_it() {
+    let repo = TempRepo::small();
+    let autopack = Autopack::new().with("AUTOPACK_ENABLE_INTENTION_CONTEXT", "1");
+    let plan = |id: &str| {
+        Plan::new(id)
+            .phase(Phase::noop("P1"))
+            .write(&autopack.folder(id))
+    };
+    let (first, second) = (plan("first"), plan("second"));
+    let at = repo.path().to_str().unwrap();
+    let submit = |plan: &std::path::Path, switches: &[&str]| {
+        let mut args = vec!["submit", plan.to_str().unwrap(), "--repo", at];
+        args.extend(switches.iter().flat_map(|switch| ["--switch", switch]));
+        autopack.call(&args)
+    };
+    let told = [
+        "AUTOPACK_ENABLE_INTENTION_CONTEXT=off",
+        "TELEMETRY_DB_ENABLED=Yes",
+    ];
+    submit(&first, &told).expect_code(0);
+    submit(&second, &[]).expect_code(0);
+    let switches = |id: &str| autopack.status(id)["facts"]["switches"].clone();
+    assert_eq!(switches("first"), "TELEMETRY_DB_ENABLED");
+    assert_eq!(switches("second"), "AUTOPACK_ENABLE_INTENTION_CONTEXT");
+    let refused = submit(&plan("third"), &["TELEMETRY_DB_ENABLED=maybe", "NO_SUCH=1"]);
+    refused.expect_code(2);
+    for word in [
+        "`maybe` is not a flag",
+        "`NO_SUCH` is no switch",
+        "AUTOPACK_ROLLBACK_ENABLED",
+    ] {
+        assert!(refused.stderr.contains(word), "{word}: {}", refused.stderr);
+    }
+}
+
 #[test]
 fn runs_and_attempts_tell_what_they_were() {
     let played = played();

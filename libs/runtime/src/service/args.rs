@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Parser, Subcommand};
 
 /// Flags of a service.
 #[derive(Clone, Debug, Default, Args)]
@@ -33,6 +33,22 @@ pub struct ServiceArgs {
     /// Sets any key, such as `--set bus.replicas=3`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+/// The command line of a service that has no commands of its own.
+#[derive(Clone, Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub(super) struct Plain {
+    #[command(flatten)]
+    pub(super) service: ServiceArgs,
+    #[command(subcommand)]
+    pub(super) command: Option<PlainCommand>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum PlainCommand {
+    /// Ask the running service how it is
+    Healthcheck(HealthcheckArgs),
 }
 
 /// `healthcheck`: for container probes.

@@ -29,5 +29,5 @@ pub mod tls;
 pub use args::{HealthcheckArgs, ServiceArgs};
 pub use process::{Process, Service, StartError};
 pub use ready::Readiness;
-pub use run::{Program, healthcheck, main, once};
+pub use run::{Program, healthcheck, main, once, plain};
 pub use settings::{Common, RegistryAddress, Settings};

@@ -6,7 +6,7 @@
 use std::{fmt::Display, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use autopack_wire::{
-    client::{ClientOptions, ClientTls, Clients, Offer, channel},
+    client::{ClientOptions, ClientTls, Clients, Offer},
     registry::GetInfoRequest,
     status::from_status,
 };
@@ -124,16 +124,13 @@ async fn learn(clients: &Clients) -> bool {
 impl Process {
     /// Clients of the registry. Nothing is dialled yet.
     pub fn clients(&self, registry: &RegistryAddress) -> Result<Clients, StartError> {
-        let channel = channel(&registry.address, &self.tls).map_err(StartError::from)?;
         let options = ClientOptions {
             token: self.key.clone(),
             database: Some(registry.database_identity.clone()).filter(|id| !id.is_empty()),
             ..ClientOptions::default()
         };
-        Ok(Clients::over_channel(
-            channel,
-            &options.inject(Arc::new(inject)),
-        ))
+        let options = options.inject(Arc::new(inject));
+        Clients::at(&registry.address, &self.tls, &options).map_err(StartError::from)
     }
 
     /// Keeps asking the registry whether it is there, and keeps the database that we work on: the condition `registry`.
@@ -172,8 +169,32 @@ impl Process {
             });
     }
 
-    /// Keeps looking at the bus: the condition `bus`, and its metrics.
-    pub fn follow_bus(
+    /// Its name among all processes, for those that it connects to.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.name, self.instance)
+    }
+
+    /// Connects to the bus, for as long as it takes, and keeps looking at it: the condition `bus`, and its metrics.
+    pub async fn bus<B, E, M, F>(
+        &self,
+        connect: M,
+        transient: fn(&E) -> bool,
+        connected: fn(&B) -> bool,
+        happenings: fn(&B) -> Vec<(Vec<String>, u64)>,
+    ) -> Result<Arc<B>, StartError>
+    where
+        B: ?Sized + Send + Sync + 'static,
+        E: Display,
+        M: FnMut() -> F,
+        F: Future<Output = Result<Arc<B>, E>>,
+    {
+        let bus = self.persist("bus", transient, connect).await?;
+        let (looked_at, counted) = (Arc::clone(&bus), Arc::clone(&bus));
+        self.follow_bus(move || connected(&looked_at), move || happenings(&counted));
+        Ok(bus)
+    }
+
+    fn follow_bus(
         &self,
         connected: impl Fn() -> bool + Clone + Send + Sync + 'static,
         happenings: impl Fn() -> Vec<(Vec<String>, u64)> + Send + Sync + 'static,

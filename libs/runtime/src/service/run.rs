@@ -10,10 +10,11 @@ use std::{
 
 use autopack_domain::fault::Fault;
 use autopack_wire::{client::ClientTls, serve::Late, server::TokenTable};
+use clap::{CommandFactory as _, FromArgMatches as _};
 use tonic::transport::ServerTlsConfig;
 
 use super::{
-    args::{HealthcheckArgs, ServiceArgs},
+    args::{HealthcheckArgs, Plain, PlainCommand, ServiceArgs},
     front::{layer, listen, write_addresses},
     http::Pages,
     keys::Keys,
@@ -55,6 +56,22 @@ struct Plan<S> {
     key: Option<String>,
     server_tls: Option<ServerTlsConfig>,
     client_tls: ClientTls,
+}
+
+/// Runs the program of a service that has no commands of its own; `about` says what it does, for `--help`.
+pub fn plain<S, M, F>(program: Program, about: &'static str, start: M) -> ExitCode
+where
+    S: Settings + Clone,
+    M: FnOnce(S, Process) -> F,
+    F: Future<Output = Result<Service, StartError>>,
+{
+    let command = Plain::command().name(program.name).about(about);
+    let read = Plain::from_arg_matches(&command.get_matches());
+    let cli = read.unwrap_or_else(|error| error.exit());
+    match &cli.command {
+        Some(PlainCommand::Healthcheck(check)) => healthcheck::<S>(program, &cli.service, check),
+        None => main(program, &cli.service, start),
+    }
 }
 
 /// Runs a service from its arguments to its exit code. `start` is called within the runtime, with the sockets bound.

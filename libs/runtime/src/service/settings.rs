@@ -50,7 +50,8 @@ pub struct ServerTlsFiles {
 /// How a service reaches the registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistryAddress {
-    /// `http://host:port`, `https://host:port` or `unix:PATH`.
+    /// `http://host:port`, `https://host:port` or `unix:PATH`; of several registries on one database all, with commas:
+    /// calls go to the active one, and to no address that is not listed.
     pub address: String,
     /// The key to send, if it is not `api_key`.
     pub api_key: String,

@@ -3,7 +3,7 @@
 //! Invariant: half a pair is a fault, and so is a file that cannot be read; nothing falls back to plain text.
 
 use autopack_domain::fault::Fault;
-use autopack_wire::client::ClientTls;
+use autopack_wire::client::{ClientTls, split_addresses};
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use super::{
@@ -37,10 +37,11 @@ pub fn client(address: &RegistryAddress) -> Result<ClientTls, Fault> {
         "" => None,
         path => Some(read_file("registry.ca_file", path)?),
     };
-    if !address.address.starts_with("https://") && (ca.is_some() || identity.is_some()) {
+    let secure = split_addresses(&address.address).all(|one| one.starts_with("https://"));
+    if !secure && (ca.is_some() || identity.is_some()) {
         return Err(Fault::new(
             "registry.address",
-            "files for TLS are set, but the address does not begin with https://",
+            "files for TLS are set, but an address does not begin with https://",
         ));
     }
     Ok(ClientTls {

@@ -168,6 +168,11 @@ fn half_a_configuration_is_a_fault() {
         ..RegistryAddress::default()
     };
     assert_eq!(tls::client(&plain).unwrap_err().path, "registry.address");
+    let mixed = RegistryAddress {
+        address: "https://h:1,http://h:2".into(),
+        ..plain
+    };
+    assert_eq!(tls::client(&mixed).unwrap_err().path, "registry.address");
     let missing = RegistryAddress {
         address: "https://h:1".into(),
         ca_file: "/nonexistent".into(),

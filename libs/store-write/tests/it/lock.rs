@@ -58,10 +58,17 @@ async fn an_idle_writer_keeps_the_lock() {
     let running = start(open(&base.url(), Duration::from_secs(1)).await).await;
     let other = open(&base.url(), Duration::from_mins(1)).await;
     let mut waiting = other.line();
-    for _ in 0..30 {
-        assert!(!waiting.try_claim().await.unwrap());
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    // Whoever has the lock spoke when its session was three times as old as it may be silent.
+    let spoke = "SELECT coalesce(bool_or(a.state_change - a.backend_start > interval '3 s'), false) \
+                 FROM pg_stat_activity a JOIN pg_locks l USING (pid) \
+                 WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()";
+    let since = std::time::Instant::now();
+    while base.sql(spoke) != "t" {
+        assert!(!waiting.try_claim().await.unwrap(), "it has lost the lock");
+        assert!(since.elapsed() < Duration::from_secs(20), "it is silent");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    assert!(!waiting.try_claim().await.unwrap());
     running.create("late", "g").await.unwrap();
     assert_eq!(running.handle.stats().reconnections, 0);
 }

@@ -4,7 +4,6 @@
 //! knows the same keys, each with its own role.
 
 mod http;
-mod nats;
 mod node;
 
 use std::path::{Path, PathBuf};
@@ -12,9 +11,8 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::autopack::Autopack;
-use crate::{Postgres, TestDatabase};
+use crate::{Nats, Postgres, TestDatabase};
 
-pub use nats::Nats;
 pub use node::{Node, free_port};
 
 /// Keys by role; the services find theirs in the list.
@@ -64,6 +62,12 @@ impl Cluster {
         Self::with(true, server)
     }
 
+    /// With nats-server running, on a database server of its own in a folder that `prepare` is given while it is empty.
+    #[track_caller]
+    pub fn on_own_database_in(prepare: impl FnOnce(&Path)) -> Self {
+        Self::with(true, Box::leak(Box::new(Postgres::start_in(prepare))))
+    }
+
     /// With nothing running at all.
     #[track_caller]
     pub fn cold() -> Self {
@@ -85,9 +89,9 @@ impl Cluster {
             .unwrap();
         let at = |name: &str| temp.path().join(name);
         let nats = if bus {
-            Nats::start(at("nats"))
+            Nats::start_in(at("nats"))
         } else {
-            Nats::later(at("nats"))
+            Nats::later_in(at("nats"))
         };
         let entry = |role: &&str| {
             let key = key_of(role);

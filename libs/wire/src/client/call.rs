@@ -1,9 +1,9 @@
 //! One call of a client: limit, headers, deadline, tries.
 //!
 //! Invariant: a unary call always has a deadline and tells the server; it covers the wait for a free slot, all
-//! tries and the pauses between them. Only UNAVAILABLE is tried again, only for calls that may be repeated; a request
-//! that makes no progress is held back (see [`super::breaker`]). Every call names the database that this process works
-//! on, and a method that the server lacks is told by name.
+//! tries and the pauses between them. Only UNAVAILABLE is tried again, only for calls that may be repeated or that a
+//! standby refused before they began; a request that makes no progress is held back (see [`super::breaker`]). Every
+//! call names the database that this process works on, and a method that the server lacks is told by name.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -27,6 +27,7 @@ use super::{
     ClientOptions, Database, Gaps, GrpcService, Inject,
     breaker::Breaker,
     replay::{Payload, payload},
+    several::Moved,
     timeout::{self, GRPC_TIMEOUT},
 };
 use crate::{methods, status};
@@ -174,10 +175,17 @@ impl Plan {
             let answer = inner.clone().oneshot(with_timeout(request, deadline)).await;
             let status = refusal(&answer);
             self.breaker.note(key, status.as_ref());
-            let Some(asked) = status.as_ref().and_then(unavailable) else {
+            let Some(why) = status.as_ref().and_then(unavailable) else {
                 return answer;
             };
+            // Another registry is asked next: what this one said of its own return does not matter.
+            let asked = if moved(&answer) {
+                Duration::ZERO
+            } else {
+                why.asked
+            };
             let wait = asked.max(self.jittered(pause, tried));
+            let most = if why.untouched { self.tries } else { most };
             // A pause beyond the deadline would only hide why the call failed.
             if tried >= most || deadline.is_some_and(|d| Instant::now() + wait >= d) {
                 return answer;
@@ -223,10 +231,31 @@ fn refusal(answer: &Result<Response<Body>, Status>) -> Option<Status> {
     }
 }
 
-/// `Some` if the status is UNAVAILABLE: the pause that the server asks for, or none.
-fn unavailable(status: &Status) -> Option<Duration> {
-    (status.code() == Code::Unavailable)
-        .then(|| status::from_status(status).retry_after.unwrap_or_default())
+/// Why a call may be tried again.
+struct Unavailable {
+    /// The pause that the server asks for, or none.
+    asked: Duration,
+    /// The server has not begun it, so that any call may be repeated.
+    untouched: bool,
+}
+
+/// `Some` if the status is UNAVAILABLE.
+fn unavailable(status: &Status) -> Option<Unavailable> {
+    if status.code() != Code::Unavailable {
+        return None;
+    }
+    let error = status::from_status(status);
+    Some(Unavailable {
+        asked: error.retry_after.unwrap_or_default(),
+        untouched: error.is(Reason::NotActive),
+    })
+}
+
+/// Whether the next try goes to another registry.
+fn moved(answer: &Result<Response<Body>, Status>) -> bool {
+    answer
+        .as_ref()
+        .is_ok_and(|response| response.extensions().get::<Moved>().is_some())
 }
 
 fn expired(span: Option<Duration>) -> Status {

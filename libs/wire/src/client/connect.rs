@@ -27,6 +27,13 @@ impl std::fmt::Display for BadAddress {
 
 impl std::error::Error for BadAddress {}
 
+pub(super) fn bad_address(address: &str, problem: &str) -> BadAddress {
+    BadAddress {
+        address: address.to_owned(),
+        problem: problem.to_owned(),
+    }
+}
+
 /// What TLS needs of a client. All texts are PEM.
 #[derive(Clone, Default)]
 pub struct ClientTls {

@@ -11,6 +11,7 @@ mod gaps;
 mod health;
 mod offer;
 mod replay;
+mod several;
 pub(crate) mod timeout;
 mod transport;
 
@@ -25,6 +26,7 @@ pub use database::{DATABASE_HEADER, Database};
 pub use gaps::Gaps;
 pub use health::check_health;
 pub use offer::{Offer, Told};
+pub use several::split as split_addresses;
 
 use crate::{
     registry::{
@@ -208,6 +210,16 @@ impl Clients {
             ..ClientOptions::default()
         };
         Self::over_channel(channel, &options)
+    }
+
+    /// Clients of the registry at an address, or of the active one of a list that commas separate; connects with the
+    /// first call. On a list, a call goes on to another registry when the one that was asked is a standby or away.
+    pub fn at(
+        addresses: &str,
+        tls: &ClientTls,
+        options: &ClientOptions,
+    ) -> Result<Self, BadAddress> {
+        Ok(Self::new(several::transport(addresses, tls)?, options))
     }
 
     /// Clients over a channel, with options.

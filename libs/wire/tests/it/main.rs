@@ -7,4 +7,5 @@ mod discovery;
 mod layers;
 mod matrix;
 mod serve;
+mod several;
 mod stub;

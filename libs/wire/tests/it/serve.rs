@@ -22,10 +22,13 @@ use tonic_reflection::pb::{v1, v1alpha};
 use crate::stub::{Stub, get};
 
 const TOKEN: &str = "0123456789-worker-token";
+pub(crate) const USER: &str = "0123456789-user-token";
 
 fn options() -> ServeOptions {
     let tokens = TokenTable::default()
         .with(TOKEN, Principal::Worker)
+        .unwrap()
+        .with(USER, Principal::User)
         .unwrap();
     let layer = ServerLayer::new(ServerOptions {
         tokens,
@@ -38,14 +41,14 @@ fn options() -> ServeOptions {
     }
 }
 
-struct Running {
+pub(crate) struct Running {
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
 impl Running {
     /// Ends the server; how long that took.
-    async fn stop(mut self) -> Duration {
+    pub(crate) async fn stop(mut self) -> Duration {
         let start = Instant::now();
         self.stop.take().unwrap().send(()).unwrap();
         self.task.await.unwrap();
@@ -67,7 +70,7 @@ async fn on_uds(path: PathBuf, routes: Routes) -> Running {
     }
 }
 
-async fn on_tcp(routes: Routes) -> (String, Running) {
+pub(crate) async fn on_tcp(routes: Routes) -> (String, Running) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (stop, stopped) = oneshot::channel();

@@ -34,6 +34,8 @@ pub(crate) struct Seen {
 #[derive(Clone, Default)]
 pub(crate) struct Stub {
     pub(crate) seen: Arc<Seen>,
+    /// A standby, which says that the active registry is there.
+    pub(crate) standby: Arc<Mutex<Option<String>>>,
 }
 
 impl Stub {
@@ -43,6 +45,21 @@ impl Stub {
 
     pub(crate) fn calls(&self) -> u32 {
         self.seen.calls.load(Ordering::SeqCst)
+    }
+
+    /// Makes it a standby that names this address, or the active one.
+    pub(crate) fn stand_by(&self, active: Option<&str>) {
+        *self.standby.lock().unwrap() = active.map(str::to_owned);
+    }
+
+    fn serving(&self) -> Result<(), Status> {
+        match &*self.standby.lock().unwrap() {
+            None => Ok(()),
+            Some(active) => {
+                let refusal = Refusal::new(Reason::NotActive, "a standby").with("active", active);
+                Err(status::to_status(&refusal))
+            }
+        }
     }
 }
 
@@ -94,6 +111,12 @@ panic!("in a stream")
                 }))
             }
 
+            async fn pause_run(&self, _: Request<PauseRunRequest>) -> Result<Response<PauseRunResponse>, Status> {
+                self.seen.calls.fetch_add(1, Ordering::SeqCst);
+                self.serving()?;
+                Ok(Response::new(PauseRunResponse::default()))
+            }
+
             $(async fn $name(&self, _: Request<$request>) -> Result<Response<$response>, Status> {
                 Err(Status::unimplemented("stub"))
             })+
@@ -105,7 +128,6 @@ unimplemented_rpcs!(
     list_runs(ListRunsRequest) -> ListRunsResponse,
     set_project_limits(SetProjectLimitsRequest) -> SetProjectLimitsResponse,
     start_run(StartRunRequest) -> StartRunResponse,
-    pause_run(PauseRunRequest) -> PauseRunResponse,
     resume_run(ResumeRunRequest) -> ResumeRunResponse,
     cancel_run(CancelRunRequest) -> CancelRunResponse,
     retry_run(RetryRunRequest) -> RetryRunResponse,
@@ -128,6 +150,7 @@ impl Stub {
         request: Request<GetRunRequest>,
     ) -> Result<Response<GetRunResponse>, Status> {
         let call = self.seen.calls.fetch_add(1, Ordering::SeqCst);
+        self.serving()?;
         let header = |name: &str| {
             request
                 .metadata()

@@ -24,6 +24,9 @@ pub(crate) struct NewRun {
     /// Always a new run: a suffix is added if the id is taken
     #[arg(long)]
     pub(crate) new: bool,
+    /// Sets a switch for this run only, recorded with it
+    #[arg(long, value_name = "VARIABLE=FLAG")]
+    pub(crate) switch: Vec<String>,
 }
 
 /// `run`.

@@ -47,7 +47,7 @@ pub(crate) struct Global {
     /// Data directory [default: $AUTONOMOUS_RUNS_DIR, else $XDG_STATE_HOME/autopack]
     #[arg(long, global = true, value_name = "DIR", env = "AUTOPACK_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Registry to talk to: unix:PATH, http://HOST:PORT or https://HOST:PORT [default: the local one]
+    /// Registry to talk to: unix:PATH, http://HOST:PORT or https://HOST:PORT, or a list of them with commas [default: the local one]
     #[arg(long, global = true, value_name = "ADDR", env = "AUTOPACK_REGISTRY")]
     pub(crate) registry: Option<String>,
     /// File with the key for the registry [default: AUTOPACK_API_KEY, AUTOPACK_API_KEY_FILE]

@@ -149,7 +149,7 @@ impl Engine {
         tracing::info!(database = %database_masked, "the database is opened");
         let config = RegistryConfig {
             database_masked,
-            switches: settings.switches.iter().map(ToString::to_string).collect(),
+            switches: settings.switches.on().map(ToOwned::to_owned).collect(),
             beside: match &scope {
                 Scope::Registry => Vec::new(),
                 Scope::All { .. } => BESIDE.iter().map(|name| (*name).to_owned()).collect(),
@@ -182,7 +182,12 @@ impl Engine {
             services: &services,
         };
         let clients = parts.clients(Principal::User);
-        let files = RunFiles::new(data.runs(), clients.clone(), Arc::clone(&parts.clock));
+        let files = RunFiles::new(
+            data.runs(),
+            clients.clone(),
+            Arc::clone(&parts.clock),
+            settings.run_files,
+        );
         let mut addresses = RegistryFile {
             pid: std::process::id(),
             socket: None,

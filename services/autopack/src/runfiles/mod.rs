@@ -3,17 +3,23 @@
 //! Invariant: a file appears whole or not at all, writing again changes nothing but what changed, and every folder's
 //! name is an id that satisfies the rule for ids.
 //!
+//! - [`bounds`]: how much of it is kept
 //! - [`gather`]: what the registry knows of a run
 //! - [`summary`]: `run_summary.md` and `run_summary.json`
 //! - [`incident`]: the incident pack
 //! - [`write`]: files that appear whole
 
+mod bounds;
 mod gather;
 mod incident;
 mod summary;
 mod write;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use autopack_bus::{Bus, EventItem, EventOptions};
 use autopack_domain::{EventKind, ids::is_user_id};
@@ -23,6 +29,8 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::{error::CliError, view::has_ended};
+
+pub(crate) use bounds::Bounds;
 
 /// Ended runs that are looked at after a start or a gap.
 const LOOK_BACK: i32 = 100;
@@ -35,17 +43,24 @@ pub(crate) struct RunFiles {
     folder: PathBuf,
     clients: Clients,
     clock: Arc<dyn Clock>,
+    bounds: Bounds,
     /// One run at a time.
     turn: Arc<Mutex<()>>,
 }
 
 impl RunFiles {
-    /// Files below a folder.
-    pub(crate) fn new(folder: PathBuf, clients: Clients, clock: Arc<dyn Clock>) -> Self {
+    /// Files below a folder, within bounds.
+    pub(crate) fn new(
+        folder: PathBuf,
+        clients: Clients,
+        clock: Arc<dyn Clock>,
+        bounds: Bounds,
+    ) -> Self {
         Self {
             folder,
             clients,
             clock,
+            bounds,
             turn: Arc::default(),
         }
     }
@@ -72,13 +87,26 @@ impl RunFiles {
         )
         .map_err(failed)?;
         write::file(
-            &folder.join("run_summary.json"),
+            &folder.join(bounds::SUMMARY),
             format!("{:#}\n", summary::json(&facts)).as_bytes(),
         )
         .map_err(failed)?;
         let pack = incident::pack(&self.clients, &facts).await;
         write::replace_folder(&folder.join("incident"), pack.as_ref()).map_err(failed)?;
+        self.make_room(&folder).await;
         Ok(folder)
+    }
+
+    /// Keeps the bounds; what cannot be removed now is so after the next run.
+    async fn make_room(&self, last: &Path) {
+        let (bounds, folder, last) = (self.bounds, self.folder.clone(), last.to_owned());
+        let kept = tokio::task::spawn_blocking(move || bounds.keep(&folder, &last)).await;
+        match kept {
+            Ok(Ok(0)) => {}
+            Ok(Ok(removed)) => tracing::info!(removed, "files of runs that ended long ago went"),
+            Ok(Err(error)) => tracing::warn!(%error, "files of runs could not be removed"),
+            Err(error) => tracing::warn!(%error, "files of runs were not looked at"),
+        }
     }
 
     /// Writes the files of every run that ends, until the token is cancelled.
@@ -123,7 +151,7 @@ impl RunFiles {
             return;
         };
         for run in page.into_inner().runs.iter().filter(|run| has_ended(run)) {
-            let written = std::fs::read_to_string(self.folder_of(&run.id).join("run_summary.json"));
+            let written = std::fs::read_to_string(self.folder_of(&run.id).join(bounds::SUMMARY));
             let version = written.ok().and_then(|text| summary::version(&text));
             if is_user_id(&run.id) && version != Some(run.version) {
                 self.write_or_warn(&run.uid).await;

@@ -14,14 +14,14 @@ use sha2::{Digest, Sha256};
 
 use super::Job;
 use crate::error::Stop;
-use crate::host::make_private;
 use crate::repo::bench::{Bench, blocking};
+use crate::repo::caches::InUse;
 use crate::repo::{Opened, hex};
 
 /// What the steps of one gate run with.
 pub(crate) struct Cache {
-    /// Stands for `{cache}`; `None`: nothing is kept.
-    folder: Option<PathBuf>,
+    /// Stands for `{cache}`; `None`: nothing is kept. It stays while the gate runs.
+    taken: Option<InUse>,
     env: BTreeMap<String, String>,
     key: Option<String>,
     /// The kept folders hold what the set-up made for this key.
@@ -40,8 +40,8 @@ impl Cache {
             step.iter()
                 .map(|(name, value)| (name.clone(), value.clone())),
         );
-        if let Some(folder) = &self.folder {
-            let folder = folder.to_string_lossy();
+        if let Some(taken) = &self.taken {
+            let folder = taken.folder.to_string_lossy();
             for value in env.values_mut() {
                 *value = value.replace("{cache}", &folder);
             }
@@ -70,7 +70,7 @@ pub(crate) async fn prepare(
     let tools = repo.toolset(base).await?;
     let gate = &job.spec.gate;
     let mut cache = Cache {
-        folder: None,
+        taken: None,
         env: BTreeMap::new(),
         key: None,
         set_up_done: false,
@@ -80,31 +80,26 @@ pub(crate) async fn prepare(
     let mut keep = Vec::new();
     if let Some(spec) = tools.cache(gate) {
         let key = key_of(opened, spec, gate, tree).await?;
-        let folder = job
-            .cx
-            .host
-            .data_dir()
-            .join("caches")
-            .join(&repo.key)
-            .join(&key);
-        let mark = bench.setup_mark();
-        let wanted = key.clone();
-        let made = folder.clone();
-        cache.set_up_done = blocking(move || {
-            make_private(&made)?;
-            let done = std::fs::read_to_string(&mark).is_ok_and(|found| found == wanted);
+        let (caches, of) = (job.cx.host.caches.clone(), repo.key.clone());
+        let (mark, wanted, now) = (bench.setup_mark(), key.clone(), job.cx.now());
+        let (taken, done) = blocking(move || {
+            let taken = caches.take(&of, &wanted, now)?;
+            let marked = std::fs::read_to_string(&mark).is_ok_and(|found| found == wanted);
+            // What the set-up put into a cache that was removed since is gone.
+            let done = marked && !taken.is_new;
             if !done {
                 let _ = std::fs::remove_file(&mark);
             }
-            Ok(done)
+            Ok((taken, done))
         })
         .await
         .map_err(worker_error)?;
+        cache.set_up_done = done;
         if cache.set_up_done {
             keep = spec.dirs_kept.iter().map(PathBuf::from).collect();
         }
         cache.env.clone_from(&spec.env);
-        cache.folder = Some(folder);
+        cache.taken = Some(taken);
         cache.key = Some(key);
     }
     bench.reset().await.map_err(worker_error)?;

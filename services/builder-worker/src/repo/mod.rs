@@ -3,6 +3,7 @@
 //! Invariant: a clone is opened once a process (which removes stale locks), and fetched by one slot at a time.
 
 pub(crate) mod bench;
+pub(crate) mod caches;
 pub(crate) mod mirrors;
 pub(crate) mod toolset;
 

@@ -68,6 +68,8 @@ pub(crate) struct State {
     /// How often `lease_job` says that the job is for another worker.
     pub(crate) not_eligible: u32,
     pub(crate) fleet: Vec<Abilities>,
+    /// Jobs for which `lease_job` fails, and how often it did.
+    pub(crate) faulty: HashMap<JobUid, u32>,
 }
 
 pub(crate) struct Fake {
@@ -106,6 +108,7 @@ impl Fake {
             presence: Presence::default(),
             not_eligible: 0,
             fleet: Vec::new(),
+            faulty: HashMap::new(),
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -173,6 +176,10 @@ impl Registry for Fake {
         self.called("lease_job").await;
         let mut state = self.state();
         let state = &mut *state;
+        if let Some(times) = state.faulty.get_mut(&job.job) {
+            *times += 1;
+            return Err(CallError::refused(Reason::InternalFault, "a defect"));
+        }
         if state.unavailable > 0 {
             state.unavailable -= 1;
             return Err(CallError::unavailable("not now"));

@@ -11,6 +11,7 @@ mod bootstrap;
 mod builders;
 mod drain;
 mod fake;
+mod faults;
 mod gates;
 mod landing;
 mod life;

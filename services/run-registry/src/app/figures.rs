@@ -11,6 +11,8 @@ pub(crate) struct Counts {
     pub(crate) committed: AtomicU64,
     /// Leases that ended without their worker's word.
     pub(crate) expired: AtomicU64,
+    /// Events that the bus could not take.
+    pub(crate) left_out: AtomicU64,
 }
 
 /// The registry's numbers at a moment.
@@ -20,6 +22,8 @@ pub struct Figures {
     pub epoch: u64,
     /// Events committed and not yet published, as far as commits of this process tell.
     pub outbox_depth: u64,
+    /// Events that the bus can never take, such as too large ones.
+    pub events_left_out: u64,
     /// Leases in force.
     pub leases: u64,
     /// Leases that ended without their worker's word.
@@ -37,6 +41,7 @@ impl Core {
         Figures {
             epoch: self.epoch,
             outbox_depth: get(&self.counts.committed).saturating_sub(*self.published.borrow()),
+            events_left_out: get(&self.counts.left_out),
             leases: lock(&self.leases).count(),
             leases_expired: get(&self.counts.expired),
             workers: self.live_workers(),

@@ -322,7 +322,9 @@ pub(crate) fn store_refusal(error: StoreError) -> Refusal {
         StoreError::Database(error) => {
             let text = error.to_string();
             tracing::error!(error = %text, "the database failed");
-            if text.contains("database or disk is full") {
+            // SQLite's words, and those of the system that PostgreSQL passes on.
+            let full = ["database or disk is full", "No space left on device"];
+            if full.iter().any(|words| text.contains(words)) {
                 return Refusal::new(
                     Reason::DiskFullDatabase,
                     "the database could not grow: the disk is full",

@@ -1,14 +1,14 @@
 //! The relay: the only publisher of events and jobs. Reads the log in order, publishes, moves one cursor.
 //!
 //! Invariant: at least once and in order. What the bus loses is healed by the reconcilers; the cursor may
-//! lag behind, never lead.
+//! lag behind, never lead. An event that the bus can never take holds up no other: it is left out, told and counted.
 
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use autopack_bus::{EventEnvelope, JobEnvelope};
+use autopack_bus::BusError;
 use autopack_store::{read, rows::event::StoredEvent};
 use autopack_store_write::Cursor;
 use tokio::sync::broadcast::error::RecvError;
@@ -20,8 +20,8 @@ use crate::{api::bus_messages, app::Core};
 const PAGE: u64 = 500;
 /// How often the cursor is stored while events flow.
 const CURSOR_PERIOD: Duration = Duration::from_millis(500);
-/// Wait after the bus refused.
-const RETRY: Duration = Duration::from_millis(200);
+/// The first and the longest wait after the bus refused; doubles.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// Runs until the token is cancelled.
 pub async fn run(core: Arc<Core>, shutdown: CancellationToken) -> Result<(), String> {
@@ -55,6 +55,7 @@ async fn relay(core: Arc<Core>, shutdown: CancellationToken) -> Result<(), Strin
         cursor: core.cursor().await.map_err(|e| e.to_string())?,
         stored_at: core.ports.clock.monotonic(),
         stored: 0,
+        pause: RETRY.0,
         core,
     };
     relay.stored = relay.cursor;
@@ -81,6 +82,8 @@ struct Relay {
     cursor: u64,
     stored: u64,
     stored_at: Duration,
+    /// Before the next try, if that is needed.
+    pause: Duration,
 }
 
 impl Relay {
@@ -91,7 +94,7 @@ impl Relay {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::error!(%error, "the relay cannot read the log");
-                    tokio::time::sleep(RETRY).await;
+                    self.wait(shutdown).await;
                     continue;
                 }
             };
@@ -99,9 +102,67 @@ impl Relay {
                 return;
             }
             if !self.publish(&page).await {
-                tokio::time::sleep(RETRY).await;
+                self.wait(shutdown).await;
             }
         }
+    }
+
+    /// Longer each time, until something was published.
+    async fn wait(&mut self, shutdown: &CancellationToken) {
+        let pause = self.pause;
+        self.pause = next(pause);
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+
+    /// Publishes what belongs to these events.
+    async fn send(&self, events: &[StoredEvent]) -> Result<(), BusError> {
+        let (events, jobs) = bus_messages(events, &self.core.identity);
+        (self.core.ports.failpoint)("registry.before_publish");
+        // Events first: a scheduler that sees the settlement of a job must have seen its offer.
+        self.core.ports.bus.publish_events(events).await?;
+        if !jobs.is_empty() {
+            self.core.ports.bus.publish_jobs(jobs).await?;
+        }
+        (self.core.ports.failpoint)("registry.after_publish");
+        Ok(())
+    }
+
+    /// One by one after a message among them was refused for good. What is left out is a hole in the run's numbers,
+    /// and whoever sees it reads the run; its job goes out all the same.
+    async fn send_singly(&self, stored: &[StoredEvent]) -> Result<(), BusError> {
+        let bus = &self.core.ports.bus;
+        for event in stored {
+            let (events, jobs) = bus_messages(std::slice::from_ref(event), &self.core.identity);
+            let told = bus.publish_events(events).await;
+            self.unless_for_good(event, told)?;
+            if !jobs.is_empty() {
+                let offered = bus.publish_jobs(jobs).await;
+                self.unless_for_good(event, offered.map(drop))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A message that the bus can never take is told and counted; every other refusal is passed on.
+    fn unless_for_good(
+        &self,
+        event: &StoredEvent,
+        sent: Result<(), BusError>,
+    ) -> Result<(), BusError> {
+        let Err(BusError::Message(why)) = sent else {
+            return sent;
+        };
+        self.core.counts.left_out.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(
+            sequence = event.sequence,
+            run = %event.run,
+            why,
+            "the bus cannot take an event or its job; it is left out"
+        );
+        Ok(())
     }
 
     /// Publishes a page; false: try again later.
@@ -109,21 +170,15 @@ impl Relay {
         let Some(last) = events.last().map(|e| e.sequence) else {
             return true;
         };
-        let (events, jobs): (Vec<EventEnvelope>, Vec<JobEnvelope>) =
-            bus_messages(events, &self.core.identity);
-        (self.core.ports.failpoint)("registry.before_publish");
-        // Events first: a scheduler that sees the settlement of a job must have seen its offer.
-        if let Err(error) = self.core.ports.bus.publish_events(events).await {
-            tracing::warn!(%error, "the bus refused events; they stay in the log");
+        let sent = match self.send(events).await {
+            Err(BusError::Message(_)) => self.send_singly(events).await,
+            sent => sent,
+        };
+        if let Err(error) = sent {
+            tracing::warn!(%error, "the bus refused events or jobs; they stay in the log");
             return false;
         }
-        if !jobs.is_empty()
-            && let Err(error) = self.core.ports.bus.publish_jobs(jobs).await
-        {
-            tracing::warn!(%error, "the bus refused jobs; they stay in the log");
-            return false;
-        }
-        (self.core.ports.failpoint)("registry.after_publish");
+        self.pause = RETRY.0;
         self.cursor = last;
         self.note_published();
         if self
@@ -154,5 +209,29 @@ impl Relay {
             self.stored = self.cursor;
         }
         self.stored_at = self.core.ports.clock.monotonic();
+    }
+}
+
+/// The wait after this one.
+fn next(pause: Duration) -> Duration {
+    (pause * 2).min(RETRY.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bus_that_refuses_for_ten_minutes_is_asked_a_bounded_number_of_times() {
+        let waits = std::iter::successors(Some(RETRY.0), |pause| Some(next(*pause)));
+        let mut left = Duration::from_mins(10);
+        let tries = waits.take_while(|wait| {
+            let goes_on = *wait <= left;
+            left = left.saturating_sub(*wait);
+            goes_on
+        });
+        let tries = tries.count();
+        assert!((500..=610).contains(&tries), "{tries}");
+        assert_eq!(next(RETRY.1), RETRY.1, "its return is seen within a second");
     }
 }

@@ -64,17 +64,33 @@ async fn healed(h: &Harness, bus: &dyn Bus, run: &types::Run) {
     panic!("the bus holds {:?}", bus.stored_jobs().await);
 }
 
+/// The same bus, counting how often it is compared with what is on offer.
+fn counting(bus: &Arc<dyn Bus>) -> Arc<ChaosBus> {
+    Arc::new(ChaosBus::new(Arc::clone(bus), Faults::default(), 0))
+}
+
+/// Waits until what is stored was compared with what is on offer as things are now, from beginning to end.
+async fn compared(h: &Harness, bus: &ChaosBus) {
+    // The first look may be under way, the second sees everything, and with the third that one is over.
+    for _ in 0..3 {
+        let before = bus.done().looks;
+        h.clock.advance(Duration::from_secs(3));
+        until("a comparison", async || bus.done().looks > before).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_is_deleted_or_emptied_is_filled_again() {
     let server = Nats::start(NatsVersion::Newest);
     let bus = nats(&server).await;
     let folder = tempfile::tempdir().unwrap();
-    let h = Harness::with_bus(folder.path(), Arc::clone(&bus)).await;
+    let counted = counting(&bus);
+    let h = Harness::with_bus(folder.path(), Arc::clone(&counted) as _).await;
     let run = offered(&h).await;
     healed(&h, bus.as_ref(), &run).await;
     let before = on_offer(&h, &run).await;
     h.clock.advance(Duration::from_mins(1));
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    compared(&h, &counted).await;
     assert_eq!(
         on_offer(&h, &run).await,
         before,
@@ -205,7 +221,8 @@ async fn a_job_given_up_on_is_listed_requeued_and_discarded() {
     let in_process: Arc<dyn Bus> = Arc::new(InProcessBus::new(Limits::default()));
     for bus in [in_process, over_nats] {
         let folder = tempfile::tempdir().unwrap();
-        let h = Harness::with_bus(folder.path(), Arc::clone(&bus)).await;
+        let counted = counting(&bus);
+        let h = Harness::with_bus(folder.path(), Arc::clone(&counted) as _).await;
         let run = offered(&h).await;
         healed(&h, bus.as_ref(), &run).await;
         let mut source = bus.jobs(JobOptions::default()).await.unwrap();
@@ -232,7 +249,7 @@ async fn a_job_given_up_on_is_listed_requeued_and_discarded() {
         assert_eq!(letter.phase_id, if phase == 0 { "A" } else { "B" });
         // Given up for good: it does not come back by itself, however long nobody looks.
         h.clock.advance(Duration::from_hours(1));
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        compared(&h, &counted).await;
         assert!(on_offer(&h, &run).await.contains(&letter.job_uid));
 
         let error = from_status(&discard(&h, &letter.id).await.unwrap_err());
@@ -277,7 +294,8 @@ async fn a_job_delivered_too_often_comes_back_after_a_rest() {
         ..Limits::default()
     }));
     let folder = tempfile::tempdir().unwrap();
-    let h = Harness::with_bus(folder.path(), Arc::clone(&bus)).await;
+    let counted = counting(&bus);
+    let h = Harness::with_bus(folder.path(), Arc::clone(&counted) as _).await;
     let run = offered(&h).await;
     healed(&h, bus.as_ref(), &run).await;
     let before = on_offer(&h, &run).await;
@@ -291,7 +309,7 @@ async fn a_job_delivered_too_often_comes_back_after_a_rest() {
     })
     .await;
     h.clock.advance(Duration::from_secs(30));
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    compared(&h, &counted).await;
     assert_eq!(on_offer(&h, &run).await, before, "they rest");
     h.clock.advance(Duration::from_secs(40));
     healed(&h, bus.as_ref(), &run).await;

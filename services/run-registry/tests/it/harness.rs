@@ -137,8 +137,17 @@ impl Harness {
 
     /// Starts it; of the distributed form it may be a standby.
     pub(crate) async fn stand_by(place: &Place, config: RegistryConfig) -> Self {
-        let clock = Arc::new(FakeClock::at(Timestamp(1_700_000_000_000_000)));
         let bus = autopack_bus::connect(BusConfig::default()).await.unwrap();
+        Self::stand_by_on(place, config, bus).await
+    }
+
+    /// The same on a bus that the test holds.
+    pub(crate) async fn stand_by_on(
+        place: &Place,
+        config: RegistryConfig,
+        bus: Arc<dyn Bus>,
+    ) -> Self {
+        let clock = Arc::new(FakeClock::at(Timestamp(1_700_000_000_000_000)));
         let ports = ports(place.folder(), &clock, bus);
         Self::serving(config, ports, clock).await
     }

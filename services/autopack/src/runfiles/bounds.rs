@@ -1,0 +1,191 @@
+//! The files of runs within bounds: the longest ended go first.
+//!
+//! Invariant: only folders that hold a summary are touched, and never the one that was written last. What goes is made
+//! again by `autopack report`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use autopack_domain::fault::Fault;
+
+/// The file that every folder of a run has.
+pub(super) const SUMMARY: &str = "run_summary.json";
+
+/// How many runs keep files, and how much these may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Folders at most.
+    pub(crate) entries: usize,
+    /// Bytes of all of them at most.
+    pub(crate) bytes: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            entries: 1000,
+            bytes: 1 << 30,
+        }
+    }
+}
+
+impl Bounds {
+    /// The least of the first bound: as many runs as are looked at after a start.
+    const LEAST: usize = 100;
+
+    /// Reads `AUTOPACK_RUN_FILES` and `AUTOPACK_RUN_FILES_MIB`; every fault at once.
+    pub(crate) fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let mut number = |name: &str, least: u64| {
+            let text = lookup(name).filter(|text| !text.trim().is_empty())?;
+            let number = text.trim().parse::<u64>().ok();
+            let found = number.filter(|number| (least..=1 << 40).contains(number));
+            if found.is_none() {
+                let fault = Fault::new(name, format!("`{text}` is not a number from {least} on"));
+                faults.push(fault.example("1000"));
+            }
+            found
+        };
+        let usual = Self::default();
+        let entries = number("AUTOPACK_RUN_FILES", Self::LEAST as u64);
+        let mib = number("AUTOPACK_RUN_FILES_MIB", 1);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Self {
+            entries: entries.map_or(usual.entries, |n| usize::try_from(n).unwrap_or(usize::MAX)),
+            bytes: mib.map_or(usual.bytes, |mib| mib << 20),
+        })
+    }
+
+    /// Removes the longest ended until the rest is few and small enough; how many went. Blocks.
+    pub(crate) fn keep(self, folder: &Path, last: &Path) -> std::io::Result<usize> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            // Somebody else's, or removed in the meantime.
+            let Ok(summary) = fs::metadata(path.join(SUMMARY)) else {
+                continue;
+            };
+            all.push((summary.modified()?, bytes(&path)?, path));
+        }
+        all.sort();
+        let mut left = all.len();
+        let mut size: u64 = all.iter().map(|(_, bytes, _)| bytes).sum();
+        let before = left;
+        for (_, bytes, path) in all {
+            if left <= self.entries && size <= self.bytes {
+                break;
+            }
+            if path != last {
+                fs::remove_dir_all(&path)?;
+                left -= 1;
+                size = size.saturating_sub(bytes);
+            }
+        }
+        Ok(before - left)
+    }
+}
+
+/// What the files below a folder hold.
+fn bytes(folder: &Path) -> std::io::Result<u64> {
+    let mut open: Vec<PathBuf> = vec![folder.to_owned()];
+    let mut sum = 0;
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let found = entry.metadata()?;
+            if found.is_dir() {
+                open.push(entry.path());
+            } else {
+                sum += found.len();
+            }
+        }
+    }
+    Ok(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Folders `a` to `d` of 1000 bytes each, ended one after the other, and one that is not ours.
+    fn filled() -> tempfile::TempDir {
+        let runs = tempfile::tempdir().unwrap();
+        for (n, name) in ["a", "b", "c", "d"].iter().enumerate() {
+            let folder = runs.path().join(name);
+            fs::create_dir_all(folder.join("incident")).unwrap();
+            fs::write(folder.join("incident/log"), vec![b'x'; 900]).unwrap();
+            let summary = folder.join(SUMMARY);
+            fs::write(&summary, vec![b'x'; 100]).unwrap();
+            let file = fs::File::options().write(true).open(&summary).unwrap();
+            let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(n as u64);
+            file.set_modified(at).unwrap();
+        }
+        fs::create_dir(runs.path().join("other")).unwrap();
+        runs
+    }
+
+    fn left(runs: &Path) -> Vec<String> {
+        let names = fs::read_dir(runs).unwrap().flatten();
+        let mut names: Vec<String> = names
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_longest_ended_go_by_number_and_by_size() {
+        let (runs, usual) = (filled(), Bounds::default());
+        let last = runs.path().join("d");
+        assert_eq!(usual.keep(runs.path(), &last).unwrap(), 0);
+        let few = Bounds {
+            entries: 3,
+            ..usual
+        };
+        assert_eq!(few.keep(runs.path(), &last).unwrap(), 1);
+        assert_eq!(left(runs.path()), ["b", "c", "d", "other"]);
+        let small = Bounds {
+            bytes: 2500,
+            ..usual
+        };
+        assert_eq!(small.keep(runs.path(), &last).unwrap(), 1);
+        assert_eq!(left(runs.path()), ["c", "d", "other"]);
+    }
+
+    #[test]
+    fn what_was_written_last_stays_whatever_it_takes() {
+        let runs = filled();
+        let none = Bounds {
+            entries: 0,
+            bytes: 0,
+        };
+        none.keep(runs.path(), &runs.path().join("a")).unwrap();
+        assert_eq!(left(runs.path()), ["a", "other"]);
+    }
+
+    #[test]
+    fn bounds_are_read_and_nonsense_is_told() {
+        let from = |pairs: &[(&str, &str)]| {
+            Bounds::read(&|name| {
+                let found = pairs.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert_eq!(from(&[]), Ok(Bounds::default()));
+        let both = [
+            ("AUTOPACK_RUN_FILES", "100"),
+            ("AUTOPACK_RUN_FILES_MIB", "2"),
+        ];
+        let (entries, bytes) = (100, 2 << 20);
+        assert_eq!(from(&both), Ok(Bounds { entries, bytes }));
+        let bad = [
+            ("AUTOPACK_RUN_FILES", "99"),
+            ("AUTOPACK_RUN_FILES_MIB", "x"),
+        ];
+        assert_eq!(from(&bad).unwrap_err().len(), 2);
+    }
+}
