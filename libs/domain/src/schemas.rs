@@ -206,6 +206,11 @@ pub fn strategy() -> Value {
             "max_minor_issues": count("Distinct minor issues of the run."),
             "aging_runs": count("Runs after which an open minor issue counts as aged."),
             "aging_tiers": count("Tiers after which an open minor issue counts as aged."),
+            "aged": {
+                "description": "Keys of minor issues that had aged when the run was made; left out: none.",
+                "type": "array",
+                "items": { "type": "string" }
+            },
             "tier": {
                 "description": "Per tier, in plan order.",
                 "type": "array",
@@ -292,6 +297,11 @@ pub fn project_limits() -> Value {
         },
         "additionalProperties": false
     })
+}
+
+/// A list of texts.
+pub fn texts() -> Value {
+    json!({ "type": "array", "items": { "type": "string" } })
 }
 
 /// `project.ruleset` and `project.backlog`; an empty text is none.

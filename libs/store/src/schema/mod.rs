@@ -5,11 +5,12 @@
 //! with what the migrations make, and inserts rows of the required columns alone on both databases.
 //!
 //! - [`column`]: what is said of a column
-//! - `runs`, `work`, `log`, `own`: the tables
+//! - `runs`, `work`, `issues`, `log`, `own`: the tables
 //! - [`document`]: the description as rows and statements
 
 pub mod column;
 pub mod document;
+mod issues;
 mod log;
 mod own;
 mod runs;
@@ -48,6 +49,7 @@ impl Table {
 pub fn tables() -> Vec<Table> {
     let mut all = runs::tables();
     all.extend(work::tables());
+    all.extend(issues::tables());
     all.extend(log::tables());
     all.extend(own::tables());
     all

@@ -6,7 +6,14 @@ use super::{
 };
 
 pub(super) fn tables() -> Vec<Table> {
-    vec![documentation(), examples(), repair(), migration(), compat()]
+    vec![
+        documentation(),
+        examples(),
+        repair(),
+        migration(),
+        compat(),
+        identity(),
+    ]
 }
 
 fn documentation() -> Table {
@@ -149,6 +156,25 @@ fn compat() -> Table {
     Table {
         name: "schema_compat",
         text: "Which programs may read the database.",
+        key: &["id"],
+        run: "",
+        columns: set_by("a migration", columns),
+    }
+}
+
+fn identity() -> Table {
+    let columns = vec![
+        Column::new("id", Kind::Number(1, 1), "1", "Always 1: there is one row."),
+        Column::new(
+            "identity",
+            Kind::Filled,
+            "0197a4c2000070008000000000000007",
+            "32 hexadecimal digits, by which peers tell whether they work on the same database.",
+        ),
+    ];
+    Table {
+        name: "database_identity",
+        text: "The random id of this database; never changed.",
         key: &["id"],
         run: "",
         columns: set_by("a migration", columns),

@@ -5,6 +5,7 @@ use autopack_domain::{Cause, schemas, states::RunState};
 use super::{
     Table,
     column::{AT, Column, Kind, RUN, SHA, count, flag, moment, run_uid, set_by, text, uuid},
+    issues,
 };
 
 const PLAN: &str = r#"{"schema":"autopack/plan/v1","run":{"id":"demo-1","project":"demo","goal":"Durations can be parsed and printed","base":"main","safety_profile":"normal","run_scope":"multi_tier","budgets":{"tokens":5000000,"phases":25,"minutes":120},"priority":5,"labels":{}},"tiers":[{"id":"T1","name":"Core","description":"","tokens":null,"ci_runs":null,"phases":[{"id":"P1.1","name":"Parse durations","goal":"`1h30m` parses to 5,400 seconds","description":"","task_category":"feature_scaffolding","complexity":"low","builder_mode":"tweak_light","depends_on":[],"scope":{"paths":["src/**"],"protected_paths":[],"read_only_context":[],"deliverables":["src/duration.rs"],"acceptance_criteria":[]},"builder":{"kind":"noop"},"allow_noop":false,"gate":{"profile":"normal","setup":[],"steps":[]},"max_attempts":null,"tokens":null,"limits":{"memory_mb":4096,"disk_mb":4096,"cpu_seconds":3600,"processes":512,"file_kb":10240,"files":100},"priority":null,"labels":{}}]}]}"#;
@@ -205,6 +206,7 @@ fn run() -> Table {
         moment("started_at", "When it was started."),
         moment("completed_at", "When it ended."),
     ]);
+    columns.extend(issues::counters(issues::debt_status()));
     Table {
         name: "run",
         text: "Runs: one plan against one repository.",

@@ -13,6 +13,7 @@ use super::{
         AT, ATTEMPT, Column, JOB, Kind, SHA, WORKER, count, flag, moment, run_uid, set_by, text,
         uuid,
     },
+    issues,
     runs::{causes, counters},
 };
 
@@ -56,6 +57,7 @@ fn tier() -> Table {
         moment("started_at", "When its first phase was dispatched."),
         moment("completed_at", "When it ended."),
     ]);
+    columns.extend(issues::counters(issues::cleanliness()));
     Table {
         name: "tier",
         text: "Tiers of a run, in order.",
@@ -66,7 +68,7 @@ fn tier() -> Table {
 }
 
 fn phase() -> Table {
-    let columns = vec![
+    let mut columns = vec![
         run_uid(),
         count("idx", "0", "Its index in the run, from 0."),
         Column::new(
@@ -129,6 +131,7 @@ fn phase() -> Table {
         moment("started_at", "When its first attempt was leased."),
         moment("completed_at", "When it ended."),
     ];
+    columns.extend(issues::counters(issues::issue_state()));
     Table {
         name: "phase",
         text: "Phases of a run: where each stands. What it shall do is in the run's plan.",

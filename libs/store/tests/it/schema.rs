@@ -21,7 +21,8 @@ both!(
 );
 
 /// Rows of these are there already, and there is one of each.
-const SINGLE: [&str; 4] = [
+const SINGLE: [&str; 5] = [
+    "database_identity",
     "relay_cursor",
     "registry_epoch",
     "schema_compat",
@@ -134,8 +135,11 @@ fn columns_of<E: EntityTrait>() -> (String, Vec<String>) {
 fn every_entity_has_the_columns_of_the_description() {
     for (name, columns) in [
         columns_of::<entity::attempt::Entity>(),
+        columns_of::<entity::backlog::Entity>(),
+        columns_of::<entity::database_identity::Entity>(),
         columns_of::<entity::event::Entity>(),
         columns_of::<entity::failure::Entity>(),
+        columns_of::<entity::issue::Entity>(),
         columns_of::<entity::job::Entity>(),
         columns_of::<entity::lane::Entity>(),
         columns_of::<entity::phase::Entity>(),
