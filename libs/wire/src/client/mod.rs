@@ -116,14 +116,12 @@ pub struct Clients {
     pub work: WorkServiceClient<GrpcService>,
     /// For everybody with files.
     pub artifacts: ArtifactServiceClient<GrpcService>,
-    /// For everybody who finds something.
-    pub issues: IssueServiceClient<GrpcService>,
-    /// For everybody who wants figures.
-    pub reports: ReportServiceClient<GrpcService>,
     /// The scheduler's own service, where it is served at the same address.
     pub scheduler: SchedulerServiceClient<GrpcService>,
     /// For operators: a worker's own service, where the address is a worker's or the all-in-one's.
     pub worker: WorkerServiceClient<GrpcService>,
+    /// What the clients that are made when they are asked for go over.
+    service: GrpcService,
 }
 
 impl Clients {
@@ -138,13 +136,21 @@ impl Clients {
             work: WorkServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),
             artifacts: ArtifactServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
-            issues: IssueServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),
-            reports: ReportServiceClient::new(service.clone())
-                .max_decoding_message_size(MAX_DECODE),
             scheduler: SchedulerServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
-            worker: WorkerServiceClient::new(service),
+            worker: WorkerServiceClient::new(service.clone()),
+            service,
         }
+    }
+
+    /// For everybody who finds something.
+    pub fn issues(&self) -> IssueServiceClient<GrpcService> {
+        IssueServiceClient::new(self.service.clone()).max_decoding_message_size(MAX_DECODE)
+    }
+
+    /// For everybody who wants figures.
+    pub fn reports(&self) -> ReportServiceClient<GrpcService> {
+        ReportServiceClient::new(self.service.clone()).max_decoding_message_size(MAX_DECODE)
     }
 
     /// Clients of services in this process, with default layers of its own.
