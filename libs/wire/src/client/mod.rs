@@ -130,10 +130,6 @@ pub struct Clients {
     pub doctor: DoctorServiceClient<GrpcService>,
     /// For everybody with files.
     pub artifacts: ArtifactServiceClient<GrpcService>,
-    /// For everybody who finds something.
-    pub issues: IssueServiceClient<GrpcService>,
-    /// For everybody who wants figures.
-    pub reports: ReportServiceClient<GrpcService>,
     /// The scheduler's own service, where it is served at the same address.
     pub scheduler: SchedulerServiceClient<GrpcService>,
     /// For operators: a worker's own service, where the address is a worker's or the all-in-one's.
@@ -160,9 +156,6 @@ impl Clients {
             doctor: DoctorServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),
             artifacts: ArtifactServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
-            issues: IssueServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),
-            reports: ReportServiceClient::new(service.clone())
-                .max_decoding_message_size(MAX_DECODE),
             scheduler: SchedulerServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
             worker: WorkerServiceClient::new(service.clone()),
@@ -171,6 +164,16 @@ impl Clients {
             database,
             gaps,
         }
+    }
+
+    /// For everybody who finds something.
+    pub fn issues(&self) -> IssueServiceClient<GrpcService> {
+        IssueServiceClient::new(self.transport.clone()).max_decoding_message_size(MAX_DECODE)
+    }
+
+    /// For everybody who wants figures.
+    pub fn reports(&self) -> ReportServiceClient<GrpcService> {
+        ReportServiceClient::new(self.transport.clone()).max_decoding_message_size(MAX_DECODE)
     }
 
     /// The database that these clients work on: that of the first answer, or the expected one.

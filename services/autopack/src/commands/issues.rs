@@ -1,5 +1,7 @@
 //! `autopack issues`, `autopack record-issue` and `autopack backlog`.
 
+use std::fmt::Write as _;
+
 use autopack_runtime::{IdSource as _, V7Ids};
 use autopack_wire::{
     client::Clients,
@@ -58,7 +60,7 @@ async fn all_issues(clients: &Clients, args: IssuesArgs) -> Result<ListIssuesRes
     };
     let mut all: Option<ListIssuesResponse> = None;
     loop {
-        let page = clients.issues.clone().list_issues(request.clone()).await?;
+        let page = clients.issues().list_issues(request.clone()).await?;
         let mut page = page.into_inner();
         request.page_token = std::mem::take(&mut page.next_page_token);
         match &mut all {
@@ -89,12 +91,7 @@ pub(super) async fn record(context: &Context, args: RecordIssueArgs) -> Outcome 
         }),
         ..RecordIssueRequest::default()
     };
-    let answer = connection
-        .clients
-        .issues
-        .clone()
-        .record_issue(request)
-        .await;
+    let answer = connection.clients.issues().record_issue(request).await;
     connection.close().await;
     let answer = answer?.into_inner();
     let issue = answer.issue.unwrap_or_default();
@@ -176,7 +173,7 @@ async fn whole_backlog(
     };
     let mut all: Option<GetBacklogResponse> = None;
     loop {
-        let page = clients.issues.clone().get_backlog(request.clone()).await?;
+        let page = clients.issues().get_backlog(request.clone()).await?;
         let mut page = page.into_inner();
         request.page_token = std::mem::take(&mut page.next_page_token);
         match &mut all {
@@ -195,5 +192,8 @@ async fn whole_backlog(
 /// Phases as the lines of a plan: each is JSON, which YAML reads.
 fn yaml(phases: &Value) -> String {
     let list = phases.as_array().into_iter().flatten();
-    list.map(|phase| format!("      - {phase}\n")).collect()
+    list.fold(String::new(), |mut text, phase| {
+        let _ = writeln!(text, "      - {phase}");
+        text
+    })
 }

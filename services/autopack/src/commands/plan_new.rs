@@ -187,6 +187,7 @@ async fn ask_registry(
             run_id: None,
             project: None,
             new: true,
+            switch: Vec::new(),
         };
         let prepared = prepare(&context.settings, document, &new, &target).await?;
         prepared

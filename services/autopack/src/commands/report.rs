@@ -15,7 +15,7 @@ use crate::{
 /// One report.
 pub(super) async fn run(context: &Context, command: ReportCommand) -> Outcome {
     let connection = context.connect().await?;
-    let mut reports = connection.clients.reports.clone();
+    let mut reports = connection.clients.reports();
     let ui = context.ui;
     // The connection is closed before anything is printed or an error returned.
     match command {

@@ -20,7 +20,7 @@ async fn backlog(h: &Harness, profile: &str) -> pb::GetBacklogResponse {
         safety_profile: profile.into(),
         ..Default::default()
     };
-    let answer = h.clients.issues.clone().get_backlog(request).await;
+    let answer = h.clients.issues().get_backlog(request).await;
     answer.unwrap().into_inner()
 }
 

@@ -67,15 +67,19 @@ pub(crate) async fn record(
     clients: &Clients,
     request: pb::RecordIssueRequest,
 ) -> Result<pb::RecordIssueResponse, tonic::Status> {
-    let answer = clients.issues.clone().record_issue(request).await;
+    let answer = clients.issues().record_issue(request).await;
     answer.map(tonic::Response::into_inner)
 }
 
 pub(crate) async fn list(h: &Harness, request: pb::ListIssuesRequest) -> pb::ListIssuesResponse {
-    let answer = h.clients.issues.clone().list_issues(request).await;
+    let answer = h.clients.issues().list_issues(request).await;
     answer.unwrap().into_inner()
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it is compared with fields of messages"
+)]
 pub(crate) fn counts(minor: u32, major: u32) -> Option<types::IssueCounts> {
     Some(types::IssueCounts {
         minor,
@@ -190,7 +194,7 @@ async fn every_refusal_of_a_report_names_its_field_and_stores_nothing(place: Pla
         assert!(error.is(reason), "{reason:?}: {error:?}");
     }
     assert!(list(&h, all_of("a")).await.issues.is_empty());
-    let mut issues = h.clients.issues.clone();
+    let mut issues = h.clients.issues();
     for (request, reason, path) in [
         (
             pb::ListIssuesRequest {
@@ -265,10 +269,7 @@ pub(crate) fn all_of(run: &str) -> pb::ListIssuesRequest {
 async fn a_worker_reports_for_its_own_attempt_and_is_fenced(place: Place) {
     let h = Harness::start(&place).await;
     let run = run(&h, "a").await;
-    let as_worker = Clients {
-        issues: h.as_principal(Principal::Worker).issues,
-        ..h.clients.clone()
-    };
+    let as_worker = h.as_principal(Principal::Worker);
     let bare = record(&as_worker, report("a", "A", "k")).await;
     let error = from_status(&bare.unwrap_err());
     assert_eq!(error.faults[0].path, "attempt_uid", "{error:?}");

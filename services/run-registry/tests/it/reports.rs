@@ -43,22 +43,17 @@ async fn record(h: &Harness, run: &str, phase: &str, key: &str, severity: &str) 
         }),
         ..Default::default()
     };
-    h.clients
-        .issues
-        .clone()
-        .record_issue(request)
-        .await
-        .unwrap();
+    h.clients.issues().record_issue(request).await.unwrap();
 }
 
 async fn report(h: &Harness, id: &str) -> pb::GetRunReportResponse {
     let request = pb::GetRunReportRequest { run_id: id.into() };
-    let answer = h.clients.reports.clone().get_run_report(request).await;
+    let answer = h.clients.reports().get_run_report(request).await;
     answer.unwrap().into_inner()
 }
 
 async fn metrics(h: &Harness, request: pb::ListRunMetricsRequest) -> pb::ListRunMetricsResponse {
-    let answer = h.clients.reports.clone().list_run_metrics(request).await;
+    let answer = h.clients.reports().list_run_metrics(request).await;
     answer.unwrap().into_inner()
 }
 
@@ -92,7 +87,7 @@ async fn a_run_is_told_with_its_progress_and_every_rule_of_promotion(place: Plac
     assert_eq!(report(&h, "a").await.progress.unwrap().percent_complete, 50);
     let lease = h.lease(&run, 1).await;
     h.settle(&run, &lease, "").await.unwrap();
-    h.clock.advance(std::time::Duration::from_secs(60));
+    h.clock.advance(std::time::Duration::from_mins(1));
     let found = report(&h, "a").await;
     let progress = found.progress.clone().unwrap();
     assert_eq!(
@@ -204,13 +199,13 @@ async fn a_backlog_is_summed_up_as_its_list_shows_it(place: Place) {
             safety_profile: profile.into(),
             ..Default::default()
         };
-        let listed = h.clients.issues.clone().get_backlog(request).await;
+        let listed = h.clients.issues().get_backlog(request).await;
         let listed = listed.unwrap().into_inner().entries;
         let request = pb::GetBacklogSummaryRequest {
             project: "demo".into(),
             safety_profile: profile.into(),
         };
-        let found = h.clients.reports.clone().get_backlog_summary(request).await;
+        let found = h.clients.reports().get_backlog_summary(request).await;
         let found = found.unwrap().into_inner();
         let of = |status: &str| listed.iter().filter(|e| e.status == status).count() as u64;
         assert_eq!(found.total_issues, 4);
@@ -231,7 +226,7 @@ async fn a_spent_budget_is_laid_at_its_tier_and_category(place: Place) {
     let h = Harness::start(&place).await;
     let empty = pb::GetBudgetAnalysisRequest::default();
     let analysis = async |request: pb::GetBudgetAnalysisRequest| {
-        let answer = h.clients.reports.clone().get_budget_analysis(request).await;
+        let answer = h.clients.reports().get_budget_analysis(request).await;
         answer.unwrap().into_inner()
     };
     let found = analysis(empty.clone()).await;
@@ -290,7 +285,7 @@ async fn a_spent_budget_is_laid_at_its_tier_and_category(place: Place) {
 
 async fn refusals_of_reports_are_named(place: Place) {
     let h = Harness::start(&place).await;
-    let mut reports = h.clients.reports.clone();
+    let mut reports = h.clients.reports();
     let run = pb::GetRunReportRequest { run_id: "x".into() };
     let error = from_status(&reports.get_run_report(run.clone()).await.unwrap_err());
     assert!(error.is(Reason::RunNotFound), "{error:?}");
@@ -320,14 +315,7 @@ async fn refusals_of_reports_are_named(place: Place) {
     let error = from_status(&reports.get_budget_analysis(size).await.unwrap_err());
     assert_eq!(error.faults[0].path, "page_size", "{error:?}");
     let worker: Clients = h.as_principal(Principal::Worker);
-    let error = from_status(
-        &worker
-            .reports
-            .clone()
-            .get_run_report(run)
-            .await
-            .unwrap_err(),
-    );
+    let error = from_status(&worker.reports().get_run_report(run).await.unwrap_err());
     assert!(error.is(Reason::PermissionDenied), "{error:?}");
     h.stop().await;
 }
