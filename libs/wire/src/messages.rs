@@ -107,7 +107,11 @@ fn kind(message: &prost_types::DescriptorProto, field: &FieldDescriptorProto) ->
             .to_lowercase(),
     };
     let is_map = message.nested_type.iter().any(|nested| {
-        nested.name() == one && nested.options.as_ref().is_some_and(|o| o.map_entry())
+        nested.name() == one
+            && nested
+                .options
+                .as_ref()
+                .is_some_and(prost_types::MessageOptions::map_entry)
     });
     if is_map {
         return "map".to_owned();
