@@ -3,6 +3,7 @@
 use autopack_domain::plan::{Plan, ReadOptions, read_plan};
 use autopack_policy::draft::{Brief, Choices, render};
 
+#[allow(clippy::panic, reason = "a helper of tests")]
 fn plan(brief: &Brief) -> Plan {
     assert_eq!(brief.faults(), []);
     let text = render(brief, &Choices::default());
