@@ -49,6 +49,8 @@ pub struct RequestKey {
 const CACHE: usize = 512;
 /// Runs that have ended and are kept for the little that follows an end.
 const ENDED: usize = 32;
+/// Phases of such a run at most: a larger one takes more memory than reading it again is worth.
+const ENDED_PHASES: usize = 100;
 /// Runs that are loaded at a time; as many as there are readers.
 const LOADS: usize = 4;
 
@@ -172,11 +174,13 @@ impl Session {
             let Some(found) = cache.get(&uid).filter(|a| a.is_idle()) else {
                 continue;
             };
-            if found.run.state.is_terminal() {
+            let ended = found.run.state.is_terminal();
+            let waits = found.run.paused || (found.run.frozen && !found.run.started);
+            if ended && found.phases.len() <= ENDED_PHASES {
                 if !self.ended.contains(&uid) {
                     self.ended.push_back(uid);
                 }
-            } else if found.run.paused || (found.run.frozen && !found.run.started) {
+            } else if ended || waits {
                 cache.remove(&uid);
             }
         }
@@ -189,7 +193,10 @@ impl Session {
                 cache.remove(&uid);
             }
         }
-        self.recent.retain(|uid| cache.contains_key(uid));
+        // Each entry came with one of the cache.
+        if self.recent.len() != cache.len() {
+            self.recent.retain(|uid| cache.contains_key(uid));
+        }
         while self.recent.len() > CACHE {
             let oldest = self.recent.remove(0);
             cache.remove(&oldest);
