@@ -42,8 +42,10 @@ fn asks(database: &str) -> bool {
         let is_psql = words.next().is_some_and(|word| word.ends_with(b"/psql"));
         let stat = std::fs::read_to_string(path.join("stat")).unwrap_or_default();
         let socket = std::fs::read_dir(path.join("fd")).is_ok_and(|open| {
-            open.flatten()
-                .any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.starts_with("socket:")))
+            open.flatten().any(|fd| {
+                std::fs::read_link(fd.path())
+                    .is_ok_and(|to| to.to_string_lossy().starts_with("socket:"))
+            })
         });
         is_psql && words.any(|word| word == database.as_bytes()) && socket && stat.contains(") S ")
     })
@@ -60,11 +62,15 @@ fn a_frozen_server_answers_when_it_is_thawed() {
             let answer = database.sql("SELECT 7");
             (answer, thawed.load(Ordering::SeqCst))
         });
-        within(BOUND, "psql waits for its answer", || {
-            asks(database.name()).then_some(())
-        });
+        // Without a panic in between: the thread would wait for ever.
+        let since = std::time::Instant::now();
+        while !asks(database.name()) && since.elapsed() < BOUND {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let asked_before = asks(database.name());
         thawed.store(true, Ordering::SeqCst);
         server.thaw();
+        assert!(asked_before, "psql does not wait for its answer");
         asked.join().unwrap()
     });
     let message = "a frozen server does not answer";

@@ -31,6 +31,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How long such a question may take.
 const ANSWER: Duration = Duration::from_secs(2);
 
+/// Numbers of one metric: each with the values of its labels, in their order.
+pub type Labelled = Vec<(Vec<String>, u64)>;
+
 /// The process around a service.
 #[derive(Clone)]
 pub struct Process {
@@ -180,7 +183,7 @@ impl Process {
         connect: M,
         transient: fn(&E) -> bool,
         connected: fn(&B) -> bool,
-        happenings: fn(&B) -> Vec<(Vec<String>, u64)>,
+        happenings: fn(&B) -> Labelled,
     ) -> Result<Arc<B>, StartError>
     where
         B: ?Sized + Send + Sync + 'static,
@@ -197,7 +200,7 @@ impl Process {
     fn follow_bus(
         &self,
         connected: impl Fn() -> bool + Clone + Send + Sync + 'static,
-        happenings: impl Fn() -> Vec<(Vec<String>, u64)> + Send + Sync + 'static,
+        happenings: impl Fn() -> Labelled + Send + Sync + 'static,
     ) {
         let look = connected.clone();
         metrics::observe(metrics::BUS_CONNECTED, move || u64::from(look()));

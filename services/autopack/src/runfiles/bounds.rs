@@ -1,7 +1,7 @@
 //! The files of runs within bounds: the longest ended go first.
 //!
-//! Invariant: only folders that hold a summary are touched, and never the one that was written last. What goes is made
-//! again by `autopack report`.
+//! Invariant: only folders that hold a summary are touched, and never the one that was written last. The registry
+//! still knows the runs whose files went.
 
 use std::{
     fs,
