@@ -299,8 +299,8 @@ pub fn project_limits() -> Value {
     })
 }
 
-/// A list of texts.
-pub fn texts() -> Value {
+/// `issue.paths` and its like: a list of texts.
+pub fn list() -> Value {
     json!({ "type": "array", "items": { "type": "string" } })
 }
 

@@ -73,7 +73,7 @@ fn severity(name: &'static str, text: &'static str) -> Column {
 }
 
 fn texts(name: &'static str, example: &'static str, text: &'static str) -> Column {
-    Column::new(name, Kind::Json(schemas::texts, false), example, text)
+    Column::new(name, Kind::Json(schemas::list, false), example, text)
 }
 
 fn issue() -> Table {
