@@ -3,6 +3,7 @@
 //! Invariant: a caller hears of its own reference only; one that git refuses costs the others a second command, never
 //! their write. Writing one twice is harmless, so a caller that goes away half-way breaks nothing.
 
+use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -64,10 +65,10 @@ impl RefWrites {
 
 async fn write_all(own: &OwnClone, writes: Vec<Write>) {
     if writes.len() > 1 {
-        let lines: String = writes
-            .iter()
-            .map(|write| format!("update {} {}\n", write.name, write.oid.as_str()))
-            .collect();
+        let mut lines = String::new();
+        for write in &writes {
+            let _ = writeln!(lines, "update {} {}", write.name, write.oid.as_str());
+        }
         let call = own.write("update-ref").arg("--stdin").stdin(lines);
         if call.ok().await.is_ok() {
             for write in writes {
