@@ -147,7 +147,9 @@ async fn what_issues_amount_to_is_spelt_alike_on_both_databases() {
         for (column, tables, words) in &expected {
             let found = enforced(&db, column).await;
             let words: BTreeSet<String> = words.iter().map(|&word| word.to_owned()).collect();
-            let sets = tables.iter().map(|&table| (table.to_owned(), words.clone()));
+            let sets = tables
+                .iter()
+                .map(|&table| (table.to_owned(), words.clone()));
             assert_eq!(found, sets.collect::<Sets>(), "{column}");
         }
     }

@@ -5,8 +5,8 @@
 )]
 
 pub mod attempt;
-pub mod database_identity;
 pub mod backlog;
+pub mod database_identity;
 pub mod event;
 pub mod failure;
 pub mod issue;

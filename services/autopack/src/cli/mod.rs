@@ -3,8 +3,8 @@
 //! Invariant: every command's help holds an example; what a flag means is said here and nowhere else.
 
 mod args;
-mod plan_new;
 mod issues;
+mod plan_new;
 mod queue;
 
 use std::path::PathBuf;
@@ -16,8 +16,8 @@ pub(crate) use args::{
     ExplainArgs, NewRun, PhaseRef, PlanCommand, PlanExplainArgs, PlanValidateArgs, RulesetCommand,
     RunArgs, RunRef, RunsArgs, SubmitArgs, UpArgs,
 };
-pub(crate) use plan_new::PlanNewArgs;
 pub(crate) use issues::{BacklogArgs, IssuesArgs, RecordIssueArgs, ReportCommand};
+pub(crate) use plan_new::PlanNewArgs;
 pub(crate) use queue::{LaneCommand, LimitsArgs, QueueArgs, WhyArgs};
 
 const START: &str = "\
