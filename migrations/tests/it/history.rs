@@ -10,7 +10,6 @@ both!(
     an_older_program_runs_while_the_schema_says_so,
     a_changed_migration_is_refused,
     views_outlive_the_tables_and_show_no_address,
-    words_of_issues_are_those_of_the_domain,
 );
 
 async fn migrating_twice_applies_everything_once(base: Base) {
@@ -110,39 +109,4 @@ async fn processes_that_migrate_at_once_do_not_collide() {
     let done = futures::future::join_all(connections.iter().map(migrate)).await;
     let applied: usize = done.into_iter().map(|d| d.unwrap().len()).sum();
     assert_eq!(applied, ALL.len(), "each migration by one of them");
-}
-
-async fn words_of_issues_are_those_of_the_domain(base: Base) {
-    use autopack_domain::issue::{Cleanliness, DebtStatus, IssueState, Severity};
-    let db = base.connect().await;
-    migrate(&db).await.unwrap();
-    for (table, column, words) in [
-        ("issue", "severity", Severity::spellings()),
-        ("issue", "effective_severity", Severity::spellings()),
-        ("backlog", "severity", Severity::spellings()),
-        ("run", "debt_status", DebtStatus::spellings()),
-        ("tier", "cleanliness", Cleanliness::spellings()),
-        ("phase", "issue_state", IssueState::spellings()),
-    ] {
-        let found = match db.get_database_backend() {
-            DbBackend::Postgres => {
-                let sql = format!(
-                    "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = '{table}_{column}_check'"
-                );
-                texts(&db, &sql).await.join("")
-            }
-            _ => {
-                let sql = format!("SELECT sql FROM sqlite_master WHERE name = '{table}'");
-                let text = texts(&db, &sql).await.join("");
-                let (_, list) = text.split_once(&format!("CHECK ({column} IN (")).unwrap();
-                list.split_once("))").unwrap().0.to_owned()
-            }
-        };
-        let quoted: BTreeSet<&str> = found.split('\'').skip(1).step_by(2).collect();
-        assert_eq!(
-            quoted,
-            words.into_iter().collect(),
-            "{table}.{column}: {found}"
-        );
-    }
 }

@@ -8,7 +8,7 @@ use autopack_store::{
     entity,
     schema::{Column, Kind, Table, document, table, tables},
 };
-use sea_orm::{ConnectionTrait as _, EntityName as _, EntityTrait, IdenStatic as _, Iterable as _};
+use sea_orm::{ConnectionTrait as _, EntityTrait, IdenStatic as _, Iterable as _};
 
 use crate::base::{Base, both};
 
