@@ -180,6 +180,7 @@ impl Nats {
     #[track_caller]
     pub fn freeze(&self) {
         self.signal("STOP");
+        crate::processes::await_stopped(self.id());
     }
 
     /// SIGCONT.

@@ -33,6 +33,26 @@ pub fn none_left_but(folders: &[&Path], known: &[u32]) {
     assert!(ended.is_ok(), "{what}; still there: {last:#?}");
 }
 
+/// Waits until every thread of a process that was sent SIGSTOP has stopped: one that runs goes on until it is told.
+#[track_caller]
+pub fn await_stopped(id: u32) {
+    within(BOUND, &format!("process {id} stops"), || {
+        let mut threads = fs::read_dir(format!("/proc/{id}/task")).ok()?;
+        threads
+            .all(|thread| thread.is_ok_and(|t| is_stopped(&t.path())))
+            .then_some(())
+    });
+}
+
+fn is_stopped(thread: &Path) -> bool {
+    // One that has ended in between does nothing either.
+    let Ok(text) = fs::read_to_string(thread.join("stat")) else {
+        return true;
+    };
+    let state = text.rsplit(')').next().unwrap_or_default();
+    state.trim_start().starts_with(['T', 't', 'Z', 'X'])
+}
+
 /// Command lines of the processes that know one of these folders.
 fn of(folders: &[&Path], known: &[u32]) -> Vec<String> {
     let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);

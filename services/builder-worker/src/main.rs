@@ -7,7 +7,7 @@ mod settings;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use autopack_bus::BusError;
+use autopack_bus::{Bus, BusError};
 use autopack_runtime::{
     DataDir, Kind, Opened,
     config::environment,
@@ -57,12 +57,9 @@ async fn start(settings: Settings, process: Process) -> Result<Service, StartErr
     let ack_wait = bus.ack_wait;
     let connect = || autopack_bus::connect(bus.clone());
     let bus = process
-        .bus(
-            connect,
-            BusError::is_transient,
-            |bus| bus.is_connected(),
-            |bus| bus.stats().labelled(),
-        )
+        .bus(connect, BusError::is_transient, Bus::is_connected, |bus| {
+            bus.stats().labelled()
+        })
         .await?;
     let clock = Arc::clone(&process.clock);
     let ports = Ports {

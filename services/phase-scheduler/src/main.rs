@@ -6,7 +6,7 @@ mod settings;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use autopack_bus::BusError;
+use autopack_bus::{Bus, BusError};
 use autopack_runtime::{
     Kind,
     service::{self, Process, Program, Service, StartError},
@@ -38,12 +38,9 @@ async fn start(settings: Settings, process: Process) -> Result<Service, StartErr
         .binding();
     let connect = || autopack_bus::connect(bus.clone());
     let bus = process
-        .bus(
-            connect,
-            BusError::is_transient,
-            |bus| bus.is_connected(),
-            |bus| bus.stats().labelled(),
-        )
+        .bus(connect, BusError::is_transient, Bus::is_connected, |bus| {
+            bus.stats().labelled()
+        })
         .await?;
     let ports = Ports {
         clients,

@@ -8,7 +8,7 @@ mod settings;
 use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
 
 use autopack_artifacts::Artifacts;
-use autopack_bus::BusError;
+use autopack_bus::{Bus, BusError};
 use autopack_runtime::{
     Kind, Supervisor,
     config::environment,
@@ -82,12 +82,9 @@ async fn start(settings: Settings, process: Process) -> Result<Service, StartErr
         .map_err(StartError::from)?;
     let connect = || autopack_bus::connect(bus.clone());
     let bus = process
-        .bus(
-            connect,
-            BusError::is_transient,
-            |bus| bus.is_connected(),
-            |bus| bus.stats().labelled(),
-        )
+        .bus(connect, BusError::is_transient, Bus::is_connected, |bus| {
+            bus.stats().labelled()
+        })
         .await?;
 
     let folder = settings.artifacts(&environment).map_err(StartError::from)?;

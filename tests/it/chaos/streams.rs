@@ -138,7 +138,7 @@ fn a_bus_that_is_set_back_does_no_harm() {
         let done = Command::new("cp").arg("-a").arg(from).arg(to).status();
         assert!(done.unwrap().success());
     };
-    scene.cluster.nats.signal("STOP");
+    scene.cluster.nats.freeze();
     cp(&store, &copy);
     scene.cluster.nats.signal("CONT");
     scene.await_landed(13 + chance.below(6));

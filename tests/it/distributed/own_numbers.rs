@@ -21,7 +21,7 @@ fn shows(node: &Node, name: &str, value: f64) {
 }
 
 /// What happened of this kind on the process's connection to the bus.
-fn happenings(node: &Node, kind: &str) -> f64 {
+fn happenings(node: &Node, kind: &str) -> u64 {
     let (_, text) = node.page("/metrics").unwrap();
     let series = format!("autopack_bus_happenings_total{{kind=\"{kind}\"}} ");
     let line = text.lines().find_map(|line| line.strip_prefix(&series));
@@ -44,20 +44,20 @@ fn readiness_epoch_and_bus_follow_what_happens() {
     shows(&cluster.schedulers[0], "autopack_service_ready", 1.0);
 
     for node in [&cluster.registry, &cluster.schedulers[0]] {
-        assert_eq!(happenings(node, "connects"), 1.0);
-        assert_eq!(happenings(node, "disconnects"), 0.0);
+        assert_eq!(happenings(node, "connects"), 1);
+        assert_eq!(happenings(node, "disconnects"), 0);
     }
     cluster.nats.kill();
     for node in [&cluster.registry, &cluster.schedulers[0]] {
         within(BOUND, "the lost connection is counted", || {
-            (happenings(node, "disconnects") == 1.0).then_some(())
+            (happenings(node, "disconnects") == 1).then_some(())
         });
         shows(node, "autopack_service_ready", 0.0);
     }
     cluster.nats.start_again();
     for node in [&cluster.registry, &cluster.schedulers[0]] {
         within(BOUND, "the new connection is counted", || {
-            (happenings(node, "connects") == 2.0).then_some(())
+            (happenings(node, "connects") == 2).then_some(())
         });
         shows(node, "autopack_service_ready", 1.0);
     }

@@ -50,7 +50,7 @@ async fn every_kind_of_bad_row_is_named_with_place_valid_values_and_fix(base: Ba
         "UPDATE run SET facts = '{\"a\":1}'",
         "UPDATE project SET limits = '{\"max_runing\":1}'",
         "UPDATE usage_event SET run_uid = '0197a4c2-0000-7000-8000-00000000beef'",
-        "INSERT INTO phase SELECT '0197a4c2-0000-7000-8000-00000000beef', idx, id, tier, place, 'QUEUED', attempts_made, attempts_charged, infra_charged, crashes, conflicts, not_before, NULL, detail, commit_sha, outcome, tokens_cap, tokens_reserved, tokens_settled, NULL, started_at, completed_at FROM phase",
+        "INSERT INTO phase SELECT '0197a4c2-0000-7000-8000-00000000beef', idx, id, tier, place, 'QUEUED', attempts_made, attempts_charged, infra_charged, crashes, conflicts, not_before, NULL, detail, commit_sha, outcome, tokens_cap, tokens_reserved, tokens_settled, NULL, started_at, completed_at, minor_issues, major_issues, resolved_issues, issue_state FROM phase",
         "UPDATE relay_cursor SET sequence = 7",
         "UPDATE event SET sequence = 3",
     ] {
@@ -139,7 +139,7 @@ async fn a_leased_row_is_not_safe_to_mend(base: Base) {
 /// What a database that stores what it is given, or that lost a constraint, may hold.
 async fn values_of_another_type_fail_no_list(base: Base) {
     base.fill().await;
-    base.run("INSERT INTO run SELECT '0197a4c2-0000-7000-8000-00000000000f', 'other', 'other', project, state, version, last_event, revision, fence, held, frozen, started, paused, cancelling, goal, base_ref, base_sha, tip, branch, repository, digest, priority, tokens_cap, tokens_reserved, tokens_settled, phases_cap, phases_used, minutes_cap, first_lease_at, paused_at, paused_us, count_queued, count_executing, count_gate, count_ci_running, count_complete, count_failed, count_skipped, open_intents, cause, detail, facts, created_at, started_at, completed_at FROM run").await;
+    base.run("INSERT INTO run SELECT '0197a4c2-0000-7000-8000-00000000000f', 'other', 'other', project, state, version, last_event, revision, fence, held, frozen, started, paused, cancelling, goal, base_ref, base_sha, tip, branch, repository, digest, priority, tokens_cap, tokens_reserved, tokens_settled, phases_cap, phases_used, minutes_cap, first_lease_at, paused_at, paused_us, count_queued, count_executing, count_gate, count_ci_running, count_complete, count_failed, count_skipped, open_intents, cause, detail, facts, created_at, started_at, completed_at, minor_issues, major_issues, resolved_issues, debt_status FROM run").await;
     base.unchecked().await;
     if base.is_postgres() {
         base.run("ALTER TABLE run ALTER COLUMN version DROP NOT NULL")

@@ -65,7 +65,13 @@ impl Base {
     /// The example of every table, all columns.
     pub(crate) async fn fill(&self) {
         for table in tables() {
-            if ["relay_cursor", "registry_epoch", "schema_compat"].contains(&table.name) {
+            let single = [
+                "database_identity",
+                "relay_cursor",
+                "registry_epoch",
+                "schema_compat",
+            ];
+            if single.contains(&table.name) {
                 continue;
             }
             let columns: Vec<_> = table.columns.iter().collect();

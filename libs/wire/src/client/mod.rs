@@ -126,16 +126,12 @@ pub struct Clients {
     pub dispatch: DispatchServiceClient<GrpcService>,
     /// For workers.
     pub work: WorkServiceClient<GrpcService>,
-    /// For operators: what is stored.
-    pub doctor: DoctorServiceClient<GrpcService>,
     /// For everybody with files.
     pub artifacts: ArtifactServiceClient<GrpcService>,
     /// The scheduler's own service, where it is served at the same address.
     pub scheduler: SchedulerServiceClient<GrpcService>,
     /// For operators: a worker's own service, where the address is a worker's or the all-in-one's.
     pub worker: WorkerServiceClient<GrpcService>,
-    /// For everybody: what the registry offers.
-    pub server: ServerServiceClient<GrpcService>,
     transport: GrpcService,
     database: Database,
     gaps: Gaps,
@@ -153,17 +149,25 @@ impl Clients {
             dispatch: DispatchServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
             work: WorkServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),
-            doctor: DoctorServiceClient::new(service.clone()).max_decoding_message_size(MAX_DECODE),
             artifacts: ArtifactServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
             scheduler: SchedulerServiceClient::new(service.clone())
                 .max_decoding_message_size(MAX_DECODE),
             worker: WorkerServiceClient::new(service.clone()),
-            server: ServerServiceClient::new(service.clone()),
             transport: service,
             database,
             gaps,
         }
+    }
+
+    /// For operators: what is stored.
+    pub fn doctor(&self) -> DoctorServiceClient<GrpcService> {
+        DoctorServiceClient::new(self.transport.clone()).max_decoding_message_size(MAX_DECODE)
+    }
+
+    /// For everybody: what the registry offers.
+    pub fn server(&self) -> ServerServiceClient<GrpcService> {
+        ServerServiceClient::new(self.transport.clone())
     }
 
     /// For everybody who finds something.

@@ -62,7 +62,7 @@ pub struct Offer {
 impl Offer {
     /// Asks the registry behind the clients, and records what it lacks as their gaps.
     pub async fn learn(clients: &Clients) -> Result<Self, Status> {
-        let mut server = clients.server.clone();
+        let mut server = clients.server();
         let offer = match server.get_server_info(GetServerInfoRequest {}).await {
             Ok(answer) => {
                 let info = answer.into_inner();

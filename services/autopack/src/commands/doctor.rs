@@ -112,7 +112,7 @@ fn unusable(error: &CliError) -> Finding {
 }
 
 async fn look(clients: &Clients, args: &DoctorArgs, found: &mut Diagnosis) -> Result<(), CliError> {
-    let (mut registry, mut doctor) = (clients.registry.clone(), clients.doctor.clone());
+    let (mut registry, mut doctor) = (clients.registry.clone(), clients.doctor());
     if args.fix {
         let request = RepairRequest {
             validate_only: false,
@@ -174,7 +174,7 @@ async fn verify(
 async fn ids(context: &Context, project: String) -> Outcome {
     let connection = context.connect().await?;
     let request = InferIdsRequest { project };
-    let answer = connection.clients.doctor.clone().infer_ids(request).await;
+    let answer = connection.clients.doctor().infer_ids(request).await;
     connection.close().await;
     let found = answer?.into_inner();
     let offenders: Vec<Value> = found

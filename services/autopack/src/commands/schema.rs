@@ -17,7 +17,7 @@ pub(super) async fn run(context: &Context, subject: Option<String>) -> Outcome {
     let request = DescribeSchemaRequest {
         subject: subject.unwrap_or_default(),
     };
-    let mut doctor = connection.clients.doctor.clone();
+    let mut doctor = connection.clients.doctor();
     let answer = doctor.describe_schema(request).await;
     connection.close().await;
     let answer = answer?.into_inner();

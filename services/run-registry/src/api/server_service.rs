@@ -4,23 +4,14 @@
 
 use autopack_wire::{
     contract, methods,
-    registry::{
-        self as pb, dispatch_service_server, registry_service_server, server_service_server,
-        work_service_server,
-    },
+    registry::{self as pb, server_service_server},
 };
 use tonic::{Request, Response, Status};
 
 use super::Api;
 
-/// The registry's own services.
-const OWN: &[&str] = &[
-    registry_service_server::SERVICE_NAME,
-    dispatch_service_server::SERVICE_NAME,
-    work_service_server::SERVICE_NAME,
-    pb::artifact_service_server::SERVICE_NAME,
-    server_service_server::SERVICE_NAME,
-];
+/// The package of the registry's own services; each of them is served wherever one is.
+const OWN: &str = "autopack.registry.v1.";
 
 #[tonic::async_trait]
 impl server_service_server::ServerService for Api {
@@ -32,7 +23,7 @@ impl server_service_server::ServerService for Api {
         let served = |path: &str| {
             let service = path.trim_start_matches('/').split('/').next();
             service.is_some_and(|service| {
-                OWN.contains(&service) || config.beside.iter().any(|name| name == service)
+                service.starts_with(OWN) || config.beside.iter().any(|name| name == service)
             })
         };
         Ok(Response::new(pb::GetServerInfoResponse {

@@ -20,7 +20,7 @@ both!(
 );
 
 async fn info(h: &Harness) -> pb::GetServerInfoResponse {
-    let mut server = h.clients.server.clone();
+    let mut server = h.clients.server();
     let answer = server.get_server_info(pb::GetServerInfoRequest {}).await;
     answer.unwrap().into_inner()
 }

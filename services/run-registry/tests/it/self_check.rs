@@ -22,14 +22,14 @@ async fn diagnose(h: &Harness, run: &str) -> Vec<Finding> {
         run_id: run.into(),
         limit: 0,
     };
-    let answer = h.clients.doctor.clone().diagnose(request).await.unwrap();
+    let answer = h.clients.doctor().diagnose(request).await.unwrap();
     let found = answer.into_inner().findings.into_iter();
     found.map(|f| Finding::try_from(f).unwrap()).collect()
 }
 
 async fn repair(h: &Harness, validate_only: bool) -> pb::RepairResponse {
     let request = pb::RepairRequest { validate_only };
-    let answer = h.clients.doctor.clone().repair(request).await.unwrap();
+    let answer = h.clients.doctor().repair(request).await.unwrap();
     answer.into_inner()
 }
 
@@ -119,7 +119,7 @@ async fn state_ready_in_the_database(place: Place) {
     is_worked_on(&h, "other").await;
     assert!(repair(&h, false).await.repairs.is_empty(), "once");
     let request = pb::ListRepairsRequest { limit: 0 };
-    let kept = h.clients.doctor.clone().list_repairs(request).await;
+    let kept = h.clients.doctor().list_repairs(request).await;
     assert_eq!(kept.unwrap().into_inner().repairs, done.repairs);
     h.stop().await;
 }
@@ -133,7 +133,7 @@ async fn state_ready_in_the_database_is_mended_at_the_start_if_that_is_asked_for
     let h = damaged(&place, &damage, SelfRepair::Safe).await;
     assert!(aside(&h).await.is_empty());
     let request = pb::ListRepairsRequest { limit: 0 };
-    let kept = h.clients.doctor.clone().list_repairs(request).await;
+    let kept = h.clients.doctor().list_repairs(request).await;
     assert_eq!(kept.unwrap().into_inner().repairs.len(), 3);
     is_worked_on(&h, "demo").await;
     h.stop().await;
@@ -197,7 +197,7 @@ async fn run_id_equal_to_phase_id(place: Place) {
     assert_eq!(found[0].code, Code::RunIdEqualsPhaseId);
     assert!(!found[0].code.is_error() && found[0].run == "odd");
     let ids = pb::InferIdsRequest::default();
-    let ids = h.clients.doctor.clone().infer_ids(ids).await.unwrap();
+    let ids = h.clients.doctor().infer_ids(ids).await.unwrap();
     let ids = ids.into_inner();
     assert_eq!(
         (
@@ -325,7 +325,7 @@ async fn the_documentation_names_tables_plans_and_requests(place: Place) {
         let request = pb::DescribeSchemaRequest {
             subject: subject.into(),
         };
-        h.clients.doctor.clone().describe_schema(request).await
+        h.clients.doctor().describe_schema(request).await
     };
     let field = |subject: &pb::SchemaSubject, name: &str| {
         let found = subject.fields.iter().find(|f| f.name == name);
