@@ -54,7 +54,7 @@ fn strangers(root: &Value, schema: &Value, value: &Value, path: &str, found: &mu
             .unwrap();
         return if value.is_null() {
         } else {
-            strangers(root, form, value, path, found)
+            strangers(root, form, value, path, found);
         };
     }
     match value {
