@@ -7,6 +7,7 @@ use std::{
     convert::Infallible,
     sync::{Arc, OnceLock},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use autopack_domain::{Reason, Refusal};
@@ -15,7 +16,10 @@ use http::{Request, Response};
 use tonic::{body::Body, service::Routes};
 use tower::{Service, ServiceExt as _};
 
-use crate::status::to_status;
+use crate::status::to_status_after;
+
+/// When a caller may ask again: a start takes a fraction of a second where nothing is missing.
+const SOON: Duration = Duration::from_millis(100);
 
 /// Where the routes are put when they are there.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +64,7 @@ where
                     Reason::RegistryUnavailable,
                     "the service is starting: it waits for its database, its bus or the registry",
                 );
-                return Ok(to_status(&refusal).into_http());
+                return Ok(to_status_after(&refusal, SOON).into_http());
             };
             let request = request.map(Body::new);
             match routes.oneshot(request).await {

@@ -7,10 +7,14 @@ use std::{
     convert::Infallible,
     marker::PhantomData,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use autopack_domain::{Reason, Refusal};
-use autopack_wire::{client::DATABASE_HEADER, status::to_status};
+use autopack_wire::{
+    client::DATABASE_HEADER,
+    status::{to_status, to_status_after},
+};
 use futures::future::{BoxFuture, FutureExt as _};
 use tokio::sync::watch;
 use tonic::{
@@ -21,6 +25,10 @@ use tonic::{
 
 use super::Api;
 use crate::serving::Activity;
+
+/// When a caller that met no active registry may ask again: taking over takes a fraction of a second, and the pauses
+/// of a client grow.
+const SOON: Duration = Duration::from_millis(100);
 
 /// Makes the service of an active registry.
 type Make<S> = fn(Api) -> S;
@@ -129,6 +137,11 @@ fn standby(active: &str, epoch: u64) -> Refusal {
 }
 
 fn refuse(refusal: &Refusal) -> BoxFuture<'static, Result<http::Response<Body>, Infallible>> {
-    let response = to_status(refusal).into_http();
+    let status = if refusal.reason == Reason::NotActive {
+        to_status_after(refusal, SOON)
+    } else {
+        to_status(refusal)
+    };
+    let response = status.into_http();
     std::future::ready(Ok(response)).boxed()
 }
