@@ -42,32 +42,31 @@ pub async fn tiers<C: ConnectionTrait>(
     Ok(by_run)
 }
 
-/// The strategies of these runs.
+/// The strategies of these runs; one that cannot be read is left out.
 pub async fn strategies<C: ConnectionTrait>(
     db: &C,
     runs: &[RunUid],
 ) -> Result<BTreeMap<String, Strategy>, StoreError> {
-    let found: Vec<(String, String)> = run_document::Entity::find()
-        .select_only()
-        .column(run_document::Column::RunUid)
-        .column(run_document::Column::Strategy)
-        .filter(run_document::Column::RunUid.is_in(keys(runs)))
-        .into_tuple()
-        .all(db)
-        .await?;
-    let read = |(run, text): (String, String)| Some((run, serde_json::from_str(&text).ok()?));
-    Ok(found.into_iter().filter_map(read).collect())
+    documents(db, runs, run_document::Column::Strategy).await
 }
 
-/// The plans of these runs.
+/// The plans of these runs; one that cannot be read is left out.
 pub async fn plans<C: ConnectionTrait>(
     db: &C,
     runs: &[RunUid],
 ) -> Result<BTreeMap<String, Plan>, StoreError> {
+    documents(db, runs, run_document::Column::Plan).await
+}
+
+async fn documents<C: ConnectionTrait, T: serde::de::DeserializeOwned>(
+    db: &C,
+    runs: &[RunUid],
+    column: run_document::Column,
+) -> Result<BTreeMap<String, T>, StoreError> {
     let found: Vec<(String, String)> = run_document::Entity::find()
         .select_only()
         .column(run_document::Column::RunUid)
-        .column(run_document::Column::Plan)
+        .column(column)
         .filter(run_document::Column::RunUid.is_in(keys(runs)))
         .into_tuple()
         .all(db)
