@@ -21,6 +21,8 @@ use crate::tools;
 
 /// How long a tool may take to tell its version.
 const VERSION_TIME: Duration = Duration::from_secs(20);
+/// With less free space a command cannot be expected to do its work, MiB.
+const FULL_MB: u64 = 8;
 /// Where toolchains live below the home folder of whoever runs the worker, unless a variable says otherwise.
 const TOOL_HOMES: &[(&str, &str)] = &[
     ("RUSTUP_HOME", ".rustup"),
@@ -85,6 +87,11 @@ impl Host {
     pub(crate) fn free_mb(&self) -> Option<u64> {
         let stat = rustix::fs::statvfs(&self.data_dir).ok()?;
         Some(stat.f_bavail.saturating_mul(stat.f_frsize) >> 20)
+    }
+
+    /// Whether nothing of use can be written any more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.free_mb().is_some_and(|free| free < FULL_MB)
     }
 
     /// The environment of an untrusted command.

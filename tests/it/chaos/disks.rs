@@ -4,7 +4,6 @@ use std::process::Command;
 
 use crate::plan::chains;
 use crate::scene::Scene;
-use crate::seed::Chance;
 
 /// A file system of its own for a worker's data directory; gone with the value.
 pub(crate) struct Disk(std::path::PathBuf);
@@ -60,11 +59,20 @@ impl Drop for Disk {
     }
 }
 
-/// Two of four workers run out of room in the middle: the others do the work, and nobody is charged for it.
+/// Two of four workers run out of room while they build: the others do the work, and no builder is charged.
 #[test]
 fn workers_with_a_full_disk_leave_the_work_to_others() {
-    let mut chance = Chance::of("a worker's disk is full");
-    let scene = Scene::new(chains(4, 5));
+    let signs = tempfile::tempdir().unwrap();
+    let room_is_gone = signs.path().join("room-is-gone");
+    // As many chains as the workers have slots.
+    let mut steps = chains(8, 3);
+    for step in steps.iter_mut().filter(|step| step.after.is_none()) {
+        step.first = format!(
+            "until [ -e '{}' ]; do sleep 0.02; done",
+            room_is_gone.display()
+        );
+    }
+    let scene = Scene::new(steps);
     let disks: Vec<Disk> = (0..2)
         .map(|n| {
             Disk::mount(
@@ -74,12 +82,21 @@ fn workers_with_a_full_disk_leave_the_work_to_others() {
         })
         .collect();
     let scene = scene.up();
-    scene.await_landed(1 + chance.below(4));
+    // Every slot has a chain's first builder in hand, and nothing written yet.
+    for phase in ["a1", "b1", "c1", "d1", "e1", "f1", "g1", "h1"] {
+        scene.await_builder(phase);
+    }
     disks.iter().for_each(Disk::fill);
+    std::fs::write(&room_is_gone, "").unwrap();
     scene.settle();
-    let left = "too little free space; the job is left to others";
-    let said = |n: usize| scene.cluster.workers[n].log_text().contains(left);
-    assert!(said(0) || said(1), "no job met a full disk");
+    let told = |what: &str| {
+        let workers = scene.cluster.workers.iter().take(2);
+        workers
+            .filter(|worker| worker.log_text().contains(what))
+            .count()
+    };
+    assert_eq!(told("DISK_FULL"), 2, "a builder met a full disk");
+    assert!(told("too little free space; the job is left to others") > 0);
     disks.iter().for_each(Disk::empty);
     scene.verdict();
     drop(disks);

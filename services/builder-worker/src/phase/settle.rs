@@ -5,11 +5,13 @@
 
 use autopack_domain::Cause;
 use autopack_domain::attempt::ArtifactRef;
+use autopack_domain::catalogue::Charge;
 use autopack_domain::run::settle::Report;
 use autopack_git::{CommitSpec, Identity, Oid};
 use autopack_policy::signature;
 
 use super::{Job, Success};
+use crate::context::Context;
 use crate::error::{CallError, Failure, Stop};
 use crate::failpoints;
 use crate::jobs::Ended;
@@ -23,6 +25,10 @@ const RAW: usize = 4 * 1024;
 
 /// Reports the result of the work.
 pub(crate) async fn conclude(mut job: Job<'_>, result: Result<Success, Stop>) -> Ended {
+    let result = result.map_err(|stop| match stop {
+        Stop::Failed(failure) => Stop::Failed(at_fault(job.cx, failure)),
+        other => other,
+    });
     let cause = match &result {
         Err(Stop::Failed(failure)) => Some(failure.cause),
         Ok(_) | Err(_) => None,
@@ -55,6 +61,23 @@ pub(crate) async fn conclude(mut job: Job<'_>, result: Result<Success, Stop>) ->
                 Ended::Dropped
             }
         },
+    }
+}
+
+/// A command that met a full disk has not failed by itself: its machine did.
+fn at_fault(cx: &Context, failure: Failure) -> Failure {
+    if failure.cause.charge() != Charge::Attempt || !cx.host.is_full() {
+        return failure;
+    }
+    Failure {
+        detail: format!(
+            "{}: {}; no space was left in {}",
+            failure.cause,
+            failure.detail,
+            cx.host.data_dir().display()
+        ),
+        cause: Cause::DiskFull,
+        ..failure
     }
 }
 

@@ -17,6 +17,7 @@ use autopack_domain::{
     states::AttemptState,
 };
 use autopack_store::{StoreError, cursors, read};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{Core, bus_refusal, store_refusal, write_refusal};
@@ -51,14 +52,17 @@ pub async fn run(core: Arc<Core>, shutdown: CancellationToken) -> Result<(), Str
     // At the start every offer of an earlier process is suspect.
     let mut known: Option<String> = None;
     let mut next = Duration::ZERO;
+    let mut rested = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
-        let before = clock.monotonic();
-        match look(&core, known.as_ref(), before >= next).await {
+        // What a look costs is real time, whatever the clock shows.
+        let before = Instant::now();
+        let due = before >= rested && clock.monotonic() >= next;
+        match look(&core, known.as_ref(), due).await {
             Ok(Some(epoch)) => {
                 known = Some(epoch);
-                let took = clock.monotonic().saturating_sub(before);
-                next = clock.monotonic() + CONTENT_PERIOD.max(took * SHARE);
+                rested = Instant::now() + before.elapsed() * SHARE;
+                next = clock.monotonic() + CONTENT_PERIOD;
                 pause = PERIOD;
             }
             Ok(None) => pause = PERIOD,
