@@ -56,13 +56,13 @@ pub async fn run(core: Arc<Core>, shutdown: CancellationToken) -> Result<(), Str
     let mut pause = FIRST_PAUSE;
     loop {
         // What a look costs is real time, whatever the clock shows.
-        let before = Instant::now();
-        let due = before >= rested && clock.monotonic() >= next;
+        let (before, began) = (Instant::now(), clock.monotonic());
+        let due = before >= rested && began >= next;
         match look(&core, known.as_ref(), due).await {
             Ok(Some(epoch)) => {
                 known = Some(epoch);
                 rested = Instant::now() + before.elapsed() * SHARE;
-                next = clock.monotonic() + CONTENT_PERIOD;
+                next = began + CONTENT_PERIOD;
                 pause = PERIOD;
             }
             Ok(None) => pause = PERIOD,
