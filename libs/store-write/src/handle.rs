@@ -72,6 +72,8 @@ impl From<DbErr> for WriteError {
 pub(crate) type Reply = Result<Box<dyn Any + Send>, WriteError>;
 pub(crate) type OnRun =
     Box<dyn FnMut(&mut RunAggregate, &mut Changes) -> Result<Box<dyn Any + Send>, Refusal> + Send>;
+/// What follows a commit, whether or not the caller is still there.
+pub(crate) type Then = Box<dyn FnOnce(&(dyn Any + Send)) + Send>;
 pub(crate) type Create = Box<dyn FnMut() -> (RunAggregate, Changes) + Send>;
 
 /// A reader of the event log that remembers how far it has come.
@@ -113,10 +115,19 @@ pub(crate) enum Work {
 pub(crate) struct Command {
     pub(crate) work: Work,
     pub(crate) request: Option<RequestKey>,
+    pub(crate) then: Option<Then>,
     pub(crate) reply: oneshot::Sender<Reply>,
 }
 
 impl Command {
+    /// The command is committed, or refused.
+    pub(crate) fn answer(self, reply: Reply) {
+        if let (Ok(value), Some(then)) = (&reply, self.then) {
+            then(value.as_ref());
+        }
+        let _ = self.reply.send(reply);
+    }
+
     /// The run that it works on, if that exists already.
     pub(crate) fn run(&self) -> Option<RunUid> {
         match &self.work {
@@ -175,11 +186,28 @@ impl WriterHandle {
         &self,
         run: RunUid,
         request: Option<RequestKey>,
-        mut command: impl FnMut(&mut RunAggregate, &mut Changes) -> Result<T, Refusal> + Send + 'static,
+        command: impl FnMut(&mut RunAggregate, &mut Changes) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, WriteError> {
-        let work: OnRun =
-            Box::new(move |a, c| command(a, c).map(|t| Box::new(t) as Box<dyn Any + Send>));
-        self.send(Work::OnRun(run, work), request).await
+        self.send(Work::OnRun(run, boxed(command)), request, None)
+            .await
+    }
+
+    /// The same, and once it is committed `then`: also for a caller that is gone by that time, or gave up waiting.
+    /// `then` is short and does not block.
+    pub async fn on_run_then<T: Send + 'static>(
+        &self,
+        run: RunUid,
+        request: Option<RequestKey>,
+        command: impl FnMut(&mut RunAggregate, &mut Changes) -> Result<T, Refusal> + Send + 'static,
+        then: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<T, WriteError> {
+        let then: Then = Box::new(move |value| {
+            if let Some(value) = value.downcast_ref() {
+                then(value);
+            }
+        });
+        self.send(Work::OnRun(run, boxed(command)), request, Some(then))
+            .await
     }
 
     /// Reads a run as the next command would find it.
@@ -197,17 +225,18 @@ impl WriterHandle {
         request: Option<RequestKey>,
         create: impl FnMut() -> (RunAggregate, Changes) + Send + 'static,
     ) -> Result<Run, WriteError> {
-        self.send(Work::Create(Box::new(create)), request).await
+        self.send(Work::Create(Box::new(create)), request, None)
+            .await
     }
 
     /// Stores a setting in place of the one before.
     pub async fn put(&self, setting: Setting) -> Result<(), WriteError> {
-        self.send(Work::Setting(setting), None).await
+        self.send(Work::Setting(setting), None, None).await
     }
 
     /// Moves the cursor of a reader of the event log.
     pub async fn put_cursor(&self, cursor: Cursor, sequence: u64) -> Result<(), WriteError> {
-        self.send(Work::Cursor(cursor, sequence), None).await
+        self.send(Work::Cursor(cursor, sequence), None, None).await
     }
 
     /// What the writer has done since its start.
@@ -237,6 +266,7 @@ impl WriterHandle {
         &self,
         work: Work,
         request: Option<RequestKey>,
+        then: Option<Then>,
     ) -> Result<T, WriteError> {
         let (reply, answer) = oneshot::channel();
         let gone = || Refusal::new(Reason::RegistryUnavailable, "the registry is stopping");
@@ -249,6 +279,7 @@ impl WriterHandle {
         let command = Command {
             work,
             request,
+            then,
             reply,
         };
         let exchange = async {
@@ -276,6 +307,12 @@ impl WriterHandle {
             Refusal::new(Reason::InternalFault, "a command replied with another type").into()
         })
     }
+}
+
+fn boxed<T: Send + 'static>(
+    mut command: impl FnMut(&mut RunAggregate, &mut Changes) -> Result<T, Refusal> + Send + 'static,
+) -> OnRun {
+    Box::new(move |a, c| command(a, c).map(|t| Box::new(t) as Box<dyn Any + Send>))
 }
 
 /// Ends once the database has been out of reach for as long as a caller waits for it.

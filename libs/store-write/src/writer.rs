@@ -241,7 +241,7 @@ impl Writer {
                     let _ = self.events.send(Arc::new(events));
                 }
                 for (command, reply) in batch.drain(..).zip(replies) {
-                    let _ = command.reply.send(reply);
+                    command.answer(reply);
                 }
                 Ok(())
             }

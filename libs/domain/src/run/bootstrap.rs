@@ -87,6 +87,9 @@ impl RunAggregate {
         changes: &mut Changes,
     ) -> Result<(), Refusal> {
         self.check_open("offering a job")?;
+        if kind == JobKind::Bootstrap && self.run.frozen {
+            return Err(self.wrong_state("bootstrapping", "a run that was not bootstrapped yet"));
+        }
         if let Some(job) = self.jobs.iter().find(|j| j.state != JobState::Done) {
             return Err(Refusal::new(
                 Reason::VersionConflict,
@@ -252,7 +255,10 @@ impl RunAggregate {
         changes: &mut Changes,
     ) {
         for i in 0..self.phases.len() {
-            if self.phases[i].state == PhaseState::Queued && self.phases[i].current.is_none() {
+            if self.phases[i].state == PhaseState::Queued
+                && self.phases[i].current.is_none()
+                && !self.may_have_landed(i)
+            {
                 self.phases[i].cause = Some(cause);
                 detail.clone_into(&mut self.phases[i].detail);
                 // QUEUED to SKIPPED is legal for every phase that nobody holds.
@@ -264,6 +270,15 @@ impl RunAggregate {
                 }
             }
         }
+    }
+
+    /// Whether the branch alone knows if the phase is done: an attempt ended with an intent that nobody has resolved.
+    pub(crate) fn may_have_landed(&self, phase: usize) -> bool {
+        self.run.open_intents > 0
+            && self
+                .attempts
+                .values()
+                .any(|a| a.phase == phase && a.state.is_terminal() && a.has_open_intent())
     }
 
     fn resolve_intent(

@@ -11,6 +11,7 @@
 mod base;
 mod cost;
 mod issues;
+mod left;
 mod lock;
 mod texts;
 mod unknown;

@@ -188,10 +188,9 @@ impl RegistryService for Api {
         let why: String = r.why.chars().take(1000).collect();
         let run = self
             .core
-            .command(uid, key, move |a, c, now| a.cancel(&why, now, c).map(drop))
+            .command_on_leases(uid, key, move |a, c, now| a.cancel(&why, now, c).map(drop))
             .await
             .map_err(refuse)?;
-        self.core.drop_ended_leases(uid).await.map_err(refuse)?;
         reply(pb::CancelRunResponse {
             run: Some((&run).into()),
         })

@@ -9,7 +9,7 @@ use autopack_domain::{
 use autopack_policy::estimate::reservation;
 use autopack_store::read;
 
-use super::{Core, lock, write_refusal};
+use super::{Core, write_refusal};
 
 /// Phases of one offer at most.
 pub const MAX_OFFER: usize = 1000;
@@ -141,7 +141,7 @@ impl Core {
             );
         }
         let after = self
-            .command(run, None, move |a, c, now| {
+            .command_on_leases(run, None, move |a, c, now| {
                 a.check_version(version)?;
                 if phases.is_empty() {
                     a.exhaust_minutes(&detail, now, c);
@@ -155,20 +155,7 @@ impl Core {
                 Ok(())
             })
             .await?;
-        self.drop_ended_leases(run).await?;
         Ok(after.version)
-    }
-
-    /// Forgets deadlines of leases that a command ended, so that the next heartbeat stops their workers.
-    pub(crate) async fn drop_ended_leases(&self, run: RunUid) -> Result<(), Refusal> {
-        let held = self
-            .writer
-            .read(run, super::leases::held)
-            .await
-            .map_err(write_refusal)?;
-        let live: Vec<uuid::Uuid> = held.iter().map(|h| h.uid).collect();
-        lock(&self.leases).keep_only(run, &live);
-        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use autopack_domain::{
     AttemptUid, Cause, Fence, JobUid, Reason, Refusal, RunUid, WorkerUid,
     attempt::Attempt,
     plan::{GateSpec, Plan},
-    run::{JobState, Run, bootstrap::Frozen},
+    run::{Changes, JobState, Run, RunAggregate, bootstrap::Frozen},
     worker::WorkerProfile,
 };
 use autopack_policy::{
@@ -63,10 +63,24 @@ pub(super) fn eligible(need: &Need, worker: &WorkerProfile) -> Result<(), Refusa
 }
 
 impl Core {
-    /// Counts the deadline of a lease that was just committed.
+    /// Counts the deadline of a lease.
     pub(super) fn grant(&self, uid: uuid::Uuid, run: RunUid, worker: WorkerUid) {
-        let (now, since) = (self.ports.clock.monotonic(), self.now());
-        lock(&self.leases).grant(uid, run, worker, now, since);
+        self.granting(uid, run, worker)();
+    }
+
+    /// Counts the deadline of a lease once it is committed, whether or not the worker still waits for it: nobody else
+    /// would ever end it.
+    pub(super) fn granting(
+        &self,
+        uid: uuid::Uuid,
+        run: RunUid,
+        worker: WorkerUid,
+    ) -> impl FnOnce() + Send + use<> {
+        let (leases, clock) = (Arc::clone(&self.leases), Arc::clone(&self.ports.clock));
+        move || {
+            let (now, since) = (clock.monotonic(), clock.now());
+            lock(&leases).grant(uid, run, worker, now, since);
+        }
     }
 
     /// A worker takes a job.
@@ -78,19 +92,17 @@ impl Core {
     ) -> Result<LeasedJob, Refusal> {
         let profile = self.check_worker(worker)?;
         let clock = Arc::clone(&self.ports.clock);
-        let (fence, record, plan, asked) = self
-            .writer
-            .on_run(run, None, move |a, c| {
-                let asked = need(a, None);
-                if a.job(job)?.state == JobState::Offered {
-                    eligible(&asked, &profile)?;
-                }
-                let fence = a.lease_job(job, worker, clock.now(), c)?;
-                Ok((fence, a.run.clone(), Arc::clone(&a.plan), asked))
-            })
-            .await
-            .map_err(write_refusal)?;
-        self.grant(job.0, run, worker);
+        let lease = move |a: &mut RunAggregate, c: &mut Changes| {
+            let asked = need(a, None);
+            if a.job(job)?.state == JobState::Offered {
+                eligible(&asked, &profile)?;
+            }
+            let fence = a.lease_job(job, worker, clock.now(), c)?;
+            Ok((fence, a.run.clone(), Arc::clone(&a.plan), asked))
+        };
+        let grant = self.granting(job.0, run, worker);
+        let leased = self.writer.on_run_then(run, None, lease, |_| grant());
+        let (fence, record, plan, asked) = leased.await.map_err(write_refusal)?;
         let intents = read::intents(&self.database.read, run)
             .await
             .map_err(store_refusal)?;

@@ -41,7 +41,7 @@ pub struct Core {
     pub(crate) ports: Ports,
     pub(crate) database: Database,
     pub(crate) writer: WriterHandle,
-    pub(crate) leases: Mutex<leases::Leases>,
+    pub(crate) leases: Arc<Mutex<leases::Leases>>,
     pub(crate) turns: turns::Turns,
     pub(crate) workers: Mutex<workers::Workers>,
     pub(crate) set_aside: Mutex<Vec<SetAside>>,
@@ -85,7 +85,7 @@ impl Core {
             tracing::error!(run = found.run_id, corrupt = %found.corrupt, "a run was set aside; every other run goes on");
         }
         Ok(Self {
-            leases: Mutex::new(leases::Leases::new(config.lease)),
+            leases: Arc::new(Mutex::new(leases::Leases::new(config.lease))),
             turns: turns::Turns::default(),
             workers: Mutex::new(workers::Workers::default()),
             set_aside: Mutex::new(set_aside),
@@ -211,6 +211,42 @@ impl Core {
                 command(a, c, clock.now()).map(|()| a.run.clone())
             })
             .await;
+        self.answered(done).await
+    }
+
+    /// The same for a command that may end leases: their deadlines are forgotten with the commit, so that the next
+    /// heartbeat stops their workers.
+    pub(crate) async fn command_on_leases(
+        &self,
+        uid: RunUid,
+        request: Option<RequestKey>,
+        mut command: impl FnMut(
+            &mut RunAggregate,
+            &mut autopack_domain::run::Changes,
+            Timestamp,
+        ) -> Result<(), Refusal>
+        + Send
+        + 'static,
+    ) -> Result<Run, Refusal> {
+        let clock = Arc::clone(&self.ports.clock);
+        let deadlines = Arc::clone(&self.leases);
+        let done = self.writer.on_run_then(
+            uid,
+            request,
+            move |a, c| {
+                command(a, c, clock.now())?;
+                Ok((a.run.clone(), leases::held(a)))
+            },
+            move |(_, held)| {
+                let live: Vec<_> = held.iter().map(|h| h.uid).collect();
+                lock(&deadlines).keep_only(uid, &live);
+            },
+        );
+        self.answered(done.await.map(|(run, _)| run)).await
+    }
+
+    /// The run that a command left, or an earlier one of the same request.
+    async fn answered(&self, done: Result<Run, WriteError>) -> Result<Run, Refusal> {
         let result = match done {
             Err(WriteError::Repeated(run)) => self
                 .writer

@@ -6,7 +6,7 @@ use autopack_domain::{
     AttemptUid, Fence, JobUid, Reason, Refusal, RunUid, WorkerUid,
     attempt::{Attempt, Intent},
     plan::{BuilderSpec, PhaseSpec},
-    run::{Run, settle::Report},
+    run::{Changes, Run, RunAggregate, settle::Report},
     states::{AttemptState, TierState},
     strategy::PhaseStrategy,
     usage::Usage,
@@ -61,34 +61,32 @@ impl Core {
     ) -> Result<LeasedPhase, Refusal> {
         let profile = self.check_worker(worker)?;
         let clock = std::sync::Arc::clone(&self.ports.clock);
-        let mut leased = self
-            .writer
-            .on_run(run, None, move |a, c| {
-                let before = a.attempts.get(&attempt).map(|x| x.phase);
-                if a.attempt(attempt)?.state == AttemptState::Offered {
-                    eligible(&need(a, before), &profile)?;
-                }
-                let previous = before.and_then(|p| {
-                    a.phases[p]
-                        .cause
-                        .map(|cause| (cause.to_string(), a.phases[p].detail.clone()))
-                });
-                let fence = a.lease(attempt, job, worker, clock.now(), c)?;
-                let record = a.attempt(attempt)?.clone();
-                Ok(LeasedPhase {
-                    fence,
-                    run: a.run.clone(),
-                    spec: a.spec(record.phase).clone(),
-                    strategy: a.phase_strategy(record.phase).clone(),
-                    tier: a.tiers[a.phases[record.phase].tier].id.to_string(),
-                    attempt: record,
-                    previous,
-                    strays: Vec::new(),
-                })
+        let grant = self.granting(attempt.0, run, worker);
+        let lease = move |a: &mut RunAggregate, c: &mut Changes| {
+            let before = a.attempts.get(&attempt).map(|x| x.phase);
+            if a.attempt(attempt)?.state == AttemptState::Offered {
+                eligible(&need(a, before), &profile)?;
+            }
+            let previous = before.and_then(|p| {
+                a.phases[p]
+                    .cause
+                    .map(|cause| (cause.to_string(), a.phases[p].detail.clone()))
+            });
+            let fence = a.lease(attempt, job, worker, clock.now(), c)?;
+            let record = a.attempt(attempt)?.clone();
+            Ok(LeasedPhase {
+                fence,
+                run: a.run.clone(),
+                spec: a.spec(record.phase).clone(),
+                strategy: a.phase_strategy(record.phase).clone(),
+                tier: a.tiers[a.phases[record.phase].tier].id.to_string(),
+                attempt: record,
+                previous,
+                strays: Vec::new(),
             })
-            .await
-            .map_err(write_refusal)?;
-        self.grant(attempt.0, run, worker);
+        };
+        let leased = self.writer.on_run_then(run, None, lease, |_| grant());
+        let mut leased = leased.await.map_err(write_refusal)?;
         if !matches!(leased.spec.builder, Some(BuilderSpec::Noop)) {
             leased.strays = read::stray_intents(&self.database.read, run)
                 .await
@@ -135,7 +133,7 @@ impl Core {
         fence: Fence,
         wait: Duration,
     ) -> Result<(bool, String), Refusal> {
-        let check = move |a: &autopack_domain::run::RunAggregate| {
+        let check = move |a: &RunAggregate| {
             a.attempt(attempt)
                 .and_then(|x| x.check_fence(fence))
                 .map(|()| a.run.tip.clone())
@@ -251,7 +249,7 @@ impl Core {
         if !same {
             return Ok(None);
         }
-        let look = move |a: &autopack_domain::run::RunAggregate| {
+        let look = move |a: &RunAggregate| {
             let tier = a.phases[record.phase].tier;
             let completed = a.tiers[tier].state == TierState::Complete;
             Settled {

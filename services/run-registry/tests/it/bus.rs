@@ -222,7 +222,8 @@ async fn a_job_given_up_on_is_listed_requeued_and_discarded() {
     let in_process: Arc<dyn Bus> = Arc::new(InProcessBus::new(Limits::default()));
     for bus in [in_process, over_nats] {
         let folder = tempfile::tempdir().unwrap();
-        let h = Harness::with_bus(folder.path(), Arc::clone(&bus)).await;
+        let counted = counting(&bus);
+        let h = Harness::with_bus(folder.path(), Arc::clone(&counted) as _).await;
         let run = offered(&h).await;
         healed(&h, bus.as_ref(), &run).await;
         let mut source = bus.jobs(JobOptions::default()).await.unwrap();
@@ -248,8 +249,7 @@ async fn a_job_given_up_on_is_listed_requeued_and_discarded() {
         assert_eq!((letter.run_id.as_str(), letter.wanted), ("demo", true));
         assert_eq!(letter.phase_id, if phase == 0 { "A" } else { "B" });
         // Given up for good: it does not come back by itself, however long nobody looks.
-        h.clock.advance(Duration::from_hours(1));
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        compared(&h, &counted, Duration::from_hours(1)).await;
         assert!(on_offer(&h, &run).await.contains(&letter.job_uid));
 
         let error = from_status(&discard(&h, &letter.id).await.unwrap_err());

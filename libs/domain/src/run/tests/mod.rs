@@ -3,6 +3,7 @@
 mod control;
 mod ends;
 mod issues;
+mod sequences;
 
 use std::{collections::BTreeMap, sync::Arc};
 
