@@ -35,6 +35,7 @@ pub const READS: &[&str] = &[
     "/autopack.registry.v1.RegistryService/ExplainRun",
     "/autopack.registry.v1.RegistryService/ListAttempts",
     "/autopack.registry.v1.RegistryService/ListFacts",
+    "/autopack.registry.v1.RegistryService/ListChanges",
     "/autopack.registry.v1.RegistryService/GetProject",
     "/autopack.registry.v1.RegistryService/SetProjectLimits",
     "/autopack.registry.v1.RegistryService/ListDeadLetters",

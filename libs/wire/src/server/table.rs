@@ -49,6 +49,10 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         &[User, Telemetry, Auditor],
     ),
     (
+        "/autopack.registry.v1.RegistryService/ListChanges",
+        &[User, Telemetry, Auditor, Reader],
+    ),
+    (
         "/autopack.registry.v1.RegistryService/GetProject",
         &[User, Telemetry, Auditor, Reader],
     ),

@@ -3,6 +3,7 @@
 //! Invariant: every fault of a request is reported at once, and nothing reaches a caller as a bare INTERNAL.
 
 mod artifact_service;
+mod changes;
 mod dead_letters;
 mod decode;
 mod dispatch_service;
