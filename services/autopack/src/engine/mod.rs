@@ -183,9 +183,8 @@ impl Engine {
         };
         let clients = parts.clients(Principal::User);
         let files = RunFiles::new(
-            data.runs(),
+            settings.runs_dir.clone(),
             clients.clone(),
-            Arc::clone(&parts.clock),
             settings.run_files,
         );
         let mut addresses = RegistryFile {

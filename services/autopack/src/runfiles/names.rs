@@ -136,10 +136,7 @@ mod tests {
         for (id, folder) in [
             ("db", "%64b"),
             ("Runs", "%52uns"),
-            (
-                "project_issue_backlog.json",
-                "%70roject_issue_backlog.json",
-            ),
+            ("project_issue_backlog.json", "%70roject_issue_backlog.json"),
             ("project_x", "project_x"),
         ] {
             assert_eq!(run_folder(id), folder);
