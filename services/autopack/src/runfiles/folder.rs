@@ -11,6 +11,7 @@ use std::{
     path::{Component, Path},
 };
 
+use autopack_domain::Timestamp;
 use rustix::{
     fs::{self, AtFlags, Dir, FileType, Mode, OFlags},
     io::Errno,
@@ -166,6 +167,13 @@ impl Folder {
             Err(Errno::NOENT) => Ok(false),
             found => Ok(found.map(|_| true)?),
         }
+    }
+
+    /// When an entry was last written.
+    pub(super) fn modified(&self, name: &OsStr) -> io::Result<Timestamp> {
+        let stat = fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let seconds = stat.st_mtime.max(0);
+        Ok(Timestamp(seconds.saturating_mul(1_000_000)))
     }
 
     /// The first entries, by name; which are first is the file system's choice.

@@ -26,6 +26,8 @@ pub(crate) mod names;
 mod projector;
 mod render;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::{
@@ -40,7 +42,9 @@ use tokio::sync::Mutex;
 use crate::error::CliError;
 
 pub(crate) use bounds::Bounds;
+pub(crate) use cursor::Cursor;
 pub(crate) use layout::Layout;
+pub(crate) use projector::LOOK_BACK;
 pub(crate) use render::Rendered;
 pub(crate) use write::Pack;
 
@@ -88,11 +92,6 @@ impl RunFiles {
             bounds,
             turn: Arc::default(),
         }
-    }
-
-    /// Where the files of a run are.
-    pub(crate) fn folder_of(&self, run: &str) -> PathBuf {
-        self.base.join(Layout::Guide.run(run))
     }
 
     /// Writes the files of a run as it is, and returns their folder.

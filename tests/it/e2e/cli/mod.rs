@@ -3,6 +3,7 @@
 mod codes;
 mod control;
 mod doctor;
+mod files;
 mod issues;
 mod many;
 mod plan_new;

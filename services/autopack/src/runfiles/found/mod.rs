@@ -1,7 +1,7 @@
-//! Reads the folder of a run back, in either layout.
+//! Reads the folder of a run back, in either layout, as a run of the past.
 //!
-//! Invariant: bounded in files and bytes, follows no link, never fails on what it reads: a fault is named with its
-//! file, what is right and an example, all faults at once.
+//! Invariant: bounded in files and bytes, follows no link, and never fails on what it reads: every fault is named with
+//! its file. What the texts mean is checked by [`HistoricalRun::check`], not here.
 //!
 //! - [`page`]: summaries, tiers and phases; [`notes`]: issues
 //! - [`scan`]: which folders below a base folder are runs
@@ -9,14 +9,14 @@
 mod notes;
 mod page;
 pub(crate) mod scan;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, io, path::Path};
 
 use autopack_domain::{
     Fault,
-    alias::meant,
-    ids::{ID_RULE, is_user_id},
-    states::{PhaseState, RunState, TierState},
+    import::{HistoricalPhase, HistoricalRun, HistoricalTier, Origin, SCHEMA, moment},
 };
 
 use self::page::Page;
@@ -24,9 +24,6 @@ use super::{
     folder::{Entry, Folder},
     layout::SUMMARY,
 };
-use crate::view::micros;
-
-pub(crate) use notes::FoundIssue;
 
 /// Bytes of one page.
 const MAX_PAGE: u64 = 1 << 20;
@@ -37,78 +34,52 @@ const MAX_PHASES: usize = 10_000;
 
 /// A run as its folder tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FoundRun {
-    /// Its id: the name of its folder.
-    pub(crate) id: String,
-    /// State, with older spellings resolved.
-    pub(crate) state: RunState,
-    /// Its goal, one line; empty: the folder does not say.
-    pub(crate) goal: String,
+pub(crate) struct Found {
+    /// The run.
+    pub(crate) run: HistoricalRun,
     /// Its project; empty: the folder does not say.
     pub(crate) project: String,
-    /// `normal` or `safety_critical`.
-    pub(crate) safety_profile: String,
-    /// `multi_tier` or `single_tier`; older ones hold other texts.
-    pub(crate) run_scope: String,
-    /// Why it failed; empty: the folder does not say.
-    pub(crate) failure: String,
-    /// When it was created, in microseconds.
-    pub(crate) created_us: Option<i64>,
-    /// When it ended, in microseconds.
-    pub(crate) completed_us: Option<i64>,
-    /// Tokens used.
-    pub(crate) tokens: u64,
-    /// Its tiers, by index; one at least.
-    pub(crate) tiers: Vec<FoundTier>,
-    /// Its phases, by tier and index.
-    pub(crate) phases: Vec<FoundPhase>,
-    /// Its issues.
-    pub(crate) issues: Vec<FoundIssue>,
     /// What had to be assumed.
     pub(crate) notes: Vec<String>,
 }
 
-/// A tier as its file tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FoundTier {
-    pub(crate) id: String,
-    pub(crate) index: u32,
-    pub(crate) name: String,
-    pub(crate) state: TierState,
-    /// Phases that its file counts.
-    total: Option<u64>,
-}
-
-/// A phase as its file tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FoundPhase {
-    pub(crate) id: String,
-    pub(crate) index: u32,
-    /// Id of its tier.
-    pub(crate) tier: String,
-    pub(crate) name: String,
-    pub(crate) goal: String,
-    pub(crate) state: PhaseState,
-    pub(crate) task_category: String,
-    pub(crate) complexity: String,
-    pub(crate) builder_mode: String,
-    pub(crate) attempts: u64,
-    pub(crate) tokens: u64,
-}
-
-/// Reads a run's folder. `Err` holds every fault.
-pub(crate) fn read(folder: &Folder, id: &str) -> io::Result<Result<FoundRun, Vec<Fault>>> {
+/// Reads the folder of a run below a base folder. `Err` within holds every fault. Blocks.
+pub(crate) fn read(base: &Path, path: &Path) -> io::Result<Result<Found, Vec<Fault>>> {
+    let folder = match Folder::there(base)? {
+        Some(base) => base.open(path)?,
+        None => None,
+    };
+    let folder = folder.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     let mut reader = Reader {
-        folder,
+        folder: &folder,
         faults: Vec::new(),
         notes: Vec::new(),
     };
-    let run = reader.run(id)?;
-    let Reader { faults, notes, .. } = reader;
-    Ok(match run {
-        Some(run) if faults.is_empty() => Ok(FoundRun { notes, ..run }),
-        _ => Err(faults),
+    let run = reader.run(path)?;
+    let Reader {
+        mut faults, notes, ..
+    } = reader;
+    let Some((run, project)) = run else {
+        return Ok(Err(faults));
+    };
+    if faults.is_empty() {
+        faults.extend(run.check().err().into_iter().flatten());
+    }
+    Ok(if faults.is_empty() {
+        Ok(Found {
+            run,
+            project,
+            notes,
+        })
+    } else {
+        Err(faults)
     })
+}
+
+/// The id of the run that a folder is of: its name.
+pub(crate) fn id_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 struct Reader<'a> {
@@ -117,53 +88,51 @@ struct Reader<'a> {
     notes: Vec<String>,
 }
 
+/// A tier, and the phases that its file counts.
+type Counted = (HistoricalTier, usize);
+
 impl Reader<'_> {
-    fn run(&mut self, id: &str) -> io::Result<Option<FoundRun>> {
-        if !is_user_id(id) {
-            let fault = Fault::new("folder", format!("`{id}` is no run id: {ID_RULE}"));
-            self.faults.push(fault.example("run-001"));
-        }
+    fn run(&mut self, path: &Path) -> io::Result<Option<(HistoricalRun, String)>> {
         let Some(page) = self.page(Path::new(SUMMARY))? else {
             return Ok(None);
         };
-        let state = self.state(
-            SUMMARY,
-            "run",
-            &page,
-            RunState::parse,
-            RunState::spellings(),
-        );
         let tiers = self.tiers()?;
         let mut phases = self.phases()?;
         let (issues, tiers_of) = notes::read(self, &phases)?;
         let tiers = self.place(tiers, &mut phases, &tiers_of);
         let text = |key: &str| page.get(key).unwrap_or_default().to_owned();
-        let failure = page.get("Cause").or(page.get("Failure Reason"));
-        Ok(state.map(|state| FoundRun {
-            id: id.to_owned(),
-            state,
+        let time = |key: &str| page.get(key).and_then(moment::parse);
+        let created_at = match time("Created").or(time("Created At")) {
+            Some(told) => told,
+            None => {
+                let note = format!("{SUMMARY} has no time of creation: that of the file is taken");
+                self.notes.push(note);
+                self.folder.modified(SUMMARY.as_ref())?
+            }
+        };
+        let cause = page.get("Cause").or(page.get("Failure Reason"));
+        let run = HistoricalRun {
+            schema: SCHEMA.to_owned(),
+            origin: Origin {
+                kind: "folder".to_owned(),
+                name: id_of(path),
+                key: path.display().to_string(),
+            },
+            id: id_of(path),
+            state: text("State"),
             goal: page.lead.clone(),
-            project: text("Project"),
-            safety_profile: page.get("Safety Profile").unwrap_or("normal").to_owned(),
-            run_scope: page.get("Run Scope").unwrap_or("multi_tier").to_owned(),
-            failure: failure.unwrap_or_default().to_owned(),
-            created_us: page
-                .get("Created")
-                .or(page.get("Created At"))
-                .and_then(time),
-            completed_us: page
-                .get("Completed")
-                .or(page.get("Completed At"))
-                .and_then(time),
-            tokens: page
-                .number("Tokens")
-                .or(page.number("Tokens Used"))
-                .unwrap_or(0),
+            safety_profile: text("Safety Profile"),
+            run_scope: text("Run Scope"),
+            created_at,
+            completed_at: time("Completed").or(time("Completed At")),
+            failure: cause.unwrap_or_default().to_owned(),
+            texts: page.fields(),
             tiers,
             phases,
             issues,
-            notes: Vec::new(),
-        }))
+            ..HistoricalRun::default()
+        };
+        Ok(Some((run, text("Project"))))
     }
 
     /// A page, or a fault.
@@ -192,49 +161,10 @@ impl Reader<'_> {
         }
     }
 
-    /// The state of a page, older spellings resolved; a fault without one.
-    fn state<T>(
-        &mut self,
-        file: &str,
-        table: &str,
-        page: &Page,
-        parse: fn(&str) -> Option<T>,
-        valid: Vec<&'static str>,
-    ) -> Option<T> {
-        let said = page.get("State").unwrap_or_default();
-        let found = parse(meant(table, said).unwrap_or(said));
-        if found.is_none() {
-            let said: String = said.chars().take(100).collect();
-            let problem = if said.is_empty() {
-                "has no line `- **State:** STATE`".to_owned()
-            } else {
-                format!("`{said}` is no state of a {table}")
-            };
-            self.faults
-                .push(Fault::new(format!("{file}: State"), problem).allowed(valid));
-        }
-        found
-    }
-
     /// Files `<kind>_<number>_<rest>.md` of a folder, by number.
     fn numbered(&mut self, kind: &str, most: usize) -> io::Result<Vec<(u32, String, String)>> {
         let place = format!("{kind}s");
-        let folder = match self.folder.open(Path::new(&place)) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                self.faults.push(Fault::new(place, error.to_string()));
-                return Ok(Vec::new());
-            }
-            found => found?,
-        };
-        let Some(folder) = folder else {
-            return Ok(Vec::new());
-        };
-        let entries = folder.entries(most + 1)?;
-        if entries.len() > most {
-            let problem = format!("holds more than {most} entries");
-            self.faults.push(Fault::new(place, problem));
-            return Ok(Vec::new());
-        }
+        let entries = self.entries(&place, most)?;
         let mut found = Vec::new();
         for Entry { name, .. } in entries {
             let name = name.to_string_lossy();
@@ -253,66 +183,80 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    fn id(&mut self, file: &str, id: &str) -> String {
-        if !is_user_id(id) {
-            let shown: String = id.chars().take(100).collect();
-            let fault = Fault::new(file, format!("`{shown}` is no id: {ID_RULE}"));
-            self.faults.push(fault.example("P1.1"));
+    /// What a folder of the run holds; more than the bound is a fault.
+    fn entries(&mut self, place: &str, most: usize) -> io::Result<Vec<Entry>> {
+        let folder = match self.folder.open(Path::new(place)) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.faults.push(Fault::new(place, error.to_string()));
+                None
+            }
+            found => found?,
+        };
+        let entries = folder.map_or(Ok(Vec::new()), |folder| folder.entries(most + 1))?;
+        if entries.len() > most {
+            let problem = format!("holds more than {most} entries");
+            self.faults.push(Fault::new(place, problem));
+            return Ok(Vec::new());
         }
-        id.to_owned()
+        Ok(entries)
     }
 
-    fn tiers(&mut self) -> io::Result<Vec<FoundTier>> {
+    fn tiers(&mut self) -> io::Result<Vec<Counted>> {
         let mut tiers = Vec::new();
         for (index, rest, file) in self.numbered("tier", MAX_TIERS)? {
             let Some(page) = self.page(Path::new(&file))? else {
                 continue;
             };
-            let valid = TierState::spellings();
-            let state = self.state(&file, "tier", &page, TierState::parse, valid);
-            let id = self.id(&file, page.get("Tier ID").unwrap_or(&rest));
+            let id = page.get("Tier ID").unwrap_or(&rest).to_owned();
             let name = match page.name() {
                 "" if rest != id => rest.replace('_', " "),
                 name => name.to_owned(),
             };
-            tiers.extend(state.map(|state| FoundTier {
+            let total = page.number("Total").unwrap_or(0).min(MAX_PHASES as u64);
+            let tier = HistoricalTier {
                 id,
-                index,
+                index: index.into(),
                 name,
-                state,
-                total: page.number("Total"),
-            }));
+                state: page.get("State").unwrap_or_default().to_owned(),
+                texts: page.fields(),
+                ..HistoricalTier::default()
+            };
+            tiers.push((tier, usize::try_from(total).unwrap_or(0)));
         }
         Ok(tiers)
     }
 
-    fn phases(&mut self) -> io::Result<Vec<FoundPhase>> {
-        let mut phases: Vec<FoundPhase> = Vec::new();
+    fn phases(&mut self) -> io::Result<Vec<HistoricalPhase>> {
+        let mut phases = Vec::new();
         for (index, rest, file) in self.numbered("phase", MAX_PHASES)? {
             let Some(page) = self.page(Path::new(&file))? else {
                 continue;
             };
-            let valid = PhaseState::spellings();
-            let state = self.state(&file, "phase", &page, PhaseState::parse, valid);
-            let id = self.id(&file, page.get("Phase ID").unwrap_or(&rest));
-            if phases.iter().any(|phase| phase.id == id) {
-                let fault = Fault::new(&file, format!("a second file of the phase `{id}`"));
-                self.faults.push(fault);
-            }
             let text = |key: &str| page.get(key).unwrap_or_default().to_owned();
-            phases.extend(state.map(|state| FoundPhase {
-                id,
-                index,
-                tier: text("Tier ID"),
+            let count = |key: &str| {
+                let told = page.number(key).unwrap_or(0);
+                i64::try_from(told).unwrap_or(i64::MAX)
+            };
+            let time = |key: &str| page.get(key).and_then(moment::parse);
+            let cause = page.get("Cause").or(page.get("Failure Reason"));
+            phases.push(HistoricalPhase {
+                id: page.get("Phase ID").unwrap_or(&rest).to_owned(),
+                tier: page.get("Tier ID").map(str::to_owned),
+                index: index.into(),
                 name: page.name().to_owned(),
-                goal: page.lead.clone(),
-                state,
+                description: page.lead.clone(),
+                state: text("State"),
                 task_category: text("Task Category"),
                 complexity: text("Complexity"),
                 builder_mode: text("Builder Mode"),
-                attempts: page.number("Builder Attempts").unwrap_or(0),
-                tokens: page.number("Tokens Used").unwrap_or(0),
-            }));
+                attempts: count("Builder Attempts"),
+                tokens: count("Tokens Used"),
+                started_at: time("Started"),
+                completed_at: time("Completed"),
+                failure: cause.unwrap_or_default().to_owned(),
+                texts: page.fields(),
+                ..HistoricalPhase::default()
+            });
         }
         Ok(phases)
     }
@@ -320,65 +264,33 @@ impl Reader<'_> {
     /// Gives every phase a tier. Older phase files name none: their issues may, else the tiers' own counts.
     fn place(
         &mut self,
-        mut tiers: Vec<FoundTier>,
-        phases: &mut [FoundPhase],
+        tiers: Vec<Counted>,
+        phases: &mut [HistoricalPhase],
         tiers_of: &BTreeMap<String, String>,
-    ) -> Vec<FoundTier> {
-        if tiers.is_empty() {
-            self.notes
-                .push("no tier file: all phases are in `T1`".to_owned());
-            tiers.push(FoundTier {
-                id: "T1".to_owned(),
-                index: 0,
-                name: String::new(),
-                state: TierState::Pending,
-                total: None,
-            });
-        }
+    ) -> Vec<HistoricalTier> {
         let by_count: Vec<&str> = tiers
             .iter()
-            .flat_map(|t| {
-                let total = t.total.unwrap_or(0).min(MAX_PHASES as u64);
-                std::iter::repeat_n(t.id.as_str(), usize::try_from(total).unwrap_or(0))
-            })
+            .flat_map(|(tier, total)| std::iter::repeat_n(tier.id.as_str(), *total))
             .take(MAX_PHASES + 1)
             .collect();
-        let counted = by_count.len() == phases.len();
-        let mut assumed = 0;
+        let known = |id: &&String| tiers.iter().any(|(tier, _)| tier.id == **id);
+        // Counts that do not add up tell nothing.
+        let adds_up = by_count.len() == phases.len();
+        let mut counted = 0;
         for (n, phase) in phases.iter_mut().enumerate() {
-            let known = |id: &&String| tiers.iter().any(|tier| tier.id == **id);
-            let told = Some(&phase.tier).filter(known);
-            if let Some(tier) = told.or(tiers_of.get(&phase.id).filter(known)) {
-                phase.tier = tier.clone();
-                continue;
+            let told = phase.tier.as_ref().filter(known);
+            let told = told.or_else(|| tiers_of.get(&phase.id).filter(known));
+            if let Some(tier) = told.cloned() {
+                phase.tier = Some(tier);
+            } else if adds_up {
+                phase.tier = Some(by_count[n].to_owned());
+                counted += usize::from(tiers.len() > 1);
             }
-            let by_count = counted.then(|| by_count[n]);
-            phase.tier = by_count.unwrap_or(&tiers[0].id).to_owned();
-            assumed += usize::from(tiers.len() > 1);
         }
-        if assumed > 0 {
-            let how = if counted {
-                "the tiers' counts"
-            } else {
-                "the first tier"
-            };
-            self.notes
-                .push(format!("{assumed} phases name no tier: {how} is taken"));
+        if counted > 0 {
+            let note = format!("{counted} phases name no tier: the tiers' counts tell it");
+            self.notes.push(note);
         }
-        tiers
+        tiers.into_iter().map(|(tier, _)| tier).collect()
     }
-}
-
-/// A time as either system writes it, in microseconds; one without a zone is UTC.
-fn time(text: &str) -> Option<i64> {
-    let mut text = text.trim().replacen(' ', "T", 1);
-    let date_only = !text.contains('T');
-    let clock = text.split_once('T').map_or("", |(_, clock)| clock);
-    if date_only {
-        text.push_str("T00:00:00Z");
-    } else if !clock.contains(['Z', 'z', '+', '-']) {
-        text.push('Z');
-    }
-    let parsed: prost_types::Timestamp = text.parse().ok()?;
-    Some(micros(&parsed))
 }

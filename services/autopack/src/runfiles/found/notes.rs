@@ -8,58 +8,26 @@ use std::{
     path::Path,
 };
 
-use autopack_domain::Fault;
+use autopack_domain::{
+    Fault,
+    import::{HistoricalIssue, moment},
+};
 use serde_json::Value;
 
-use super::{FoundPhase, Reader};
+use super::{HistoricalPhase, Reader};
 
 /// Bytes of one file of issues.
 const MAX_FILE: u64 = 16 << 20;
-/// Issues of a run.
-const MAX_ISSUES: usize = 50_000;
 /// Files in the folder of issues.
 const MAX_FILES: usize = 20_000;
-
-/// An issue as its file tells it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct FoundIssue {
-    /// Its key.
-    pub(crate) key: String,
-    /// Its phase; empty: the run itself.
-    pub(crate) phase: String,
-    /// `minor` or `major`; older files hold other texts.
-    pub(crate) severity: String,
-    /// Who found it.
-    pub(crate) source: String,
-    /// Its category.
-    pub(crate) category: String,
-    /// For people.
-    pub(crate) description: String,
-    /// Reports, one at least.
-    pub(crate) occurrences: u64,
-    /// Where to look.
-    pub(crate) evidence: Vec<String>,
-}
 
 /// The issues, and the tiers that their files name for phases.
 pub(super) fn read(
     reader: &mut Reader<'_>,
-    phases: &[FoundPhase],
-) -> io::Result<(Vec<FoundIssue>, BTreeMap<String, String>)> {
+    phases: &[HistoricalPhase],
+) -> io::Result<(Vec<HistoricalIssue>, BTreeMap<String, String>)> {
     let (mut issues, mut tiers) = (Vec::new(), BTreeMap::new());
-    let folder = match reader.folder.open(Path::new("issues")) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            reader.faults.push(Fault::new("issues", error.to_string()));
-            None
-        }
-        found => found?,
-    };
-    let names = folder.map_or(Ok(Vec::new()), |folder| folder.entries(MAX_FILES + 1))?;
-    if names.len() > MAX_FILES {
-        let problem = format!("holds more than {MAX_FILES} entries");
-        reader.faults.push(Fault::new("issues", problem));
-        return Ok((issues, tiers));
-    }
+    let names = reader.entries("issues", MAX_FILES)?;
     for entry in names {
         let name = entry.name.to_string_lossy().into_owned();
         if !(name.starts_with("phase_") && name.ends_with("_issues.json")) {
@@ -100,16 +68,11 @@ pub(super) fn read(
             of_index(&value, phases, &mut issues);
         }
     }
-    if issues.len() > MAX_ISSUES {
-        let problem = format!("more than {MAX_ISSUES} issues");
-        reader.faults.push(Fault::new("issues", problem));
-        issues.clear();
-    }
     Ok((issues, tiers))
 }
 
 /// What the index knows and no file of a phase told.
-fn of_index(value: &Value, phases: &[FoundPhase], issues: &mut Vec<FoundIssue>) {
+fn of_index(value: &Value, phases: &[HistoricalPhase], issues: &mut Vec<HistoricalIssue>) {
     let told: BTreeSet<String> = issues.iter().map(|issue| issue.key.clone()).collect();
     for (key, entry) in value["issues_by_key"].as_object().into_iter().flatten() {
         if told.contains(key) {
@@ -122,17 +85,21 @@ fn of_index(value: &Value, phases: &[FoundPhase], issues: &mut Vec<FoundIssue>) 
             .filter_map(Value::as_str)
             .collect();
         let known = |id: &&str| phases.iter().any(|phase| phase.id == *id);
-        let mut places: Vec<&str> = seen.into_iter().filter(known).collect();
+        let mut places: Vec<&str> = seen.filter(known).collect();
+        places.sort_unstable();
         places.dedup();
         if places.is_empty() {
             places.push("");
         }
+        let more = i64::try_from(places.len()).unwrap_or(1) - 1;
         for (n, phase) in places.iter().enumerate() {
-            let all = entry["occurrence_count"].as_u64().unwrap_or(1);
-            issues.push(FoundIssue {
+            let all = entry["occurrence_count"].as_i64().unwrap_or(1);
+            issues.push(HistoricalIssue {
                 key: key.clone(),
-                phase: (*phase).to_owned(),
+                phase: (!phase.is_empty()).then(|| (*phase).to_owned()),
                 severity: text(&entry["severity"]),
+                // The index does not say who found it.
+                source: "run_issue_index".to_owned(),
                 category: text(&entry["category"]),
                 // How often each phase saw it is not on record.
                 occurrences: if n == 0 {
@@ -140,29 +107,33 @@ fn of_index(value: &Value, phases: &[FoundPhase], issues: &mut Vec<FoundIssue>) 
                 } else {
                     1
                 },
-                ..FoundIssue::default()
+                ..HistoricalIssue::default()
             });
         }
     }
 }
 
-fn one(issue: &Value, phase: &str) -> Option<FoundIssue> {
-    let evidence = issue["evidence_refs"].as_array().into_iter().flatten();
-    Some(FoundIssue {
-        key: issue["issue_key"]
-            .as_str()
-            .filter(|key| !key.is_empty())?
-            .to_owned(),
-        phase: phase.to_owned(),
+fn one(issue: &Value, phase: &str) -> Option<HistoricalIssue> {
+    let texts = |key: &str| -> Vec<String> {
+        let list = issue[key].as_array().into_iter().flatten();
+        list.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let time = |key: &str| issue[key].as_str().and_then(moment::parse);
+    let key = issue["issue_key"].as_str().filter(|key| !key.is_empty())?;
+    Some(HistoricalIssue {
+        phase: Some(phase.to_owned()),
+        key: key.to_owned(),
         severity: text(&issue["severity"]),
+        effective_severity: text(&issue["effective_severity"]),
         source: text(&issue["source"]),
         category: text(&issue["category"]),
         description: text(&issue["description"]),
-        occurrences: issue["occurrence_count"].as_u64().unwrap_or(1).max(1),
-        evidence: evidence
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect(),
+        evidence: texts("evidence_refs"),
+        paths: texts("paths"),
+        occurrences: issue["occurrence_count"].as_i64().unwrap_or(1).max(1),
+        first_seen_at: time("first_seen_at"),
+        last_seen_at: time("last_seen_at"),
+        resolved_at: time("resolved_at"),
     })
 }
 

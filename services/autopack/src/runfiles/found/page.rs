@@ -2,6 +2,8 @@
 //!
 //! Invariant: whatever the text is, it is read without a fault; what has not the form is passed over.
 
+use std::collections::BTreeMap;
+
 /// What a page says.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Page {
@@ -43,6 +45,12 @@ impl Page {
         let mut found = self.fields.iter();
         let (_, value) = found.find(|(known, _)| known.eq_ignore_ascii_case(key))?;
         Some(value.as_str()).filter(|value| !value.is_empty() && *value != "N/A")
+    }
+
+    /// Every key with its first value.
+    pub(super) fn fields(&self) -> BTreeMap<String, String> {
+        let pairs = self.fields.iter().rev().cloned();
+        pairs.collect()
     }
 
     /// The number that a value begins with, as in `12 of 100`.

@@ -16,8 +16,6 @@ use super::super::{
 
 /// Entries that are looked at.
 pub(crate) const MAX_ENTRIES: usize = 200_000;
-/// Entries of one folder.
-const MAX_FOLDER: usize = 100_000;
 /// How deep runs may lie: the older system's last layout was `<project>/runs/<family>/<run>`.
 const DEPTH: usize = 4;
 
@@ -32,13 +30,30 @@ pub(crate) struct Scan {
     pub(crate) more: bool,
 }
 
+/// How much is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Entries of all folders.
+    pub(super) entries: usize,
+    /// Entries of one folder.
+    pub(super) folder: usize,
+}
+
 /// Looks for runs. Blocks.
 pub(crate) fn scan(base: &Path) -> io::Result<Scan> {
+    let bounds = Bounds {
+        entries: MAX_ENTRIES,
+        folder: MAX_ENTRIES / 2,
+    };
+    scan_within(base, bounds)
+}
+
+pub(super) fn scan_within(base: &Path, bounds: Bounds) -> io::Result<Scan> {
     let mut scan = Scan::default();
     let Some(base) = Folder::there(base)? else {
         return Ok(scan);
     };
-    let mut left = MAX_ENTRIES;
+    let mut left = bounds.entries;
     let mut open = vec![(PathBuf::new(), 0)];
     while let Some((path, depth)) = open.pop() {
         let folder = match base.open(&path) {
@@ -50,7 +65,7 @@ pub(crate) fn scan(base: &Path) -> io::Result<Scan> {
                 continue;
             }
         };
-        let most = left.min(MAX_FOLDER);
+        let most = left.min(bounds.folder);
         let entries = match folder.entries(most + 1) {
             Ok(entries) => entries,
             Err(error) => {
