@@ -3,6 +3,7 @@
 //! Invariant: every command's help holds an example; what a flag means is said here and nowhere else.
 
 mod args;
+mod import;
 mod issues;
 mod plan_new;
 mod queue;
@@ -16,6 +17,7 @@ pub(crate) use args::{
     ExplainArgs, NewRun, PhaseRef, PlanCommand, PlanExplainArgs, PlanValidateArgs, RulesetCommand,
     RunArgs, RunRef, RunsArgs, SubmitArgs, UpArgs,
 };
+pub(crate) use import::{ImportArgs, Source as ImportSource};
 pub(crate) use issues::{BacklogArgs, IssuesArgs, RecordIssueArgs, ReportCommand};
 pub(crate) use plan_new::PlanNewArgs;
 pub(crate) use queue::{LaneCommand, LimitsArgs, QueueArgs, WhyArgs};
@@ -158,6 +160,8 @@ pub(crate) enum Command {
     /// Jobs that the bus gave up on: list, show, requeue, discard
     #[command(subcommand)]
     Dlq(DlqCommand),
+    /// Take over runs of an older Autopack
+    Import(ImportArgs),
     /// Import or show a project's ruleset
     #[command(subcommand)]
     Ruleset(RulesetCommand),

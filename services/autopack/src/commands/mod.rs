@@ -8,6 +8,7 @@ mod control;
 mod dlq;
 mod doctor;
 mod explain;
+mod import;
 mod info;
 mod issues;
 mod plan;
@@ -145,6 +146,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::Report(command) => Box::pin(report::run(&context, command)).await,
         Command::Artifact(args) => artifact::run(&context, &args.digest).await,
         Command::Dlq(command) => dlq::run(&context, command).await,
+        Command::Import(args) => Box::pin(import::run(&context, args)).await,
         Command::Ruleset(command) => ruleset::run(&context, command).await,
         Command::Plan(command) => plan::run(&context, command).await,
         Command::Info => info::run(&context).await,
