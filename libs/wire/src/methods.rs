@@ -59,6 +59,7 @@ pub const READS: &[&str] = &[
     "/autopack.registry.v1.DoctorService/ListRepairs",
     "/autopack.registry.v1.DoctorService/InferIds",
     "/autopack.registry.v1.DoctorService/DescribeSchema",
+    "/autopack.registry.v1.ImportService/ImportRuns",
     "/autopack.registry.v1.ArtifactService/GetArtifact",
     "/autopack.registry.v1.ArtifactService/StatArtifact",
     "/autopack.registry.v1.ServerService/GetServerInfo",

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{HistoricalIssue, HistoricalRun, SCHEMA};
+use super::{HistoricalIssue, HistoricalRun, MAX_DOCUMENT, SCHEMA};
 use crate::{
     alias,
     fault::{Fault, Faults},
@@ -78,6 +78,7 @@ impl HistoricalRun {
         let phases = check.phases();
         check.issues();
         check.usage_and_notes();
+        check.storable();
         let (Some(id), Some(state)) = (id, state) else {
             return Err(check.faults.into_vec());
         };
@@ -266,6 +267,17 @@ impl Check<'_> {
         }
         for (n, note) in run.notes.iter().enumerate() {
             self.phase(&format!("notes[{n}].phase"), note.phase.as_deref());
+        }
+    }
+
+    /// PostgreSQL stores no NUL in a text.
+    fn storable(&mut self) {
+        let text = serde_json::to_string(self.run).unwrap_or_default();
+        if text.contains("\\u0000") {
+            self.fault("document", "holds a NUL character");
+        }
+        if text.len() > MAX_DOCUMENT {
+            self.fault("document", format!("has more than {MAX_DOCUMENT} bytes"));
         }
     }
 

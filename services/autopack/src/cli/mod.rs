@@ -4,6 +4,7 @@
 
 mod args;
 mod export;
+mod import;
 mod issues;
 mod plan_new;
 mod queue;
@@ -18,6 +19,7 @@ pub(crate) use args::{
     RunArgs, RunRef, RunsArgs, SubmitArgs, UpArgs,
 };
 pub(crate) use export::ExportArgs;
+pub(crate) use import::{ImportArgs, Source as ImportSource};
 pub(crate) use issues::{BacklogArgs, IssuesArgs, RecordIssueArgs, ReportCommand};
 pub(crate) use plan_new::PlanNewArgs;
 pub(crate) use queue::{LaneCommand, LimitsArgs, QueueArgs, WhyArgs};
@@ -162,6 +164,8 @@ pub(crate) enum Command {
     /// Jobs that the bus gave up on: list, show, requeue, discard
     #[command(subcommand)]
     Dlq(DlqCommand),
+    /// Take over runs of an older Autopack
+    Import(ImportArgs),
     /// Import or show a project's ruleset
     #[command(subcommand)]
     Ruleset(RulesetCommand),

@@ -9,6 +9,7 @@ mod dlq;
 mod doctor;
 mod explain;
 mod export;
+mod import;
 mod info;
 mod issues;
 mod plan;
@@ -147,6 +148,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::Artifact(args) => artifact::run(&context, &args.digest).await,
         Command::Export(args) => Box::pin(export::run(&context, args)).await,
         Command::Dlq(command) => dlq::run(&context, command).await,
+        Command::Import(args) => Box::pin(import::run(&context, args)).await,
         Command::Ruleset(command) => ruleset::run(&context, command).await,
         Command::Plan(command) => plan::run(&context, command).await,
         Command::Info => info::run(&context).await,

@@ -17,6 +17,7 @@ pub(crate) mod journal;
 mod records;
 mod refs;
 
+use autopack_domain::import::ORIGIN_FACT;
 use autopack_wire::{
     client::Clients,
     registry::{GetSnapshotResponse, ListAttemptsRequest},
@@ -151,7 +152,10 @@ impl Doctor {
                 list: Vec::new(),
             };
             records::compare(&subject, &mut found);
-            self.repositories.compare(&subject, &mut found).await;
+            // An imported run has no repository and no branch.
+            if !subject.view.run.facts.contains_key(ORIGIN_FACT) {
+                self.repositories.compare(&subject, &mut found).await;
+            }
             if found.list.is_empty() || look == LOOKS {
                 return Ok(found.list);
             }
