@@ -2,7 +2,7 @@
 //!
 //! Invariant: the registry decides, by the same check as for every import; asking again changes nothing more.
 
-use autopack_domain::Fault;
+use autopack_domain::{Fault, ids::is_user_id};
 use autopack_wire::{
     client::Clients,
     registry::{ImportRunsRequest, imported_run::Outcome},
@@ -31,11 +31,24 @@ pub(crate) async fn run(
     let document = document.map_err(|error| CliError::new(error.to_string()))?;
     let request = ImportRunsRequest {
         documents: vec![document],
-        project: found.project.clone(),
+        // What is no name of a project goes where all imports go.
+        project: Some(&found.project)
+            .filter(|name| is_user_id(name))
+            .cloned()
+            .unwrap_or_default(),
         validate_only,
     };
-    let mut imports = clients.imports();
-    let answer = imports.import_runs(request).await?.into_inner();
+    let answer = match clients.imports().import_runs(request).await {
+        Ok(answer) => answer.into_inner(),
+        Err(status) => {
+            let error = CliError::from(status);
+            if error.unreachable {
+                return Err(error);
+            }
+            let fault = Fault::new("import", format!("{} {}", error.code, error.message));
+            return Ok(Imported::SetAside(vec![fault]));
+        }
+    };
     let Some(run) = answer.runs.into_iter().next() else {
         return Err(CliError::new("the registry did not say what became of the run"));
     };
