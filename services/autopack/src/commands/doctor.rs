@@ -342,7 +342,10 @@ impl Diagnosis {
         }
         if let Some((base, files)) = &self.files {
             let compared = count(files.compared, "run");
-            line("files", &format!("{compared} compared with {}", base.display()));
+            line(
+                "files",
+                &format!("{compared} compared with {}", base.display()),
+            );
             for mended in &files.mended {
                 line("mended", mended);
             }

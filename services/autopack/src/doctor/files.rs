@@ -205,15 +205,27 @@ async fn disk_to_database(clients: &Clients, ask: &Ask, files: &mut Files) -> Re
         let of = |id: &String| run_folder(id).eq_ignore_ascii_case(&found::id_of(path));
         ask.run.as_ref().is_none_or(of)
     };
-    for (path, problem) in found.odd.iter().filter(|(path, _)| wanted(path)).take(SHOWN) {
+    for (path, problem) in found
+        .odd
+        .iter()
+        .filter(|(path, _)| wanted(path))
+        .take(SHOWN)
+    {
         let code = FindingCode::RunFolderUnreadable;
         files
             .findings
             .push(Finding::new(code, place(path), problem).valid(["the folder of a run"]));
     }
     if found.more {
-        let problem = format!("more than {} entries: the rest is not looked at", scan::MAX_ENTRIES);
-        let finding = Finding::new(FindingCode::RunFolderUnreadable, place(Path::new("")), problem);
+        let problem = format!(
+            "more than {} entries: the rest is not looked at",
+            scan::MAX_ENTRIES
+        );
+        let finding = Finding::new(
+            FindingCode::RunFolderUnreadable,
+            place(Path::new("")),
+            problem,
+        );
         files.findings.push(finding);
     }
     let mut shown = 0;
@@ -242,7 +254,9 @@ async fn disk_to_database(clients: &Clients, ask: &Ask, files: &mut Files) -> Re
             Imported::Possible | Imported::SetAside(_) if shown >= SHOWN => {}
             Imported::Possible => files.findings.push(only_on_disk(&id, place(path), None)),
             Imported::SetAside(faults) => {
-                files.findings.push(only_on_disk(&id, place(path), Some(&faults)));
+                files
+                    .findings
+                    .push(only_on_disk(&id, place(path), Some(&faults)));
             }
         }
         shown += 1;
@@ -283,7 +297,10 @@ fn only_on_disk(id: &str, place: Place, faults: Option<&[Fault]>) -> Finding {
     match faults {
         None => finding.safe = Some("the run into the database".to_owned()),
         Some(faults) => {
-            let list = faults.iter().take(5).map(|f| format!("{}: {}", f.path, f.problem));
+            let list = faults
+                .iter()
+                .take(5)
+                .map(|f| format!("{}: {}", f.path, f.problem));
             let list: Vec<String> = list.collect();
             let valid = faults.iter().flat_map(|fault| &fault.allowed);
             let valid: Vec<String> = valid.take(20).cloned().collect();

@@ -50,7 +50,9 @@ pub(crate) async fn run(
         }
     };
     let Some(run) = answer.runs.into_iter().next() else {
-        return Err(CliError::new("the registry did not say what became of the run"));
+        return Err(CliError::new(
+            "the registry did not say what became of the run",
+        ));
     };
     Ok(match run.outcome() {
         Outcome::Imported | Outcome::Present if validate_only => Imported::Possible,

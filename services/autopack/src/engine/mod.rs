@@ -246,9 +246,13 @@ impl Engine {
             services,
             registry,
             bus,
-            ..
+            addresses,
         } = self;
         let report = services.shutdown(DRAIN).await;
+        if addresses.socket.is_some() {
+            // What the drained services did last; the registry still answers.
+            files.finish().await;
+        }
         bus.close(GRACE).await;
         drop((clients, files, bus));
         registry.cancel();

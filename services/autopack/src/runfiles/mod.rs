@@ -48,9 +48,6 @@ pub(crate) use projector::LOOK_BACK;
 pub(crate) use render::Rendered;
 pub(crate) use write::Pack;
 
-/// Where a test ends the process between a commit and the files about it.
-const BEFORE_WRITE: &str = "files.before_write";
-
 /// Reads a run and makes its files, without writing any.
 pub(crate) async fn render_run(
     clients: &Clients,
@@ -63,13 +60,27 @@ pub(crate) async fn render_run(
 
 /// Writes what was made below a base folder.
 pub(crate) async fn write_run(base: &Path, files: Rendered) -> Result<(), CliError> {
+    write_holding(base, files, ()).await
+}
+
+/// The same; `hold` is kept until it is written, also if nobody waits for it any more.
+async fn write_holding<H: Send + 'static>(
+    base: &Path,
+    files: Rendered,
+    hold: H,
+) -> Result<(), CliError> {
     let (at, folder) = (base.to_owned(), base.join(&files.folder));
-    let done = tokio::task::spawn_blocking(move || write::write(&at, &files)).await;
+    let writing = move || {
+        let _hold = hold;
+        write::write(&at, &files)
+    };
     let failed = |error: std::io::Error| {
         CliError::io("cannot write in", &folder, &error)
             .hint("symbolic links below the base folder are not followed; `--to DIR` of `autopack export` names another one")
     };
-    done.map_err(|error| CliError::new(format!("the files were not written: {error}")))?
+    tokio::task::spawn_blocking(writing)
+        .await
+        .map_err(|error| CliError::new(format!("the files were not written: {error}")))?
         .map_err(failed)
 }
 
@@ -96,11 +107,11 @@ impl RunFiles {
 
     /// Writes the files of a run as it is, and returns their folder.
     pub(crate) async fn write(&self, run: &str) -> Result<PathBuf, CliError> {
-        let _turn = self.turn.lock().await;
+        let turn = Arc::clone(&self.turn).lock_owned().await;
         let files = render_run(&self.clients, run, Layout::Guide).await?;
         let folder = self.base.join(&files.folder);
-        failpoint::hit(BEFORE_WRITE);
-        write_run(&self.base, files).await?;
+        failpoint::hit("files.before_write");
+        write_holding(&self.base, files, turn).await?;
         Ok(folder)
     }
 }

@@ -21,7 +21,7 @@ use crate::error::CliError;
 const REST: Duration = Duration::from_secs(1);
 /// A pass is followed by this many times its length without one.
 const RESTS: u32 = 9;
-/// How long the last pass may take, after the end was asked for.
+/// How long the last pass may take.
 const LAST: Duration = Duration::from_secs(3);
 /// How often the files of a run are tried before they wait for its next event.
 const TRIES: u32 = 5;
@@ -45,19 +45,24 @@ struct Follower {
 }
 
 impl RunFiles {
-    /// Writes the files of every run that changes until the token is cancelled, and once more then.
+    /// Writes the files of every run that changes until the token is cancelled.
     pub(crate) async fn keep_up(self, bus: Arc<dyn Bus>, shutdown: CancellationToken) {
         let mut follower = Follower::default();
         while !shutdown.is_cancelled() {
             tokio::select! {
-                () = shutdown.cancelled() => {}
+                () = shutdown.cancelled() => return,
                 () = self.follow_bus(&bus, &mut follower) => {}
             }
             tokio::select! {
-                () = shutdown.cancelled() => {}
+                () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(REST) => {}
             }
         }
+    }
+
+    /// Writes what changed since the stored cursor, once everything that changes runs has ended.
+    pub(crate) async fn finish(&self) {
+        let mut follower = Follower::default();
         let last = self.pass_or_warn(&mut follower);
         if tokio::time::timeout(LAST, last).await.is_err() {
             tracing::info!("files of runs that changed last are written at the next start");

@@ -44,7 +44,11 @@ pub(super) fn facts() -> Facts {
         ..types::PhaseSpec::default()
     };
     let tiers = [
-        ("T1", "Core Features", vec![spec("P1.1", "Log in"), spec("P1.2", "Log out")]),
+        (
+            "T1",
+            "Core Features",
+            vec![spec("P1.1", "Log in"), spec("P1.2", "Log out")],
+        ),
         ("T2", "", vec![spec("P2.1", "Document")]),
     ];
     let mut plan = types::Plan::default();
@@ -278,7 +282,10 @@ fn what_is_written_reads_back_in_either_layout_and_is_the_owners_alone() {
         let found = found::read(&base, &files.folder).unwrap().unwrap();
         assert_eq!(found.project, "Autopack");
         let run = &found.run;
-        assert_eq!((run.id.as_str(), run.goal.as_str()), ("run-001", "Users log in"));
+        assert_eq!(
+            (run.id.as_str(), run.goal.as_str()),
+            ("run-001", "Users log in")
+        );
         assert_eq!(run.created_at.0, 1_764_683_315_000_000);
         assert_eq!(run.completed_at.map(|t| t.0), Some(1_764_686_915_000_000));
         let phases: Vec<_> = run
@@ -355,7 +362,11 @@ fn a_folder_that_is_not_ours_is_moved_aside_whole() {
         assert_eq!(compare(base.path(), &files).unwrap(), Standing::Same);
     }
     for (name, text) in [("run-001", "older 0"), ("run-001.2", "older 1")] {
-        let kept = base.path().join(".originals").join(name).join("run_summary.md");
+        let kept = base
+            .path()
+            .join(".originals")
+            .join(name)
+            .join("run_summary.md");
         assert_eq!(fs::read_to_string(kept).unwrap(), text);
     }
 }
@@ -379,7 +390,10 @@ fn no_link_is_followed() {
     fs::remove_file(folder.join("run_summary.md")).unwrap();
     symlink(&target, folder.join("run_summary.md")).unwrap();
     symlink(&target, folder.join(".run_summary.md.new")).unwrap();
-    assert!(matches!(compare(base.path(), &files).unwrap(), Standing::Differs(..)));
+    assert!(matches!(
+        compare(base.path(), &files).unwrap(),
+        Standing::Differs(..)
+    ));
     write::write(base.path(), &files).unwrap();
     assert_eq!(compare(base.path(), &files).unwrap(), Standing::Same);
     fs::remove_dir_all(folder.join("tiers")).unwrap();

@@ -73,13 +73,27 @@ fn the_guides_files_are_where_the_guide_says() {
     let _up = autopack.up(&[]);
     let rules = autopack.folder("rules");
     write(&rules, "rules.yaml", "aging_runs: { normal: 4 }\n");
-    let ruleset = autopack.call(&["ruleset", "import", "Autopack", text(&rules.join("rules.yaml"))]);
+    autopack.read(&[
+        "ruleset",
+        "import",
+        "Autopack",
+        text(&rules.join("rules.yaml")),
+    ]);
     let plan = guide().write(&autopack.folder("plan"));
     autopack.read(&["submit", text(&plan), "--repo", text(repo.path()), "--hold"]);
     for phase in ["P1.1", "P1.2"] {
         autopack.read(&[
-            "record-issue", "run-001", "docs__readme__stale", "--phase", phase, "--category",
-            "docs", "--source", "probe", "--severity", "minor",
+            "record-issue",
+            "run-001",
+            "docs__readme__stale",
+            "--phase",
+            phase,
+            "--category",
+            "docs",
+            "--source",
+            "probe",
+            "--severity",
+            "minor",
         ]);
     }
     autopack.read(&["start", "run-001"]);
@@ -98,13 +112,14 @@ fn the_guides_files_are_where_the_guide_says() {
         "run-001/issues/phase_1_P1.2_issues.json",
         "run-001/run_issue_index.json",
         "project_issue_backlog.json",
+        "project_ruleset_Autopack.json",
     ] {
-        assert!(runs.join(path).is_file(), "{path}: {:?}", tree(&runs).keys());
+        assert!(
+            runs.join(path).is_file(),
+            "{path}: {:?}",
+            tree(&runs).keys()
+        );
     }
-    assert_eq!(
-        ruleset.code == Some(0),
-        runs.join("project_ruleset_Autopack.json").is_file()
-    );
     let index = fs::read_to_string(runs.join("run-001/run_issue_index.json")).unwrap();
     let index: Value = serde_json::from_str(&index).unwrap();
     let entry = &index["issues_by_key"]["docs__readme__stale"];
@@ -120,7 +135,14 @@ fn the_guides_files_are_where_the_guide_says() {
     }
     let older = autopack.folder("older");
     autopack
-        .call(&["export", "run-001", "--layout", "legacy", "--to", text(&older)])
+        .call(&[
+            "export",
+            "run-001",
+            "--layout",
+            "legacy",
+            "--to",
+            text(&older),
+        ])
         .expect_code(0);
     for path in [
         "project_issue_backlog.json",
@@ -128,7 +150,11 @@ fn the_guides_files_are_where_the_guide_says() {
         ".autonomous_runs/run-001/phases/phase_00_P1.1.md",
         ".autonomous_runs/run-001/issues/run_issue_index.json",
     ] {
-        assert!(older.join(path).is_file(), "{path}: {:?}", tree(&older).keys());
+        assert!(
+            older.join(path).is_file(),
+            "{path}: {:?}",
+            tree(&older).keys()
+        );
     }
     let unknown = autopack.call(&["export", "nobody", "--to", text(&to)]);
     unknown.expect_code(1);
@@ -193,7 +219,10 @@ fn scenario_run_in_the_database_but_not_on_disk() {
     let found = autopack.ask(&["doctor"]);
     // Nothing decides by these files.
     found.done.expect_code(0);
-    assert_eq!(codes(&found.json), ["RUN_FILES_MISSING", "RUN_FILES_DIFFER"]);
+    assert_eq!(
+        codes(&found.json),
+        ["RUN_FILES_MISSING", "RUN_FILES_DIFFER"]
+    );
     for finding in found.json["findings"].as_array().unwrap() {
         for key in ["what", "matters", "valid", "fix", "safe", "run"] {
             assert!(!finding[key].is_null(), "{key}: {finding}");
@@ -207,4 +236,132 @@ fn scenario_run_in_the_database_but_not_on_disk() {
     assert_eq!(codes(&fixed.json), [""; 0]);
     assert_eq!(fixed.json["files"]["mended"].as_array().unwrap().len(), 2);
     assert_eq!((tree(&folder), tree(&bad)), before);
+}
+
+/// A run as the older system left it on disk, where the report of its users found it.
+fn older(base: &Path, id: &str) -> PathBuf {
+    let folder = base.join("runs").join(id);
+    let page =
+        |state: &str, more: &str| format!("# Of {id}\n\n## Status\n\n- **State:** {state}\n{more}");
+    write(
+        &folder,
+        "run_summary.md",
+        page(
+            "DONE_FAILED_REQUIRES_HUMAN_REVIEW",
+            "- **Safety Profile:** normal\n- **Run Scope:** incremental\n- **Created:** 2025-12-02T13:48:35.123456\n",
+        ),
+    );
+    write(
+        &folder,
+        "tiers/tier_00_Core_Features.md",
+        page(
+            "PENDING",
+            "- **Tier ID:** T1\n- **Index:** 0\n\n## Phases\n- **Total:** 2\n",
+        ),
+    );
+    for (n, state) in ["COMPLETE", "FAILED"].iter().enumerate() {
+        let name = format!("P1.{}", n + 1);
+        write(
+            &folder,
+            &format!("phases/phase_{n:02}_{name}.md"),
+            page(
+                state,
+                &format!(
+                    "- **Phase ID:** {name}\n- **Index:** {n}\n\n## Classification\n- **Task Category:** docs\n- **Complexity:** low\n"
+                ),
+            ),
+        );
+    }
+    write(
+        &folder,
+        "issues/run_issue_index.json",
+        r#"{"run_id": "x", "issues_by_key": {"docs__readme__stale": {"category": "docs", "severity": "minor", "occurrence_count": 3, "seen_in_phases": ["P1.1"]}}}"#,
+    );
+    folder
+}
+
+/// `404 {"detail": "Run phase3-delegated-20251202-134835 not found"}`: the files were there, and no row.
+#[test]
+fn scenario_run_on_disk_but_not_in_the_database() {
+    const RUN: &str = "phase3-delegated-20251202-134835";
+    let autopack = Autopack::new();
+    let runs = autopack.folder("repo").join(".autonomous_runs");
+    let autopack = autopack.with("AUTONOMOUS_RUNS_DIR", text(&runs));
+    let folder = older(&runs, RUN);
+    let before = tree(&folder);
+    let missing = autopack.call(&["status", RUN]);
+    missing.expect_code(1);
+    assert!(missing.stderr.contains("RUN_NOT_FOUND"), "{missing:?}");
+    let found = autopack.ask(&["doctor"]);
+    found.done.expect_code(1);
+    assert_eq!(codes(&found.json), ["RUN_NOT_IN_DATABASE"]);
+    let finding = &found.json["findings"][0];
+    assert_eq!(finding["run"], RUN);
+    assert_eq!(finding["where"]["row"], text(&folder));
+    assert_eq!(finding["safe"], "the run into the database");
+    autopack.call(&["status", RUN]).expect_code(1);
+    let fixed = autopack.ask(&["doctor", "--fix"]);
+    fixed.done.expect_code(0);
+    assert_eq!(codes(&fixed.json), [""; 0], "{:#}", fixed.json);
+    let status = autopack.status(RUN);
+    assert_eq!(status["state"], HUMAN);
+    let phases: Vec<(&str, &str)> = status["phases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| (p["id"].as_str().unwrap(), p["state"].as_str().unwrap()))
+        .collect();
+    assert_eq!(phases, [("P1.1", "COMPLETE"), ("P1.2", "FAILED")]);
+    let issues = autopack.read(&["issues", RUN]);
+    assert_eq!(issues["issues"][0]["key"], "docs__readme__stale");
+    // The older folder stays; the run has one of its own, and nothing is left to be found.
+    assert_eq!(tree(&folder), before);
+    assert!(runs.join(RUN).join("tiers/tier_0_T1.md").is_file());
+    let clean = autopack.ask(&["doctor", "--verify"]);
+    clean.done.expect_code(0);
+    assert_eq!(codes(&clean.json), [""; 0], "{:#}", clean.json);
+}
+
+#[test]
+fn a_lost_database_is_made_again_from_the_folders_and_what_cannot_be_is_told() {
+    let autopack = Autopack::new();
+    let folder = play(&autopack, &guide(), "run-001", SUCCESS);
+    let runs = folder.parent().unwrap().to_owned();
+    fs::remove_dir_all(autopack.data().join("db")).unwrap();
+    let bad = older(&runs, "bad");
+    write(
+        &bad,
+        "phases/phase_00_P1.1.md",
+        "# P1.1\n\n- **State:** RUNNING\n",
+    );
+    std::os::unix::fs::symlink("/etc", runs.join("linked")).unwrap();
+    let found = autopack.ask(&["doctor"]);
+    found.done.expect_code(1);
+    assert_eq!(
+        codes(&found.json),
+        [
+            "RUN_FOLDER_UNREADABLE",
+            "RUN_NOT_IN_DATABASE",
+            "RUN_NOT_IN_DATABASE"
+        ]
+    );
+    let fixed = autopack.ask(&["doctor", "--fix"]);
+    fixed.done.expect_code(1);
+    assert_eq!(
+        codes(&fixed.json),
+        ["RUN_FOLDER_UNREADABLE", "RUN_NOT_IN_DATABASE"]
+    );
+    let left = &fixed.json["findings"][1];
+    assert_eq!((&left["run"], &left["safe"]), (&"bad".into(), &Value::Null));
+    let fix = left["fix"].as_str().unwrap();
+    assert!(fix.contains("RUNNING"), "{fix}");
+    assert!(
+        left["valid"]
+            .as_array()
+            .unwrap()
+            .contains(&"COMPLETE".into())
+    );
+    assert_eq!(autopack.status("run-001")["state"], SUCCESS);
+    let report = autopack.read(&["report", "run", "run-001"]);
+    assert_eq!(report["progress"]["total_phases"], 3);
 }

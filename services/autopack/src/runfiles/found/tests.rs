@@ -16,16 +16,23 @@ fn older(base: &Path, path: &str) {
         "run_summary.md",
         "# Run Summary: r\n\n## Status\n- **State:** READY\n- **Safety Profile:** normal\n- **Run Scope:** incremental\n- **Created:** 2025-12-02T13:48:35.123456\n\n## Budgets\n- **Tokens:** 1,200 / 5,000,000\n",
     );
-    for (n, (name, id, total)) in [("Core_Features", "T1", 2), ("Docs", "T2", 1)].iter().enumerate() {
+    for (n, (name, id, total)) in [("Core_Features", "T1", 2), ("Docs", "T2", 1)]
+        .iter()
+        .enumerate()
+    {
         write(
             &format!("tiers/tier_{n:02}_{name}.md"),
-            &format!("# Tier\n\n## Status\n- **State:** PENDING\n- **Tier ID:** {id}\n- **Index:** {n}\n\n## Phases\n- **Total:** {total}\n"),
+            &format!(
+                "# Tier\n\n## Status\n- **State:** PENDING\n- **Tier ID:** {id}\n- **Index:** {n}\n\n## Phases\n- **Total:** {total}\n"
+            ),
         );
     }
     for (n, id) in ["P1.1", "P1.2", "P2.1"].iter().enumerate() {
         write(
             &format!("phases/phase_{n:02}_{id}.md"),
-            &format!("# Phase {id}\n\n## Status\n- **State:** complete\n- **Phase ID:** {id}\n- **Index:** {n}\n\n## Classification\n- **Task Category:** docs\n- **Complexity:** N/A\n"),
+            &format!(
+                "# Phase {id}\n\n## Status\n- **State:** complete\n- **Phase ID:** {id}\n- **Index:** {n}\n\n## Classification\n- **Task Category:** docs\n- **Complexity:** N/A\n"
+            ),
         );
     }
     write(
@@ -47,11 +54,23 @@ fn an_older_run_is_read_with_its_tiers_by_their_counts() {
     assert_eq!(run.id, "phase3-delegated-20251202-134835");
     assert_eq!(run.created_at.0, 1_764_683_315_123_456);
     assert_eq!(run.check().unwrap().state.as_str(), "RUN_CREATED");
-    assert_eq!(run.check().unwrap().mended.len(), 4, "READY and three `complete`");
-    let tiers: Vec<_> = run.phases.iter().map(|p| p.tier.as_deref().unwrap()).collect();
+    assert_eq!(
+        run.check().unwrap().mended.len(),
+        4,
+        "READY and three `complete`"
+    );
+    let tiers: Vec<_> = run
+        .phases
+        .iter()
+        .map(|p| p.tier.as_deref().unwrap())
+        .collect();
     assert_eq!(tiers, ["T1", "T1", "T2"]);
     assert_eq!(run.tiers[0].name, "Core Features");
-    let seen: Vec<_> = run.issues.iter().map(|i| (i.phase.as_deref(), i.occurrences)).collect();
+    let seen: Vec<_> = run
+        .issues
+        .iter()
+        .map(|i| (i.phase.as_deref(), i.occurrences))
+        .collect();
     assert_eq!(seen, [(Some("P1.1"), 4), (Some("P1.2"), 1)]);
     assert_eq!(found.notes.len(), 1, "{:?}", found.notes);
 }
@@ -68,14 +87,19 @@ fn every_fault_is_told_with_its_file() {
     let huge = fs::File::create(folder.join("phases/phase_09_P9.md")).unwrap();
     huge.set_len(1 << 40).unwrap();
     let faults = read(base.path(), Path::new("bad")).unwrap().unwrap_err();
-    let told: Vec<String> = faults.iter().map(|f| format!("{}: {}", f.path, f.problem)).collect();
+    let told: Vec<String> = faults
+        .iter()
+        .map(|f| format!("{}: {}", f.path, f.problem))
+        .collect();
     for (file, problem) in [
         ("tiers/tier_00_Core_Features.md", "is not UTF-8 at byte 2"),
         ("issues/run_issue_index.json", "is no JSON"),
         ("phases/phase_01_P1.2.md", "symbolic link"),
         ("phases/phase_09_P9.md", "1099511627776 bytes"),
     ] {
-        let all = told.iter().any(|t| t.starts_with(file) && t.contains(problem));
+        let all = told
+            .iter()
+            .any(|t| t.starts_with(file) && t.contains(problem));
         assert!(all, "{file}: {told:#?}");
     }
     assert_eq!(told.len(), 4, "{told:#?}");
@@ -122,7 +146,11 @@ fn a_scan_finds_every_layout_and_names_what_is_odd() {
             "runs/old-1"
         ]
     );
-    let odd: Vec<_> = scanned.odd.iter().map(|(p, _)| p.to_str().unwrap()).collect();
+    let odd: Vec<_> = scanned
+        .odd
+        .iter()
+        .map(|(p, _)| p.to_str().unwrap())
+        .collect();
     assert_eq!(odd, ["linked", "split"]);
     assert!(!scanned.more);
     assert!(scan(&base.path().join("nowhere")).unwrap().runs.is_empty());
