@@ -39,7 +39,7 @@ use autopack_runtime::failpoint;
 use autopack_wire::client::Clients;
 use tokio::sync::Mutex;
 
-use crate::error::CliError;
+use crate::{error::CliError, failpoints::BEFORE_FILES};
 
 pub(crate) use bounds::Bounds;
 pub(crate) use cursor::Cursor;
@@ -110,7 +110,7 @@ impl RunFiles {
         let turn = Arc::clone(&self.turn).lock_owned().await;
         let files = render_run(&self.clients, run, Layout::Guide).await?;
         let folder = self.base.join(&files.folder);
-        failpoint::hit("files.before_write");
+        failpoint::hit(BEFORE_FILES);
         write_holding(&self.base, files, turn).await?;
         Ok(folder)
     }

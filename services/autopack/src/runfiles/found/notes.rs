@@ -78,14 +78,10 @@ fn of_index(value: &Value, phases: &[HistoricalPhase], issues: &mut Vec<Historic
         if told.contains(key) {
             continue;
         }
-        let seen = entry["seen_in_phases"].as_array();
-        let seen: Vec<&str> = seen
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
+        let seen = entry["seen_in_phases"].as_array().into_iter().flatten();
         let known = |id: &&str| phases.iter().any(|phase| phase.id == *id);
-        let mut places: Vec<&str> = seen.filter(known).collect();
+        let seen = seen.filter_map(Value::as_str).filter(known);
+        let mut places: Vec<&str> = seen.collect();
         places.sort_unstable();
         places.dedup();
         if places.is_empty() {
