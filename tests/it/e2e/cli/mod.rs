@@ -3,6 +3,7 @@
 mod codes;
 mod control;
 mod doctor;
+mod import;
 mod issues;
 mod many;
 mod plan_new;
