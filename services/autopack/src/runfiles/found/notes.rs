@@ -99,7 +99,7 @@ fn of_index(value: &Value, phases: &[HistoricalPhase], issues: &mut Vec<Historic
                 category: text(&entry["category"]),
                 // How often each phase saw it is not on record.
                 occurrences: if n == 0 {
-                    all.saturating_sub(places.len() as u64 - 1).max(1)
+                    all.saturating_sub(more).max(1)
                 } else {
                     1
                 },
