@@ -31,6 +31,8 @@ pub(crate) const MAX_MARK: u64 = 64 << 20;
 /// Writes a run's files and those of its project. Blocks.
 pub(crate) fn write(base: &Path, files: &Rendered) -> io::Result<()> {
     let base = Folder::base(base)?;
+    // Before the run's: whoever sees its mark finds all the rest.
+    put(&base, &files.project)?;
     let (parent, name) = match (files.folder.parent(), files.folder.file_name()) {
         (Some(parent), Some(name)) => (base.make(parent)?, name),
         _ => return Err(io::Error::other("a run without a folder")),
@@ -42,13 +44,13 @@ pub(crate) fn write(base: &Path, files: &Rendered) -> io::Result<()> {
                 set_aside(&base, &parent, name)?;
                 first(&parent, name, &files.run)?;
             } else {
-                put(&there, &files.run)?;
                 tidy(&there, &files.run)?;
+                put(&there, &files.run)?;
             }
         }
         None => first(&parent, name, &files.run)?,
     }
-    put(&base, &files.project)
+    Ok(())
 }
 
 /// Whose folder it is; `None`: not ours.

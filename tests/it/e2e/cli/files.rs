@@ -98,11 +98,14 @@ fn the_guides_files_are_where_the_guide_says() {
     }
     autopack.read(&["start", "run-001"]);
     autopack.ask(&["watch", "run-001"]).done.expect_code(0);
-    let summary = runs.join("run-001/run_summary.md");
-    within(BOUND, "the summary of the ended run", || {
-        let text = fs::read_to_string(&summary).unwrap_or_default();
-        text.contains("- **State:** DONE_SUCCESS\n").then_some(())
+    // The mark of the folder is written last.
+    let mark = runs.join("run-001/run_summary.json");
+    within(BOUND, "the files of the ended run", || {
+        let text = fs::read_to_string(&mark).unwrap_or_default();
+        text.contains("\"state\": \"DONE_SUCCESS\"").then_some(())
     });
+    let summary = fs::read_to_string(runs.join("run-001/run_summary.md")).unwrap();
+    assert!(summary.contains("- **State:** DONE_SUCCESS\n"), "{summary}");
     for path in [
         "run-001/tiers/tier_0_T1.md",
         "run-001/tiers/tier_1_T2.md",
