@@ -303,6 +303,7 @@ impl Diagnosis {
                 "folder": base.display().to_string(),
                 "compared": files.compared,
                 "folders": files.folders,
+                "late": files.late,
                 "mended": files.mended,
             })),
             "verified": args.verify,
@@ -346,6 +347,11 @@ impl Diagnosis {
                 "files",
                 &format!("{compared} compared with {}", base.display()),
             );
+            if files.late > 0 {
+                let late = count(files.late, "run");
+                let text = format!("{late} to be written when a process serves next, or by --fix");
+                line("late", &text);
+            }
             for mended in &files.mended {
                 line("mended", mended);
             }

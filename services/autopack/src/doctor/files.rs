@@ -1,7 +1,7 @@
 //! Runs against the files about them, both ways.
 //!
 //! Invariant: without `fix` nothing is changed; with it, what the database knows is written again, and what only a
-//! folder knows is imported. A run that is being written by the process that serves is left alone.
+//! folder knows is imported. A run that the files have not come to yet is counted, and is no finding.
 
 use std::{
     collections::HashSet,
@@ -34,6 +34,8 @@ use super::import::{self, Imported};
 const FEW: usize = 200;
 /// Runs of one page.
 const PAGE: i32 = 500;
+/// Pages of the log after the cursor that are read.
+const MAX_PAGES: usize = 100;
 /// Folders without a run that are named.
 const SHOWN: usize = 100;
 
@@ -63,6 +65,8 @@ pub(crate) struct Files {
     pub(crate) compared: usize,
     /// Folders that were looked at for a run in the database.
     pub(crate) folders: usize,
+    /// Ended runs whose files are written when a process serves next, or by `fix`.
+    pub(crate) late: usize,
     /// What was mended, one line each.
     pub(crate) mended: Vec<String>,
 }
@@ -80,19 +84,14 @@ async fn database_to_disk(clients: &Clients, ask: &Ask, files: &mut Files) -> Re
     let mut registry = clients.registry.clone();
     let info = registry.get_info(GetInfoRequest {}).await?.into_inner();
     let cursor = Cursor::read(&ask.base, &info.database_identity);
-    let mut moving = HashSet::new();
-    if let (Some(cursor), true) = (&cursor, ask.served) {
-        let asked = ListChangesRequest {
-            after_sequence: cursor.sequence,
-            page_size: 5000,
-        };
-        let found = registry.list_changes(asked).await?.into_inner();
-        moving.extend(found.run_uids);
-    }
+    let late = match &cursor {
+        Some(cursor) => Some(changed(clients, cursor.sequence).await?),
+        None => None,
+    };
     let removed_until = cursor.map_or(0, |cursor| cursor.removed_until_us);
     for run in runs(clients, ask).await? {
         let ended = run.complete_time.as_ref().map_or(0, micros);
-        if !has_ended(&run) || moving.contains(&run.uid) {
+        if !has_ended(&run) {
             continue;
         }
         // A run that cannot be read is a finding of its own.
@@ -107,6 +106,12 @@ async fn database_to_disk(clients: &Clients, ask: &Ask, files: &mut Files) -> Re
         let Some(finding) = of_run(&run, &ask.base, &made, standing) else {
             continue;
         };
+        // What the files have not come to is no fault of theirs.
+        let is_late = late.as_ref().is_none_or(|late| late.contains(&run.uid));
+        if is_late && (ask.served || !ask.fix) {
+            files.late += 1;
+            continue;
+        }
         if !ask.fix || finding.safe.is_none() {
             files.findings.push(finding);
             continue;
@@ -118,6 +123,25 @@ async fn database_to_disk(clients: &Clients, ask: &Ask, files: &mut Files) -> Re
         }
     }
     Ok(())
+}
+
+/// Uids of runs with events after a number; the first of very many.
+async fn changed(clients: &Clients, after: u64) -> Result<HashSet<String>, CliError> {
+    let mut registry = clients.registry.clone();
+    let mut asked = ListChangesRequest {
+        after_sequence: after,
+        page_size: 5000,
+    };
+    let mut all = HashSet::new();
+    for _ in 0..MAX_PAGES {
+        let found = registry.list_changes(asked).await?.into_inner();
+        all.extend(found.run_uids);
+        asked.after_sequence = found.sequence;
+        if !found.more {
+            break;
+        }
+    }
+    Ok(all)
 }
 
 /// The runs that should have a folder, newest first.
