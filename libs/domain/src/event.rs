@@ -9,6 +9,7 @@ use crate::{
     phase::Phase,
     run::{Job, Run},
     tier::Tier,
+    time::Timestamp,
     usage::Usage,
 };
 
@@ -40,6 +41,25 @@ pub struct UsageFact {
     pub attempt: crate::ids::AttemptUid,
     /// The figures.
     pub usage: Usage,
+    /// When it was used; `None`: when it is recorded.
+    pub at: Option<Timestamp>,
+}
+
+/// A stored state that takes the place of another spelling, recorded with the rows that hold it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepairFact {
+    /// Uid of the record.
+    pub uid: uuid::Uuid,
+    /// The table.
+    pub table: &'static str,
+    /// Key of the row, parts joined by `/`.
+    pub row: String,
+    /// What stood there.
+    pub before: String,
+    /// What stands there since.
+    pub after: &'static str,
+    /// The registry that did it.
+    pub epoch: u64,
 }
 
 /// A failure fact that belongs to an attempt (SEMANTICS 10.6).

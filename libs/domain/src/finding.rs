@@ -1,7 +1,8 @@
 //! A finding of the self-check: what, where, why it matters, what would be valid, what mends it, and whether that is
 //! safe to do without a person.
 //!
-//! Invariant: a finding is safe only with an entry of the alias table behind it ([`crate::alias`]).
+//! Invariant: a finding about the database is safe only with an entry of the alias table behind it ([`crate::alias`]); one
+//! about files only if writing loses nothing.
 
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +67,7 @@ pub struct Finding {
     pub valid: Vec<String>,
     /// What mends this one.
     pub fix: String,
-    /// The value that `--fix` writes; `None`: a person has to decide.
+    /// The value, or what else, that `--fix` writes; `None`: a person has to decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub safe: Option<String>,
 }

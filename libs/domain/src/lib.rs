@@ -12,6 +12,7 @@
 //! - [`project`], [`lane`]: shares, limits and lanes of the queue
 //! - [`issue`], [`backlog`]: what is found on the way, in a run and over the runs of a project
 //! - [`event`]: what is recorded
+//! - [`import`]: runs of older systems, as they are taken over
 //! - [`worker`]: workers, as they announce themselves and as they stand
 //! - [`trace`]: the ids of a run's trace
 //! - [`fault`]: faults of input, all at once, each with its path
@@ -28,6 +29,7 @@ pub mod fault;
 pub mod finding;
 pub mod gate;
 pub mod ids;
+pub mod import;
 pub mod issue;
 pub mod json_schema;
 pub mod lane;

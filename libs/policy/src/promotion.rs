@@ -38,8 +38,15 @@ pub fn answers(run: &Run, tiers: &[Tier]) -> Vec<Answer> {
     vec![
         Answer {
             rule: "done_success",
-            holds: run.state == RunState::DoneSuccess,
-            facts: format!("the run is {}", run.state),
+            holds: run.state == RunState::DoneSuccess && !run.is_imported(),
+            facts: if run.is_imported() {
+                format!(
+                    "the run is {}, and was imported: it has no branch here",
+                    run.state
+                )
+            } else {
+                format!("the run is {}", run.state)
+            },
             remedy: "Wait for the run's end, or mend what failed and retry it.",
         },
         Answer {

@@ -6,8 +6,8 @@
 use autopack_domain::Timestamp;
 use autopack_store::{
     entity::{
-        attempt, backlog, event, failure, issue, job, phase, request, run, run_document, tier,
-        usage_event,
+        attempt, backlog, event, failure, issue, job, phase, repair, request, run, run_document,
+        tier, usage_event,
     },
     rows::{self, event::StoredEvent},
 };
@@ -34,6 +34,7 @@ pub(crate) async fn flush(
     let mut usage = Vec::new();
     let mut failures = Vec::new();
     let mut issues = Vec::new();
+    let mut repairs = Vec::new();
     for (uid, changes) in &pending.changes {
         let Some(aggregate) = session.cache.get(uid) else {
             continue;
@@ -47,6 +48,7 @@ pub(crate) async fn flush(
                 *uid,
                 &aggregate.plan,
                 &aggregate.strategy,
+                &changes.source,
             ));
         }
         tiers.extend(
@@ -78,6 +80,7 @@ pub(crate) async fn flush(
             Some(rows::issue::write(*uid, *place, issue))
         }));
         failures.extend(changes.failures.iter().map(|f| failure_row(*uid, f, now)));
+        repairs.extend(changes.repairs.iter().map(|r| repair_row(*uid, r, now)));
     }
     batch.projects(projects, &pending.settings, now);
     batch.upsert::<run::Entity, _>(runs);
@@ -89,6 +92,7 @@ pub(crate) async fn flush(
     batch.insert::<usage_event::Entity, _>(usage);
     batch.upsert::<failure::Entity, _>(failures);
     batch.upsert::<issue::Entity, _>(issues);
+    batch.insert::<repair::Entity, _>(repairs);
     let entries = pending.backlog.iter();
     let entries = entries.map(|((project, _), entry)| rows::backlog::write(project, entry));
     batch.upsert::<backlog::Entity, _>(entries.collect());
@@ -131,7 +135,7 @@ fn usage_row(
         prompt: Set(fact.usage.prompt.map(signed)),
         completion: Set(fact.usage.completion.map(signed)),
         provenance: Set(fact.usage.provenance.as_str().to_owned()),
-        at: Set(now.0),
+        at: Set(fact.at.unwrap_or(now).0),
     }
 }
 
@@ -149,6 +153,26 @@ fn failure_row(
         class: Set(fact.class.clone()),
         signature: Set(fact.signature.clone()),
         raw: Set(fact.raw.clone()),
+        at: Set(now.0),
+    }
+}
+
+fn repair_row(
+    uid: autopack_domain::RunUid,
+    fact: &autopack_domain::event::RepairFact,
+    now: Timestamp,
+) -> repair::ActiveModel {
+    use sea_orm::Set;
+    repair::ActiveModel {
+        uid: Set(fact.uid.to_string()),
+        table_name: Set(fact.table.to_owned()),
+        row_key: Set(fact.row.clone()),
+        column_name: Set("state".to_owned()),
+        run_uid: Set(uid.to_string()),
+        before_value: Set(fact.before.clone()),
+        after_value: Set(fact.after.to_owned()),
+        rule: Set(autopack_domain::FindingCode::StateAlias.code().to_owned()),
+        epoch: Set(i64::try_from(fact.epoch).unwrap_or(i64::MAX)),
         at: Set(now.0),
     }
 }

@@ -155,6 +155,10 @@ impl Session {
         merged.usage.extend(changes.usage);
         merged.failures.extend(changes.failures);
         merged.issues.extend(changes.issues);
+        merged.repairs.extend(changes.repairs);
+        if !changes.source.is_empty() {
+            merged.source = changes.source;
+        }
     }
 
     /// Forgets everything that a failed batch touched.

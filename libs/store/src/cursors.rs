@@ -1,6 +1,8 @@
-//! How far readers of the event log have come: the relay, and the traces.
+//! How far readers of the event log have come: the relay, the traces, and projections outside.
 //!
 //! Invariant: a cursor may lag behind what its reader has done, never lead.
+
+use std::collections::HashSet;
 
 use autopack_domain::{EventKind, RunUid};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -62,4 +64,51 @@ pub async fn ends_before<C: ConnectionTrait>(
         .all(db)
         .await?;
     Ok(found.into_iter().filter_map(rows::event::read).collect())
+}
+
+/// Which runs a stretch of the log is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Their uids, in the order of their first event.
+    pub runs: Vec<String>,
+    /// The last event that was looked at; the end of the log if there was none.
+    pub sequence: u64,
+    /// The log goes on after it.
+    pub more: bool,
+}
+
+/// Runs with events after a number, of at most so many events.
+pub async fn changes<C: ConnectionTrait>(
+    db: &C,
+    after: u64,
+    limit: u64,
+) -> Result<Changes, StoreError> {
+    let found: Vec<(i64, String)> = event::Entity::find()
+        .select_only()
+        .column(event::Column::Sequence)
+        .column(event::Column::RunUid)
+        .filter(event::Column::Sequence.gt(rows::signed(after)))
+        .order_by_asc(event::Column::Sequence)
+        .limit(limit)
+        .into_tuple()
+        .all(db)
+        .await?;
+    let Some((last, _)) = found.last() else {
+        let sequence = crate::read::last_sequence(db).await?.min(after);
+        return Ok(Changes {
+            sequence,
+            ..Changes::default()
+        });
+    };
+    let (sequence, more) = (rows::unsigned(*last), found.len() as u64 == limit);
+    let mut seen = HashSet::new();
+    let runs = found
+        .into_iter()
+        .filter_map(|(_, run)| seen.insert(run.clone()).then_some(run))
+        .collect();
+    Ok(Changes {
+        runs,
+        sequence,
+        more,
+    })
 }

@@ -8,6 +8,7 @@ pub mod cursors;
 pub mod entity;
 pub mod identity;
 pub mod issues;
+pub mod legacy;
 pub mod queue;
 pub mod read;
 pub mod repairs;

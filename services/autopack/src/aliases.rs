@@ -38,6 +38,10 @@ pub(crate) struct Settings {
     pub(crate) backoff_seconds: Option<u32>,
     /// What the self-check mends at the start.
     pub(crate) self_repair: SelfRepair,
+    /// Where files of runs are written, absolute.
+    pub(crate) runs_dir: PathBuf,
+    /// The environment names that folder.
+    pub(crate) runs_dir_named: bool,
     /// How much of the files of ended runs is kept.
     pub(crate) run_files: Bounds,
     /// The switches.
@@ -86,7 +90,7 @@ impl Settings {
             .data_dir
             .clone()
             .filter(|path| !path.as_os_str().is_empty())
-            .or(aliases.runs_dir)
+            .or_else(|| aliases.runs_dir.clone())
             .or_else(|| default_data_dir(lookup))
             .ok_or_else(|| {
                 CliError::usage(
@@ -94,8 +98,16 @@ impl Settings {
                 )
                 .hint("name one with --data-dir")
             })?;
+        let data_dir = absolute_path(&data_dir)?;
+        let runs_dir_named = aliases.runs_dir.is_some();
+        let runs_dir = match &aliases.runs_dir {
+            Some(named) => absolute_path(named)?,
+            None => data_dir.join("runs"),
+        };
         Ok(Self {
-            data_dir: absolute_path(&data_dir)?,
+            runs_dir,
+            runs_dir_named,
+            data_dir,
             database: aliases
                 .database_url
                 .as_deref()
@@ -185,6 +197,10 @@ mod tests {
         );
         let settings = read(&[("AUTONOMOUS_RUNS_DIR", "runs"), ("HOME", "/h")]).unwrap();
         assert!(settings.data_dir.is_absolute() && settings.data_dir.ends_with("runs"));
+        assert_eq!(
+            settings.runs_dir, settings.data_dir,
+            "and files of runs go there"
+        );
         assert_eq!(read(&[]).unwrap_err().exit, crate::error::Exit::Usage);
     }
 

@@ -19,6 +19,7 @@ mod engine;
 mod error;
 mod explain;
 mod facts;
+mod failpoints;
 mod features;
 mod follow;
 mod output;

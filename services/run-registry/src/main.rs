@@ -29,6 +29,7 @@ const PROGRAM: Program = Program {
         "autopack.registry.v1.WorkService",
         "autopack.registry.v1.ArtifactService",
         "autopack.registry.v1.DoctorService",
+        "autopack.registry.v1.ImportService",
         "autopack.registry.v1.IssueService",
         "autopack.registry.v1.ReportService",
         "autopack.registry.v1.ServerService",

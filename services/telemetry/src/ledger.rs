@@ -33,6 +33,8 @@ pub enum Taken {
 struct Known {
     last: u64,
     ended: bool,
+    /// It comes from an older system.
+    imported: bool,
     /// Entries of the usage list that counted.
     usage: usize,
 }
@@ -76,7 +78,16 @@ impl Ledger {
 
     fn count(&mut self, event: &Event, uid: &str) -> Option<(String, f64)> {
         let attempt = event.attempt.as_ref();
+        let imported = self.runs.get(uid).is_some_and(|known| known.imported);
         match event.kind.as_str() {
+            "run_imported" => {
+                // What an older system did is no figure of this one.
+                if let Some(known) = self.runs.get_mut(uid) {
+                    known.imported = true;
+                }
+            }
+            "run_finished" if imported => self.set_ended(uid, true),
+            _ if imported => {}
             "run_finished" => {
                 let state = event.run.as_ref().map(|run| run.state).unwrap_or_default();
                 let state = run::State::try_from(state).unwrap_or_default();
@@ -232,6 +243,23 @@ mod tests {
 
     fn at(seconds: i64) -> prost_types::Timestamp {
         prost_types::Timestamp { seconds, nanos: 0 }
+    }
+
+    #[test]
+    fn what_an_older_system_did_is_no_figure_of_this_one() {
+        let mut ledger = Ledger::default();
+        let kinds = [
+            "run_created",
+            "run_imported",
+            "phase_completed",
+            "run_finished",
+        ];
+        for (kind, number) in kinds.into_iter().zip(1..) {
+            assert_eq!(ledger.take(&event(number, kind)), Taken::Counted(None));
+        }
+        assert_eq!(ledger.sum("autopack_telemetry_runs_ended_total"), 0);
+        assert_eq!(ledger.sum("autopack_telemetry_phases_ended_total"), 0);
+        assert!(ledger.runs["r"].ended);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //!
 //! - [`scene`]: the repository and its plan; [`trial`]: one run with its crashes; [`moments`]: when they happen
 //! - [`verdict`]: what must hold once the run has ended, with [`stored`]
-//! - [`random`], [`failpoints`], [`locks`]: the tests
+//! - [`random`], [`failpoints`], [`locks`], [`files`]: the tests
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -14,6 +14,7 @@
 )]
 
 mod failpoints;
+mod files;
 mod locks;
 mod moments;
 mod random;

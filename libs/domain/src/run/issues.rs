@@ -144,7 +144,7 @@ impl RunAggregate {
         self.tell_phase(kind, phase, None, key, changes);
     }
 
-    fn cleanliness(&self, tier: usize, counts: IssueCounts) -> Cleanliness {
+    pub(super) fn cleanliness(&self, tier: usize, counts: IssueCounts) -> Cleanliness {
         let limits = &self.strategy.tier[tier];
         counts.cleanliness(limits.max_minor_issues, limits.max_major_issues)
     }

@@ -136,6 +136,7 @@ pub(crate) fn note_usage(
             phase: attempt.phase,
             attempt: attempt.uid,
             usage,
+            at: None,
         });
     }
 }

@@ -4,7 +4,7 @@
 //! What changed, and which events tell it, is collected in [`Changes`] and committed in one transaction.
 //!
 //! One command a file: [`create`], [`bootstrap`], [`control`], [`add_phase`], [`offer`], [`lease`],
-//! [`landing`], [`settle`], [`retry`], [`issues`]; the rule that ends tiers and runs is [`finalise`].
+//! [`landing`], [`settle`], [`retry`], [`issues`], [`import`]; the rule that ends tiers and runs is [`finalise`].
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::{
     attempt::Attempt,
     backlog::Sighting,
     budget::Account,
-    event::{Event, FailureFact, UsageFact},
+    event::{Event, FailureFact, RepairFact, UsageFact},
     ids::{AttemptUid, Fence, JobUid, PhaseId, RunId, RunUid, WorkerUid},
     issue::{DebtStatus, IssueBook, IssueCounts, Place},
     phase::{Phase, PhaseCommand},
@@ -30,6 +30,7 @@ pub mod bootstrap;
 pub mod control;
 pub mod create;
 pub mod finalise;
+pub mod import;
 pub mod issues;
 mod journal;
 pub mod landing;
@@ -174,9 +175,18 @@ pub struct Changes {
     pub seen: Vec<Sighting>,
     /// Keys that a phase has cleaned.
     pub cleaned: std::collections::BTreeSet<String>,
+    /// Spellings that were mended.
+    pub repairs: Vec<RepairFact>,
+    /// What a run was imported from, as text; empty: it was not.
+    pub source: String,
 }
 
 impl Run {
+    /// Whether it comes from an older system: it has ended, and never gets work.
+    pub fn is_imported(&self) -> bool {
+        self.facts.contains_key(crate::import::ORIGIN_FACT)
+    }
+
     /// The trace that the run belongs to; `None`: it is not traced.
     pub fn trace(&self) -> Option<TraceContext> {
         let context = TraceContext::parse(self.facts.get(CONTEXT_FACT)?)?;

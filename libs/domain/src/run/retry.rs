@@ -18,6 +18,17 @@ impl RunAggregate {
         now: Timestamp,
         changes: &mut Changes,
     ) -> Result<(), Refusal> {
+        if self.run.is_imported() {
+            return Err(Refusal::new(
+                Reason::RunState,
+                format!(
+                    "run {} was imported from an older system: it never gets work; submit a new plan",
+                    self.run.id
+                ),
+            )
+            .with("run", &self.run.id)
+            .with("state", self.run.state));
+        }
         if self.run.cancelling
             || matches!(
                 self.run.state,

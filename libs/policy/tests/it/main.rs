@@ -9,6 +9,7 @@ mod fair;
 mod gate_files;
 mod govern;
 mod govern_tree;
+mod history;
 mod ids;
 mod issues;
 mod links;

@@ -2,6 +2,9 @@
 //!
 //! Invariant: at most [`RUNS`] runs are looked at, the newest; a row that cannot be read is passed over.
 
+use std::collections::BTreeSet;
+
+use autopack_domain::import::ORIGIN_FACT;
 use sea_orm::ConnectionTrait;
 
 use super::sql;
@@ -24,6 +27,26 @@ pub async fn uid_of<C: ConnectionTrait>(db: &C, id: &str) -> Result<Option<Strin
 /// The id of a run by its uid.
 pub async fn id_of<C: ConnectionTrait>(db: &C, uid: &str) -> Result<Option<String>, StoreError> {
     sql::run_id(db, uid).await
+}
+
+/// Those of these runs that come from an older system: nobody can name them otherwise any more.
+pub async fn imported<C: ConnectionTrait>(
+    db: &C,
+    runs: impl Iterator<Item = &str>,
+) -> Result<BTreeSet<String>, StoreError> {
+    let runs: Vec<String> = runs.map(sql::quoted).collect();
+    if runs.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let statement = format!(
+        "SELECT CAST(id AS TEXT) AS id FROM run WHERE CAST(id AS TEXT) IN ({}) AND CAST(facts AS TEXT) LIKE '%\"{ORIGIN_FACT}\":%'",
+        runs.join(",")
+    );
+    let found = sql::rows(db, statement).await?;
+    Ok(found
+        .iter()
+        .filter_map(|row| sql::text(row, "id"))
+        .collect())
 }
 
 /// The newest runs, each with its phases' ids in order; empty `project`: of every project.

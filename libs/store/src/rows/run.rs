@@ -168,13 +168,18 @@ pub fn read_document(row: &run_document::Model) -> Result<(Arc<Plan>, Arc<Strate
     Ok((Arc::new(plan), Arc::new(strategy)))
 }
 
-/// Plan and strategy as a row.
-pub fn write_document(uid: RunUid, plan: &Plan, strategy: &Strategy) -> run_document::ActiveModel {
+/// Plan and strategy as a row, with what the run was imported from; empty: it was not.
+pub fn write_document(
+    uid: RunUid,
+    plan: &Plan,
+    strategy: &Strategy,
+    source: &str,
+) -> run_document::ActiveModel {
     run_document::ActiveModel {
         run_uid: Set(uid.to_string()),
         plan: Set(json(plan)),
         strategy: Set(json(strategy)),
-        source: Set(String::new()),
+        source: Set(source.to_owned()),
     }
 }
 

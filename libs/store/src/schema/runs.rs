@@ -231,7 +231,13 @@ fn run_document() -> Table {
             STRATEGY,
             "What was compiled from ruleset, backlog and plan, frozen with the run.",
         ),
-        text("source", "", "Kept for the plan as written; empty.").default("''"),
+        Column::new(
+            "source",
+            Kind::Text,
+            "",
+            "What an imported run was made from, `autopack/history/v1`; empty for every other run.",
+        )
+        .default("''"),
     ];
     Table {
         name: "run_document",

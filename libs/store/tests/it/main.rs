@@ -9,4 +9,5 @@
 
 mod audit;
 mod base;
+mod legacy;
 mod schema;

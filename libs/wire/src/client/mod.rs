@@ -32,9 +32,9 @@ use crate::{
     registry::{
         artifact_service_client::ArtifactServiceClient,
         dispatch_service_client::DispatchServiceClient, doctor_service_client::DoctorServiceClient,
-        issue_service_client::IssueServiceClient, registry_service_client::RegistryServiceClient,
-        report_service_client::ReportServiceClient, server_service_client::ServerServiceClient,
-        work_service_client::WorkServiceClient,
+        import_service_client::ImportServiceClient, issue_service_client::IssueServiceClient,
+        registry_service_client::RegistryServiceClient, report_service_client::ReportServiceClient,
+        server_service_client::ServerServiceClient, work_service_client::WorkServiceClient,
     },
     scheduler::scheduler_service_client::SchedulerServiceClient,
     server::{Peer, Principal, ServerLayer},
@@ -163,6 +163,11 @@ impl Clients {
     /// For operators: what is stored.
     pub fn doctor(&self) -> DoctorServiceClient<GrpcService> {
         DoctorServiceClient::new(self.transport.clone()).max_decoding_message_size(MAX_DECODE)
+    }
+
+    /// For operators: runs of older systems.
+    pub fn imports(&self) -> ImportServiceClient<GrpcService> {
+        ImportServiceClient::new(self.transport.clone()).max_decoding_message_size(MAX_DECODE)
     }
 
     /// For everybody: what the registry offers.

@@ -49,6 +49,10 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         &[User, Telemetry, Auditor],
     ),
     (
+        "/autopack.registry.v1.RegistryService/ListChanges",
+        &[User, Telemetry, Auditor, Reader],
+    ),
+    (
         "/autopack.registry.v1.RegistryService/GetProject",
         &[User, Telemetry, Auditor, Reader],
     ),
@@ -173,6 +177,7 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         "/autopack.registry.v1.DoctorService/DescribeSchema",
         &[User, Worker, Scheduler, Telemetry, Builder, Auditor, Reader],
     ),
+    ("/autopack.registry.v1.ImportService/ImportRuns", &[User]),
     (
         "/autopack.registry.v1.ArtifactService/PutArtifact",
         &[User, Worker, Builder],

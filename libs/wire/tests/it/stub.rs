@@ -135,6 +135,7 @@ unimplemented_rpcs!(
     explain_run(ExplainRunRequest) -> ExplainRunResponse,
     list_attempts(ListAttemptsRequest) -> ListAttemptsResponse,
     list_facts(ListFactsRequest) -> ListFactsResponse,
+    list_changes(ListChangesRequest) -> ListChangesResponse,
     import_ruleset(ImportRulesetRequest) -> ImportRulesetResponse,
     get_project(GetProjectRequest) -> GetProjectResponse,
     list_dead_letters(ListDeadLettersRequest) -> ListDeadLettersResponse,

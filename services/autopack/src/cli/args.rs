@@ -284,7 +284,7 @@ pub(crate) struct ExplainArgs {
 Examples:
   autopack doctor                         what is stored, git, disk, bus, clock
   autopack doctor --verify --run demo-1   one run against its branch, too
-  autopack doctor --fix                   mend what the reviewed alias table knows
+  autopack doctor --fix                   mend what the reviewed alias table knows, and files of runs
   autopack doctor --plan > findings.json  one phase a finding
   autopack doctor ids                     how runs and phases are named
 

@@ -3,6 +3,8 @@
 //! Invariant: every command's help holds an example; what a flag means is said here and nowhere else.
 
 mod args;
+mod export;
+mod import;
 mod issues;
 mod plan_new;
 mod queue;
@@ -16,6 +18,8 @@ pub(crate) use args::{
     ExplainArgs, NewRun, PhaseRef, PlanCommand, PlanExplainArgs, PlanValidateArgs, RulesetCommand,
     RunArgs, RunRef, RunsArgs, SubmitArgs, UpArgs,
 };
+pub(crate) use export::ExportArgs;
+pub(crate) use import::{ImportArgs, Source as ImportSource};
 pub(crate) use issues::{BacklogArgs, IssuesArgs, RecordIssueArgs, ReportCommand};
 pub(crate) use plan_new::PlanNewArgs;
 pub(crate) use queue::{LaneCommand, LimitsArgs, QueueArgs, WhyArgs};
@@ -155,9 +159,13 @@ pub(crate) enum Command {
     Report(ReportCommand),
     /// Write an artifact to standard output
     Artifact(ArtifactArgs),
+    /// Write the files of a run: summary, tiers, phases, issues, incident pack
+    Export(ExportArgs),
     /// Jobs that the bus gave up on: list, show, requeue, discard
     #[command(subcommand)]
     Dlq(DlqCommand),
+    /// Take over runs of an older Autopack
+    Import(ImportArgs),
     /// Import or show a project's ruleset
     #[command(subcommand)]
     Ruleset(RulesetCommand),

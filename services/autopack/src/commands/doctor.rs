@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use super::{Context, runs};
 use crate::{
     cli::{DoctorArgs, DoctorCommand, RunsArgs},
-    doctor::{Difference, Doctor, findings, host, journal},
+    connect::Connection,
+    doctor::{Difference, Doctor, files, findings, host, journal},
     error::{CliError, Exit, Outcome},
     output::{Ui, count, table::Table},
     target,
@@ -37,6 +38,7 @@ struct Diagnosis {
     repairs: Vec<RepairRecord>,
     examined: usize,
     differences: Vec<Difference>,
+    files: Option<(PathBuf, files::Files)>,
 }
 
 pub(super) async fn run(context: &Context, args: DoctorArgs) -> Outcome {
@@ -53,7 +55,8 @@ pub(super) async fn run(context: &Context, args: DoctorArgs) -> Outcome {
             if connection.local {
                 found.data_dir = Some(context.settings.data_dir.clone());
             }
-            let result = look(&connection.clients, &args, &mut found).await;
+            let ask = ask_files(context, &connection, &args);
+            let result = look(&connection.clients, &args, ask, &mut found).await;
             connection.close().await;
             result?;
         }
@@ -111,7 +114,25 @@ fn unusable(error: &CliError) -> Finding {
     Finding::new(code, Place::new("database", "", ""), problem.trim()).fix(error.hints.join(" "))
 }
 
-async fn look(clients: &Clients, args: &DoctorArgs, found: &mut Diagnosis) -> Result<(), CliError> {
+/// Files of runs are this machine's: those of another one's registry only if the environment names the folder.
+fn ask_files(context: &Context, connection: &Connection, args: &DoctorArgs) -> Option<files::Ask> {
+    let settings = &context.settings;
+    (connection.local || settings.runs_dir_named).then(|| files::Ask {
+        base: settings.runs_dir.clone(),
+        bounds: settings.run_files,
+        run: args.run.clone(),
+        all: args.verify,
+        fix: args.fix,
+        served: connection.engine.is_none(),
+    })
+}
+
+async fn look(
+    clients: &Clients,
+    args: &DoctorArgs,
+    ask: Option<files::Ask>,
+    found: &mut Diagnosis,
+) -> Result<(), CliError> {
     let (mut registry, mut doctor) = (clients.registry.clone(), clients.doctor());
     if args.fix {
         let request = RepairRequest {
@@ -133,6 +154,11 @@ async fn look(clients: &Clients, args: &DoctorArgs, found: &mut Diagnosis) -> Re
     let info = registry.get_info(GetInfoRequest {}).await?.into_inner();
     found.database = format!("{} ({})", info.database, info.database_identity);
     found.set_aside = info.set_aside;
+    if let Some(ask) = ask {
+        let mut files = files::examine(clients, &ask).await?;
+        found.findings.append(&mut files.findings);
+        found.files = Some((ask.base, files));
+    }
     if args.verify {
         verify(clients, args, found).await?;
     }
@@ -273,6 +299,13 @@ impl Diagnosis {
             "more": self.more,
             "findings": self.findings.iter().map(findings::as_json).collect::<Vec<_>>(),
             "repairs": self.repairs.iter().map(repair).collect::<Vec<_>>(),
+            "files": self.files.as_ref().map(|(base, files)| json!({
+                "folder": base.display().to_string(),
+                "compared": files.compared,
+                "folders": files.folders,
+                "late": files.late,
+                "mended": files.mended,
+            })),
             "verified": args.verify,
             "runs": self.examined,
             "differences": self.differences.iter().map(Difference::json).collect::<Vec<_>>(),
@@ -307,6 +340,21 @@ impl Diagnosis {
                 r.table, r.row, r.column, r.before, r.after
             );
             line("mended", &change);
+        }
+        if let Some((base, files)) = &self.files {
+            let compared = count(files.compared, "run");
+            line(
+                "files",
+                &format!("{compared} compared with {}", base.display()),
+            );
+            if files.late > 0 {
+                let late = count(files.late, "run");
+                let text = format!("{late} to be written when a process serves next, or by --fix");
+                line("late", &text);
+            }
+            for mended in &files.mended {
+                line("mended", mended);
+            }
         }
         if args.verify {
             let differences = count(self.differences.len(), "difference");

@@ -8,6 +8,8 @@ mod control;
 mod dlq;
 mod doctor;
 mod explain;
+mod export;
+mod import;
 mod info;
 mod issues;
 mod plan;
@@ -144,7 +146,9 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::Backlog(args) => Box::pin(issues::backlog(&context, args)).await,
         Command::Report(command) => Box::pin(report::run(&context, command)).await,
         Command::Artifact(args) => artifact::run(&context, &args.digest).await,
+        Command::Export(args) => Box::pin(export::run(&context, args)).await,
         Command::Dlq(command) => dlq::run(&context, command).await,
+        Command::Import(args) => Box::pin(import::run(&context, args)).await,
         Command::Ruleset(command) => ruleset::run(&context, command).await,
         Command::Plan(command) => plan::run(&context, command).await,
         Command::Info => info::run(&context).await,

@@ -33,6 +33,7 @@ use crate::{
     },
     plan_files::Document,
     report::{Report, RunResult},
+    runfiles::Layout,
     submit::{Prepared, prepare},
     target,
     view::{View, exit_of, has_ended, run_state},
@@ -330,7 +331,8 @@ fn conclude(context: &Context, items: Vec<Item>) -> Exit {
 fn one_result(context: &Context, view: &View, existing: bool) -> Exit {
     let now = SystemClock::new().now().0;
     let local = context.registry.is_none();
-    let folder = context.settings.data_dir.join("runs").join(&view.run.id);
+    let folder = Layout::Guide.run(&view.run.id);
+    let folder = context.settings.runs_dir.join(folder);
     let summary = local.then(|| folder.join("run_summary.md").display().to_string());
     context.ui.data(
         || {

@@ -1,19 +1,23 @@
 //! Whether what is stored is sound, and registry and repositories agree.
 //!
-//! Invariant: nothing is changed, neither in the registry nor in a repository; a run that moves while it is looked at
+//! Invariant: nothing is changed in a repository, and without `--fix` nothing at all; a run that moves while it is looked at
 //! is looked at again.
 //!
 //! - [`records`]: a run against its own phases and attempts
 //! - [`refs`]: a run against its branch
+//! - [`files`]: runs against their folders, both ways; [`import`]: runs that only a folder knows
 //! - [`findings`]: findings for people, for programs, and as a plan; [`host`]: this machine
 //! - [`journal`]: repairs as a file for people
 
+pub(crate) mod files;
 pub(crate) mod findings;
 pub(crate) mod host;
+mod import;
 pub(crate) mod journal;
 mod records;
 mod refs;
 
+use autopack_domain::import::ORIGIN_FACT;
 use autopack_wire::{
     client::Clients,
     registry::{GetSnapshotResponse, ListAttemptsRequest},
@@ -148,7 +152,10 @@ impl Doctor {
                 list: Vec::new(),
             };
             records::compare(&subject, &mut found);
-            self.repositories.compare(&subject, &mut found).await;
+            // An imported run has no repository and no branch.
+            if !subject.view.run.facts.contains_key(ORIGIN_FACT) {
+                self.repositories.compare(&subject, &mut found).await;
+            }
             if found.list.is_empty() || look == LOOKS {
                 return Ok(found.list);
             }

@@ -42,6 +42,7 @@ const SERVICES: &[&str] = &[
     "autopack.registry.v1.WorkService",
     "autopack.registry.v1.ArtifactService",
     "autopack.registry.v1.DoctorService",
+    "autopack.registry.v1.ImportService",
     "autopack.registry.v1.IssueService",
     "autopack.registry.v1.ReportService",
     "autopack.registry.v1.ServerService",
@@ -183,9 +184,8 @@ impl Engine {
         };
         let clients = parts.clients(Principal::User);
         let files = RunFiles::new(
-            data.runs(),
+            settings.runs_dir.clone(),
             clients.clone(),
-            Arc::clone(&parts.clock),
             settings.run_files,
         );
         let mut addresses = RegistryFile {
@@ -246,9 +246,13 @@ impl Engine {
             services,
             registry,
             bus,
-            ..
+            addresses,
         } = self;
         let report = services.shutdown(DRAIN).await;
+        if addresses.socket.is_some() {
+            // What the drained services did last; the registry still answers.
+            files.finish().await;
+        }
         bus.close(GRACE).await;
         drop((clients, files, bus));
         registry.cancel();

@@ -178,6 +178,8 @@ pub(crate) fn line(event: &types::Event) -> Option<String> {
         EventKind::PhaseFailed => format!("{phase}: failed: {}", event.phase.as_ref()?.cause),
         EventKind::PhaseSkipped => format!("{phase}: skipped: {text}"),
         EventKind::PhaseRequeued => format!("{phase}: waits for another attempt"),
+        EventKind::RunImported => format!("imported from {text}"),
+        EventKind::HistoryNoted => format!("{} noted {text}", about(phase)),
         EventKind::IssueRecorded => format!("{} issue {text}", about(phase)),
         EventKind::IssueResolved => format!("{} issue {text} resolved", about(phase)),
         EventKind::BudgetExhausted => format!("budget exhausted: {text}"),

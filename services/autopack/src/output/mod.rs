@@ -2,6 +2,7 @@
 //!
 //! Invariant: data goes to standard output, everything else to standard error, and a closed pipe is no panic.
 //!
+//! - [`import`]: what became of the rows of an older database
 //! - [`issues`]: issues and backlogs
 //! - [`json`]: messages as JSON
 //! - [`report`]: figures of runs, backlogs and budgets
@@ -10,6 +11,7 @@
 //! - [`workers`]: workers and what they hold
 //! - [`live`]: progress of a run that is followed
 
+pub(crate) mod import;
 pub(crate) mod issues;
 pub(crate) mod json;
 pub(crate) mod live;

@@ -10,8 +10,7 @@ use std::{
 
 use autopack_domain::fault::Fault;
 
-/// The file that every folder of a run has.
-pub(super) const SUMMARY: &str = "run_summary.json";
+use super::layout::SUMMARY_JSON;
 
 /// How many runs keep files, and how much these may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +19,15 @@ pub(crate) struct Bounds {
     pub(crate) entries: usize,
     /// Bytes of all of them at most.
     pub(crate) bytes: u64,
+}
+
+/// What went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// Folders.
+    pub(crate) removed: usize,
+    /// When the youngest of them was written, in microseconds; 0: none went.
+    pub(crate) until_us: i64,
 }
 
 impl Default for Bounds {
@@ -60,22 +68,26 @@ impl Bounds {
         })
     }
 
-    /// Removes the longest ended until the rest is few and small enough; how many went. Blocks.
-    pub(crate) fn keep(self, folder: &Path, last: &Path) -> std::io::Result<usize> {
+    /// Removes the longest ended until the rest is few and small enough. Blocks.
+    pub(crate) fn keep(self, folder: &Path, last: &Path) -> std::io::Result<Kept> {
         let mut all = Vec::new();
         for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
+            let entry = entry?;
+            let path = entry.path();
             // Somebody else's, or removed in the meantime.
-            let Ok(summary) = fs::metadata(path.join(SUMMARY)) else {
+            let Ok(summary) = fs::symlink_metadata(path.join(SUMMARY_JSON)) else {
                 continue;
             };
+            if !entry.file_type()?.is_dir() || !summary.is_file() {
+                continue;
+            }
             all.push((summary.modified()?, bytes(&path)?, path));
         }
         all.sort();
         let mut left = all.len();
         let mut size: u64 = all.iter().map(|(_, bytes, _)| bytes).sum();
-        let before = left;
-        for (_, bytes, path) in all {
+        let mut kept = Kept::default();
+        for (written, bytes, path) in all {
             if left <= self.entries && size <= self.bytes {
                 break;
             }
@@ -83,9 +95,13 @@ impl Bounds {
                 fs::remove_dir_all(&path)?;
                 left -= 1;
                 size = size.saturating_sub(bytes);
+                kept.removed += 1;
+                let since = written.duration_since(std::time::UNIX_EPOCH);
+                let until = since.map_or(0, |since| since.as_micros());
+                kept.until_us = i64::try_from(until).unwrap_or(i64::MAX);
             }
         }
-        Ok(before - left)
+        Ok(kept)
     }
 }
 
@@ -118,7 +134,7 @@ mod tests {
             let folder = runs.path().join(name);
             fs::create_dir_all(folder.join("incident")).unwrap();
             fs::write(folder.join("incident/log"), vec![b'x'; 900]).unwrap();
-            let summary = folder.join(SUMMARY);
+            let summary = folder.join(SUMMARY_JSON);
             fs::write(&summary, vec![b'x'; 100]).unwrap();
             let file = fs::File::options().write(true).open(&summary).unwrap();
             let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(n as u64);
@@ -141,18 +157,20 @@ mod tests {
     fn the_longest_ended_go_by_number_and_by_size() {
         let (runs, usual) = (filled(), Bounds::default());
         let last = runs.path().join("d");
-        assert_eq!(usual.keep(runs.path(), &last).unwrap(), 0);
+        assert_eq!(usual.keep(runs.path(), &last).unwrap(), Kept::default());
         let few = Bounds {
             entries: 3,
             ..usual
         };
-        assert_eq!(few.keep(runs.path(), &last).unwrap(), 1);
+        let kept = few.keep(runs.path(), &last).unwrap();
+        assert_eq!((kept.removed, kept.until_us), (1, 0));
         assert_eq!(left(runs.path()), ["b", "c", "d", "other"]);
         let small = Bounds {
             bytes: 2500,
             ..usual
         };
-        assert_eq!(small.keep(runs.path(), &last).unwrap(), 1);
+        let kept = small.keep(runs.path(), &last).unwrap();
+        assert_eq!((kept.removed, kept.until_us), (1, 1_000_000));
         assert_eq!(left(runs.path()), ["c", "d", "other"]);
     }
 

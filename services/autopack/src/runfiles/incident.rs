@@ -2,70 +2,87 @@
 //!
 //! Invariant: made for every failed run and for no other; a missing artifact is named in the pack, never an error.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{fmt::Write as _, path::Path};
 
-use autopack_domain::{Cause, ids::is_user_id};
-use autopack_wire::{client::Clients, types};
+use autopack_domain::Cause;
+use autopack_wire::types;
 
 use super::{
-    gather::Facts,
+    gather::{Facts, Failure, MAX_ARTIFACT},
+    names::name,
     summary::{md, next},
     write::Pack,
 };
 use crate::{
     output::{json, text::named},
-    submit::get_artifact,
     view::{phase_state, run_state},
 };
 
-/// Bytes of one artifact in the pack.
-const MAX_ARTIFACT: usize = 4 * 1024 * 1024;
+/// Bytes of all artifacts of a pack.
+const MAX_ALL: u64 = 64 << 20;
 
-/// The pack; `None` for a run that did not fail.
-pub(super) async fn pack(clients: &Clients, facts: &Facts) -> Option<Pack> {
-    if !run_state(&facts.view.run).starts_with("DONE_FAILED") {
-        return None;
-    }
-    let mut pack = Pack::new();
-    let mut notes = Vec::new();
+/// The artifacts that belong into the pack, with their phase and file; those beyond the bound are left out.
+pub(super) fn wanted(facts: &Facts) -> Vec<(&types::ArtifactRef, &types::Phase, &'static str)> {
+    let mut size = 0;
+    let mut wanted = Vec::new();
     for phase in failed(facts) {
         for (artifact, file) in [("output", "output.txt"), ("diff", "diff.patch")] {
-            let name = format!("phases/{}/{file}", folder(phase));
-            let Some(found) = last(facts, phase, artifact) else {
-                continue;
-            };
-            match get_artifact(clients, &found.digest, MAX_ARTIFACT).await {
-                Ok(content) => {
-                    if found.size > MAX_ARTIFACT as u64 {
-                        notes.push(format!("{name} holds the first {MAX_ARTIFACT} of {} bytes; `autopack artifact {}` has all", found.size, found.digest));
-                    }
-                    pack.insert(PathBuf::from(name), content);
+            if let Some(found) = last(facts, phase, artifact) {
+                size += found.size.min(MAX_ARTIFACT as u64);
+                if size <= MAX_ALL {
+                    wanted.push((found, phase, file));
                 }
-                Err(error) => notes.push(format!("{name} could not be read: {}", error.message)),
             }
         }
     }
-    let files: Vec<PathBuf> = pack.keys().cloned().collect();
+    wanted
+}
+
+/// The pack's files, in the folder `incident`; none for a run that did not fail.
+pub(super) fn pack(facts: &Facts, pack: &mut Pack) {
+    let Some(failure) = &facts.failure else {
+        return;
+    };
+    let folder = Path::new("incident");
+    let mut files = Vec::new();
+    let mut notes = Vec::new();
+    for (found, phase, file) in wanted(facts) {
+        let file = format!("phases/{}/{file}", name(&phase.id));
+        match failure.artifacts.get(&found.digest) {
+            Some(Ok(content)) => {
+                if found.size > content.len() as u64 {
+                    notes.push(format!(
+                        "{file} holds the first {} of {} bytes; `autopack artifact {}` has all",
+                        content.len(),
+                        found.size,
+                        found.digest
+                    ));
+                }
+                pack.insert(folder.join(&file), content.clone());
+                files.push(file);
+            }
+            Some(Err(error)) => notes.push(format!("{file} could not be read: {error}")),
+            None => notes.push(format!("{file} was not asked for")),
+        }
+    }
     let attempts: Vec<_> = facts
         .attempts
         .iter()
         .map(|a| json::attempt(a, facts.phase_id(a.phase)))
         .collect();
+    let attempts = format!("{:#}\n", serde_json::Value::from(attempts));
     let mut events = String::new();
-    for event in &facts.events {
+    for event in &failure.events {
         let _ = writeln!(events, "{}", json::event(event));
     }
-    pack.insert(
-        "README.md".into(),
-        readme(facts, &files, &notes).into_bytes(),
-    );
-    pack.insert(
-        "attempts.json".into(),
-        format!("{:#}\n", serde_json::Value::from(attempts)).into_bytes(),
-    );
-    pack.insert("events.jsonl".into(), events.into_bytes());
-    pack.insert("why.txt".into(), why(facts).into_bytes());
-    Some(pack)
+    for (file, content) in [
+        ("README.md", readme(facts, &files, &notes)),
+        ("attempts.json", attempts),
+        ("events.jsonl", events),
+        ("why.txt", why(facts, failure)),
+    ] {
+        pack.insert(folder.join(file), content.into_bytes());
+    }
 }
 
 fn failed(facts: &Facts) -> impl Iterator<Item = &types::Phase> {
@@ -74,15 +91,6 @@ fn failed(facts: &Facts) -> impl Iterator<Item = &types::Phase> {
         .ordered()
         .into_iter()
         .filter(|phase| phase_state(phase) == "FAILED")
-}
-
-/// Ids of phases are names of folders; what is none goes by its index.
-fn folder(phase: &types::Phase) -> String {
-    if is_user_id(&phase.id) {
-        phase.id.clone()
-    } else {
-        phase.index.to_string()
-    }
 }
 
 /// The last artifact of this name.
@@ -94,7 +102,7 @@ fn last<'f>(facts: &'f Facts, phase: &types::Phase, name: &str) -> Option<&'f ty
         .last()
 }
 
-fn readme(facts: &Facts, files: &[PathBuf], notes: &[String]) -> String {
+fn readme(facts: &Facts, files: &[String], notes: &[String]) -> String {
     let run = &facts.view.run;
     let mut text = format!(
         "# Incident: run {} ended {}\n\n## What happened\n\n",
@@ -143,11 +151,7 @@ fn readme(facts: &Facts, files: &[PathBuf], notes: &[String]) -> String {
     }
     text.push_str("\n## Files\n\n- `attempts.json`: every attempt\n- `events.jsonl`: what happened, in order (the first event, the creation, is left out)\n- `why.txt`: causes, and the rules that held phases back\n");
     for file in files {
-        let _ = writeln!(
-            text,
-            "- `{}`: of the last attempt that has one",
-            file.display()
-        );
+        let _ = writeln!(text, "- `{file}`: of the last attempt that has one");
     }
     for note in notes {
         let _ = writeln!(text, "- {}", md(note));
@@ -182,7 +186,7 @@ fn rest(detail: &str) -> String {
     }
 }
 
-fn why(facts: &Facts) -> String {
+fn why(facts: &Facts, failure: &Failure) -> String {
     let mut text = String::new();
     for phase in facts.view.ordered() {
         let _ = write!(text, "{}: {}", phase.id, phase_state(phase));
@@ -191,7 +195,7 @@ fn why(facts: &Facts) -> String {
         }
         text.push('\n');
     }
-    for phase in &facts.holds {
+    for phase in &failure.holds {
         for hold in &phase.holds {
             let _ = writeln!(
                 text,

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use autopack_domain::ids::is_user_id;
 use serde_json::{Value, json};
 
 use super::gather::Facts;
@@ -27,6 +28,15 @@ pub(super) fn md(text: &str) -> String {
     safe
 }
 
+/// An id or a code as it is; what is none, as foreign text.
+pub(super) fn id(text: &str) -> String {
+    if is_user_id(text) {
+        text.to_owned()
+    } else {
+        md(text)
+    }
+}
+
 /// The summary for people.
 pub(super) fn markdown(facts: &Facts) -> String {
     let run = &facts.view.run;
@@ -38,7 +48,11 @@ pub(super) fn markdown(facts: &Facts) -> String {
         .iter()
         .filter(|tier| crate::view::tier_state(tier) == "COMPLETE")
         .count();
-    let mut text = format!("# Run {}\n\n{}\n\n## Status\n\n", run.id, md(&run.goal));
+    let mut text = format!(
+        "# Run {}\n\n{}\n\n## Status\n\n",
+        id(&run.id),
+        md(&run.goal)
+    );
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
             let _ = writeln!(text, "- **{name}:** {value}");
@@ -112,7 +126,7 @@ fn phases(facts: &Facts) -> Table {
     ]);
     for phase in facts.view.ordered() {
         table.row([
-            phase.id.clone(),
+            id(&phase.id),
             facts
                 .view
                 .spec(phase)
@@ -128,7 +142,7 @@ fn phases(facts: &Facts) -> Table {
                 .tests_of(phase)
                 .map_or_else(String::new, |n| n.to_string()),
             phase.tokens.unwrap_or_default().settled.to_string(),
-            phase.cause.clone(),
+            id(&phase.cause),
         ]);
     }
     table
@@ -137,7 +151,7 @@ fn phases(facts: &Facts) -> Table {
 /// Commands to go on with, and why.
 pub(super) fn next(facts: &Facts) -> Vec<(String, String)> {
     let run = &facts.view.run;
-    let id = &run.id;
+    let id = &id(&run.id);
     let mut next = Vec::new();
     match run_state(run) {
         "DONE_SUCCESS" => {
@@ -198,12 +212,24 @@ pub(super) fn json(facts: &Facts) -> Value {
     value
 }
 
-/// The version of the run that a summary was written for.
-pub(super) fn version(text: &str) -> Option<u64> {
-    serde_json::from_str::<Value>(text)
-        .ok()?
-        .get("version")?
-        .as_u64()
+/// Of which run, and of which version of it, a folder says that it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// Uid of the run.
+    pub(crate) uid: String,
+    /// Version of the run.
+    pub(crate) version: u64,
+}
+
+impl Mark {
+    /// Reads a summary for programs.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let value = serde_json::from_str::<Value>(text).ok()?;
+        Some(Self {
+            uid: value.get("uid")?.as_str()?.to_owned(),
+            version: value.get("version")?.as_u64()?,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -250,7 +276,8 @@ mod tests {
     #[test]
     fn the_json_knows_its_version() {
         let value = json(&facts());
-        assert_eq!(version(&value.to_string()), Some(7));
+        assert_eq!(Mark::read(&value.to_string()).unwrap().version, 7);
+        assert_eq!(Mark::read("{}"), None);
         assert_eq!(value["phases"][0]["tests"], 12);
     }
 }

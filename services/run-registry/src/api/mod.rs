@@ -3,10 +3,12 @@
 //! Invariant: every fault of a request is reported at once, and nothing reaches a caller as a bare INTERNAL.
 
 mod artifact_service;
+mod changes;
 mod dead_letters;
 mod decode;
 mod dispatch_service;
 mod doctor_service;
+mod import_service;
 mod issue_service;
 mod registry_service;
 mod report_service;
@@ -29,9 +31,9 @@ use autopack_wire::{
     registry::{
         artifact_service_server::ArtifactServiceServer,
         dispatch_service_server::DispatchServiceServer, doctor_service_server::DoctorServiceServer,
-        issue_service_server::IssueServiceServer, registry_service_server::RegistryServiceServer,
-        report_service_server::ReportServiceServer, server_service_server::ServerServiceServer,
-        work_service_server::WorkServiceServer,
+        import_service_server::ImportServiceServer, issue_service_server::IssueServiceServer,
+        registry_service_server::RegistryServiceServer, report_service_server::ReportServiceServer,
+        server_service_server::ServerServiceServer, work_service_server::WorkServiceServer,
     },
     types,
 };
@@ -76,6 +78,7 @@ fn routes(activity: &Receiver<Activity>) -> Routes {
         .add_service(Switch::new(activity.clone(), dispatch))
         .add_service(Switch::new(activity.clone(), work))
         .add_service(Switch::new(activity.clone(), doctor))
+        .add_service(Switch::new(activity.clone(), imports))
         .add_service(Switch::new(activity.clone(), issues))
         .add_service(Switch::new(activity.clone(), reports))
         .add_service(Switch::new(activity.clone(), artifact))
@@ -93,6 +96,10 @@ fn dispatch(api: Api) -> DispatchServiceServer<Api> {
 
 fn work(api: Api) -> WorkServiceServer<Api> {
     WorkServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
+}
+
+fn imports(api: Api) -> ImportServiceServer<Api> {
+    ImportServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
 }
 
 fn issues(api: Api) -> IssueServiceServer<Api> {

@@ -314,6 +314,13 @@ impl RegistryService for Api {
         })
     }
 
+    async fn list_changes(
+        &self,
+        request: Request<pb::ListChangesRequest>,
+    ) -> Reply<pb::ListChangesResponse> {
+        super::changes::list(self, request.into_inner()).await
+    }
+
     async fn import_ruleset(
         &self,
         request: Request<pb::ImportRulesetRequest>,

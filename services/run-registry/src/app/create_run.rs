@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use autopack_domain::{
     Fault, Reason, Refusal, RunId, RunUid, TraceContext,
+    import::ORIGIN_FACT,
     plan::{
         BuilderSpec, GateProfile, Normalised, Plan, ReadOptions, derive_run_id, patch_paths,
         plan_digest, read_builder, read_plan, set_patch_digest,
@@ -125,6 +126,8 @@ impl Core {
         normalised.plan.run.id = Some(id.clone());
         self.warn_of_ids(id.as_str(), &mut normalised).await?;
         let mut facts = request.facts.clone();
+        // Only the import says so.
+        facts.remove(ORIGIN_FACT);
         facts.insert("plan_digest".to_owned(), bare_digest);
         facts.insert("files_digest".to_owned(), files_digest);
         facts.insert("plan_form".to_owned(), normalised.form.as_str().to_owned());

@@ -41,8 +41,12 @@ impl Core {
             None => None,
         };
         let inferred = infer(&runs);
+        let named = inferred.offenders.iter().map(|o| o.run.as_str());
+        let imported = ids::imported(db, named).await.map_err(store_refusal)?;
         let departing = inferred.offenders.iter().filter(|offender| {
-            scope.run.is_none() || wanted.as_ref().is_some_and(|id| *id == offender.run)
+            let asked =
+                scope.run.is_none() || wanted.as_ref().is_some_and(|id| *id == offender.run);
+            asked && !imported.contains(&offender.run)
         });
         let found: Vec<Finding> = departing
             .map(|o| id_finding(inferred.convention, &o.run, &o.phase))

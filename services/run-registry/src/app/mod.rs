@@ -9,6 +9,7 @@ pub mod dead_letters;
 pub mod diagnose;
 pub mod dispatch;
 pub mod figures;
+pub mod import;
 pub mod issues;
 pub mod jobs;
 pub mod leases;

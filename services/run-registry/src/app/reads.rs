@@ -9,6 +9,7 @@ use autopack_domain::{
 use autopack_policy::dispatch::{Hold, holds};
 use autopack_store::rows::event::StoredEvent;
 use autopack_store::{
+    cursors::{self, Changes},
     entity::{failure, usage_event},
     read,
 };
@@ -144,6 +145,17 @@ impl Core {
             .await
             .map_err(store_refusal)?;
         Ok((usage, failures))
+    }
+
+    /// Runs with events after a number of the log; a number beyond its end is taken for its end.
+    pub async fn list_changes(&self, after: u64, page_size: i32) -> Result<Changes, Refusal> {
+        let looked_at = match u64::try_from(page_size) {
+            Ok(0) | Err(_) => 1000,
+            Ok(asked) => asked.min(5000),
+        };
+        cursors::changes(&self.database.read, after, looked_at)
+            .await
+            .map_err(store_refusal)
     }
 
     /// Events of a run after a number.

@@ -1,10 +1,15 @@
 //! `WatchRun`: a snapshot, gapless events, a resumption that misses and doubles nothing.
 
-use autopack_wire::registry::{WatchRunRequest, watch_run_response::Message};
+use autopack_wire::registry::{
+    CreateRunRequest, ListChangesRequest, WatchRunRequest, watch_run_response::Message,
+};
 
 use crate::harness::{Harness, PLAN, Place, both, request};
 
-both!(a_watch_that_resumes_misses_nothing,);
+both!(
+    a_watch_that_resumes_misses_nothing,
+    a_follower_of_the_log_is_told_each_changed_run_once,
+);
 
 async fn a_watch_that_resumes_misses_nothing(place: Place) {
     let h = Harness::start(&place).await;
@@ -85,4 +90,45 @@ async fn a_watch_that_resumes_misses_nothing(place: Place) {
         tonic::Code::OutOfRange
     );
     h.stop().await;
+}
+
+async fn a_follower_of_the_log_is_told_each_changed_run_once(place: Place) {
+    let h = Harness::start(&place).await;
+    let changes = async |after_sequence, page_size| {
+        let asked = ListChangesRequest {
+            after_sequence,
+            page_size,
+        };
+        let mut registry = h.clients.registry.clone();
+        registry.list_changes(asked).await.unwrap().into_inner()
+    };
+    let empty = changes(0, 0).await;
+    assert_eq!((empty.sequence, empty.more), (0, false));
+    let one = h.create(request(PLAN)).await.unwrap().run.unwrap();
+    h.bootstrap(&one).await;
+    let other = CreateRunRequest {
+        run_id: "other".to_owned(),
+        ..request(PLAN)
+    };
+    let two = h.create(other).await.unwrap().run.unwrap();
+    let all = changes(0, 0).await;
+    assert_eq!(all.run_uids, [one.uid.clone(), two.uid.clone()]);
+    assert!(!all.more && all.sequence > 2, "{all:?}");
+    // Page by page the same, and the end is the end.
+    let (mut seen, mut after) = (Vec::new(), 0);
+    loop {
+        let page = changes(after, 1).await;
+        seen.extend(page.run_uids);
+        after = page.sequence;
+        if !page.more {
+            break;
+        }
+    }
+    seen.dedup();
+    assert_eq!((seen, after), (all.run_uids.clone(), all.sequence));
+    assert!(changes(all.sequence, 0).await.run_uids.is_empty());
+    let beyond = changes(u64::MAX, 0).await;
+    assert_eq!((beyond.sequence, beyond.more), (all.sequence, false));
+    h.bootstrap(&two).await;
+    assert_eq!(changes(all.sequence, 0).await.run_uids, [two.uid]);
 }

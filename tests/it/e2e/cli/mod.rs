@@ -3,6 +3,8 @@
 mod codes;
 mod control;
 mod doctor;
+mod files;
+mod import;
 mod issues;
 mod many;
 mod plan_new;

@@ -2,6 +2,7 @@
 
 mod control;
 mod ends;
+mod import;
 mod issues;
 mod sequences;
 
