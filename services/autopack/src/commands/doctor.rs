@@ -6,7 +6,7 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use autopack_domain::{Finding, FindingCode, Timestamp, finding::Place};
 use autopack_wire::{
-    client::Clients,
+    client::{Clients, Offer},
     registry::{
         DiagnoseRequest, DiagnoseResponse, GetInfoRequest, InferIdsRequest, ListRepairsRequest,
         RepairRecord, RepairRequest,
@@ -133,6 +133,9 @@ async fn look(clients: &Clients, args: &DoctorArgs, found: &mut Diagnosis) -> Re
     let info = registry.get_info(GetInfoRequest {}).await?.into_inner();
     found.database = format!("{} ({})", info.database, info.database_identity);
     found.set_aside = info.set_aside;
+    // What it learns of is remembered with what earlier calls met.
+    Offer::learn(clients).await?;
+    found.findings.extend(host::missing(&clients.gaps().list()));
     if args.verify {
         verify(clients, args, found).await?;
     }
