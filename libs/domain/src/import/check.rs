@@ -124,13 +124,11 @@ impl Check<'_> {
         ] {
             self.count(path, cap.unwrap_or(0));
         }
-        match run.id.parse() {
-            Ok(id) => Some(id),
-            Err(_) => {
-                self.bad_id("id", &run.id);
-                None
-            }
+        let id = run.id.parse().ok();
+        if id.is_none() {
+            self.bad_id("id", &run.id);
         }
+        id
     }
 
     fn tiers(&mut self) {

@@ -57,11 +57,7 @@ fn clock(rest: &[u8]) -> Option<i64> {
         }
         let mut micros = 0;
         for place in 0..6 {
-            let digit = if place < digits {
-                fraction[place]
-            } else {
-                b'0'
-            };
+            let digit = fraction[..digits].get(place).copied().unwrap_or(b'0');
             micros = micros * 10 + i64::from(digit - b'0');
         }
         at += micros;

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use autopack_domain::{Finding, FindingCode, Timestamp, finding::Place};
 use autopack_wire::{
-    client::Clients,
+    client::{Clients, Offer},
     registry::{
         DiagnoseRequest, DiagnoseResponse, GetInfoRequest, InferIdsRequest, ListRepairsRequest,
         RepairRecord, RepairRequest,
@@ -159,6 +159,9 @@ async fn look(
         found.findings.append(&mut files.findings);
         found.files = Some((ask.base, files));
     }
+    // What it learns of is remembered with what earlier calls met.
+    Offer::learn(clients).await?;
+    found.findings.extend(host::missing(&clients.gaps().list()));
     if args.verify {
         verify(clients, args, found).await?;
     }

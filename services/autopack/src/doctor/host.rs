@@ -22,6 +22,17 @@ pub(crate) fn git(problem: &str) -> Finding {
         .valid(["git 2.38 or later, in PATH"])
 }
 
+/// Methods that the registry lacks, as `/package.Service/Method`.
+pub(crate) fn missing(methods: &[String]) -> Vec<Finding> {
+    let one = |path: &String| {
+        let name = path.trim_start_matches('/');
+        let place = Place::new("registry", name, "");
+        let problem = format!("it does not offer {name}");
+        Finding::new(FindingCode::CapabilityMissing, place, problem)
+    };
+    methods.iter().map(one).collect()
+}
+
 /// The data directory and its disk.
 pub(crate) fn data_dir(path: &Path) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -72,6 +83,19 @@ fn skew(ours: Timestamp, theirs: Timestamp) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_method_that_is_missing_is_a_warning_by_name() {
+        let found = missing(&["/autopack.registry.v1.ImportService/ImportRuns".to_owned()]);
+        assert_eq!(found.len(), 1);
+        assert!(!found[0].code.is_error());
+        let place = found[0].place.to_string();
+        assert_eq!(
+            place,
+            "registry autopack.registry.v1.ImportService/ImportRuns"
+        );
+        assert!(missing(&[]).is_empty());
+    }
 
     #[test]
     fn clocks_a_minute_apart_are_named_either_way() {

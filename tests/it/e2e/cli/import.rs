@@ -54,11 +54,10 @@ fn a_real_database_is_imported_once_and_the_self_check_is_content() {
     let dry = autopack.ask(&["import", &rich, "--dry-run"]);
     dry.done.expect_code(0);
     assert_eq!(table(&dry.json, "runs"), (70, 0, 0));
-    assert!(
-        autopack.read(&["runs"])["runs"]
-            .as_array()
-            .unwrap()
-            .is_empty()
+    assert_eq!(
+        autopack.read(&["runs"]),
+        serde_json::json!([]),
+        "nothing was stored"
     );
     let first = autopack.ask(&["import", &rich, "--project", "legacy"]);
     first.done.expect_code(0);
