@@ -28,12 +28,14 @@ pub mod fault;
 pub mod finding;
 pub mod gate;
 pub mod ids;
+pub mod integration;
 pub mod issue;
 pub mod json_schema;
 pub mod lane;
 pub mod phase;
 pub mod plan;
 pub mod project;
+pub mod promotion;
 pub mod refusal;
 pub mod run;
 pub mod schemas;
@@ -48,7 +50,9 @@ pub mod worker;
 pub use catalogue::{Cause, EventKind, FindingCode, Reason, Source};
 pub use fault::{Fault, Faults};
 pub use finding::Finding;
-pub use ids::{AttemptUid, Fence, JobUid, PhaseId, RunId, RunUid, TierId, WorkerUid};
+pub use ids::{
+    AttemptUid, Fence, JobUid, PhaseId, PromotionUid, RunId, RunUid, TierId, WorkerUid,
+};
 pub use refusal::{ErrorKind, Refusal};
 pub use time::Timestamp;
 pub use trace::TraceContext;

@@ -9,6 +9,7 @@ pub mod entity;
 pub mod identity;
 pub mod issues;
 pub mod queue;
+pub mod promotions;
 pub mod read;
 pub mod repairs;
 pub mod reports;

@@ -6,7 +6,7 @@ use autopack_domain::{
     RunUid,
     attempt::Attempt,
     issue::IssueBook,
-    run::{Job, Run, RunAggregate},
+    run::{Job, JobKind, JobState, Run, RunAggregate},
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -127,6 +127,18 @@ async fn parts<C: ConnectionTrait>(
     }
     let attempts = live_attempts(db, &key).await?;
     let jobs = jobs(db, &key).await?;
+    // A run that has not ended is not promoted, and few are looked at.
+    let promotion = if run.state.is_terminal() {
+        crate::promotions::open(db, &key).await?
+    } else {
+        None
+    };
+    let looks = |j: &Job| j.kind == JobKind::IntegrationStatus && j.state != JobState::Done;
+    let integration = if jobs.iter().any(looks) {
+        crate::promotions::status(db, &key).await?
+    } else {
+        None
+    };
     // Most runs have none: their counts say so, and no query is made.
     let issues = match run.issues.distinct() {
         0 => IssueBook::default(),
@@ -134,6 +146,8 @@ async fn parts<C: ConnectionTrait>(
     };
     let mut aggregate = RunAggregate::assemble(run, plan, strategy, tiers, phases, attempts, jobs);
     aggregate.issues = issues;
+    aggregate.promotion = promotion;
+    aggregate.integration = integration;
     Ok(Some(aggregate))
 }
 
@@ -172,11 +186,21 @@ async fn jobs<C: ConnectionTrait>(db: &C, run: &str) -> Result<Vec<Job>, StoreEr
         .order_by_desc(job::Column::Uid)
         .all(db)
         .await?;
-    found
-        .into_iter()
-        .take(1)
-        .map(|r| rows::job::read(r).map_err(Into::into))
-        .collect()
+    let mut own = false;
+    let mut kept = Vec::new();
+    for row in found {
+        // The latest of the run's own, and what is live beside it; a kind that is not known is a fault of the run.
+        let aside = JobKind::parse(&row.kind).is_some_and(JobKind::is_aside);
+        let keep = if aside {
+            row.state != JobState::Done.as_str()
+        } else {
+            !std::mem::replace(&mut own, true)
+        };
+        if keep {
+            kept.push(rows::job::read(row)?);
+        }
+    }
+    Ok(kept)
 }
 
 /// Uids of runs that have not ended; rows whose state is unknown are left out (see [`crate::set_aside`]).

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autopack_domain::attempt::Intent;
+use autopack_domain::integration::Seen;
+use autopack_domain::promotion::{PromotionIntent, PromotionState};
 use autopack_domain::run::settle::Report;
 use autopack_domain::states::AttemptState;
 use autopack_domain::usage::Usage;
@@ -199,6 +201,8 @@ where
             intents: intents.into_iter().flatten().collect(),
             tier_id: found.tier_id,
             fleet: found.fleet.into_iter().map(abilities).collect(),
+            promotion: convert(found.promotion)?,
+            compare_with: found.compare_with,
         })
     }
 
@@ -357,6 +361,49 @@ where
             landed_attempt_uid: landed.map_or_else(String::new, |uid| uid.to_string()),
         };
         answer(CALL, self.work.clone().finish_cleanup(request))
+            .await
+            .map(drop)
+    }
+
+    async fn prepare_promotion(&self, of: Held, intent: &PromotionIntent) -> Result<(), CallError> {
+        let request = proto::PreparePromotionRequest {
+            run_uid: of.run.to_string(),
+            job_uid: of.uid.to_string(),
+            fence: of.fence.0,
+            from: intent.from.clone(),
+            commit: intent.commit.clone(),
+        };
+        answer(CALL, self.work.clone().prepare_promotion(request))
+            .await
+            .map(drop)
+    }
+
+    async fn finish_promotion(
+        &self,
+        of: Held,
+        state: PromotionState,
+        commit: &str,
+    ) -> Result<(), CallError> {
+        let request = proto::FinishPromotionRequest {
+            run_uid: of.run.to_string(),
+            job_uid: of.uid.to_string(),
+            fence: of.fence.0,
+            state: types::promotion::State::from(state).into(),
+            commit: commit.to_owned(),
+        };
+        answer(CALL, self.work.clone().finish_promotion(request))
+            .await
+            .map(drop)
+    }
+
+    async fn finish_look(&self, of: Held, seen: &Seen) -> Result<(), CallError> {
+        let request = proto::FinishIntegrationStatusRequest {
+            run_uid: of.run.to_string(),
+            job_uid: of.uid.to_string(),
+            fence: of.fence.0,
+            seen: Some(seen.into()),
+        };
+        answer(CALL, self.work.clone().finish_integration_status(request))
             .await
             .map(drop)
     }

@@ -44,6 +44,7 @@ const SERVICES: &[&str] = &[
     "autopack.registry.v1.DoctorService",
     "autopack.registry.v1.IssueService",
     "autopack.registry.v1.ReportService",
+    "autopack.registry.v1.PromotionService",
     "autopack.registry.v1.ServerService",
 ];
 /// Services of the scheduler and the worker at the same address.

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use autopack_domain::{
-    AttemptUid, Cause, Fence, JobUid,
+    AttemptUid, Cause, Fence, JobUid, RunUid,
     attempt::Intent,
+    integration::Seen,
     issue::NewIssue,
     phase::PhaseOutcome,
     plan::GateSpec,
+    promotion::{PromotionIntent, PromotionState},
     run::{JobKind, settle::Report},
     states::AttemptState,
     usage::Usage,
@@ -54,6 +56,10 @@ fn bounded(text: String, max: usize) -> String {
     } else {
         text.chars().take(max / 4).collect()
     }
+}
+
+fn held(run: &str, job: &str, fence: u64) -> Result<(RunUid, JobUid, Fence), Status> {
+    Ok((uid("run_uid", run)?, uid("job_uid", job)?, Fence(fence)))
 }
 
 /// Bytes of a detail at most.
@@ -128,6 +134,11 @@ impl WorkService for Api {
             } else {
                 Vec::new()
             },
+            promotion: match kind {
+                JobKind::Promote => leased.promotion.as_ref().map(Into::into),
+                _ => None,
+            },
+            compare_with: leased.compare_with,
             ..pb::LeaseJobResponse::default()
         }))
     }
@@ -382,6 +393,52 @@ impl WorkService for Api {
             .await
             .map_err(refuse)?;
         Ok(Response::new(pb::FinishCleanupResponse {}))
+    }
+
+    async fn prepare_promotion(
+        &self,
+        request: Request<pb::PreparePromotionRequest>,
+    ) -> Reply<pb::PreparePromotionResponse> {
+        let r = request.into_inner();
+        let held = held(&r.run_uid, &r.job_uid, r.fence)?;
+        let intent = PromotionIntent {
+            from: r.from,
+            commit: r.commit,
+        };
+        let stored = self.core.prepare_promotion(held, intent).await;
+        stored.map_err(refuse)?;
+        Ok(Response::new(pb::PreparePromotionResponse {}))
+    }
+
+    async fn finish_promotion(
+        &self,
+        request: Request<pb::FinishPromotionRequest>,
+    ) -> Reply<pb::FinishPromotionResponse> {
+        let r = request.into_inner();
+        let state = match r.state() {
+            types::promotion::State::Landed => PromotionState::Landed,
+            types::promotion::State::AlreadyThere => PromotionState::AlreadyThere,
+            _ => {
+                let allowed = vec!["STATE_LANDED", "STATE_ALREADY_THERE"];
+                return word("state", "that", None, allowed);
+            }
+        };
+        let held = held(&r.run_uid, &r.job_uid, r.fence)?;
+        let ended = self.core.finish_promotion(held, state, r.commit).await;
+        ended.map_err(refuse)?;
+        Ok(Response::new(pb::FinishPromotionResponse {}))
+    }
+
+    async fn finish_integration_status(
+        &self,
+        request: Request<pb::FinishIntegrationStatusRequest>,
+    ) -> Reply<pb::FinishIntegrationStatusResponse> {
+        let r = request.into_inner();
+        let seen = Seen::try_from(present("seen", r.seen)?).map_err(faults)?;
+        let held = held(&r.run_uid, &r.job_uid, r.fence)?;
+        let ended = self.core.finish_integration_status(held, seen).await;
+        ended.map_err(refuse)?;
+        Ok(Response::new(pb::FinishIntegrationStatusResponse {}))
     }
 
     async fn fail_job(&self, request: Request<pb::FailJobRequest>) -> Reply<pb::FailJobResponse> {
