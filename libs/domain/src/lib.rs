@@ -50,9 +50,7 @@ pub mod worker;
 pub use catalogue::{Cause, EventKind, FindingCode, Reason, Source};
 pub use fault::{Fault, Faults};
 pub use finding::Finding;
-pub use ids::{
-    AttemptUid, Fence, JobUid, PhaseId, PromotionUid, RunId, RunUid, TierId, WorkerUid,
-};
+pub use ids::{AttemptUid, Fence, JobUid, PhaseId, PromotionUid, RunId, RunUid, TierId, WorkerUid};
 pub use refusal::{ErrorKind, Refusal};
 pub use time::Timestamp;
 pub use trace::TraceContext;

@@ -138,7 +138,9 @@ impl OwnClone {
 
     /// All commits of the history that ends in this one.
     pub async fn commits_to(&self, commit: &Oid) -> Result<u32, GitError> {
-        let call = self.read("rev-list").args(["--count", commit.as_str(), "--"]);
+        let call = self
+            .read("rev-list")
+            .args(["--count", commit.as_str(), "--"]);
         let counted = call.ok().await?.stdout;
         let number = String::from_utf8_lossy(&counted).trim().parse();
         number.map_err(|_| GitError::unexpected("a number of commits", &counted))

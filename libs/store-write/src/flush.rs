@@ -6,8 +6,8 @@
 use autopack_domain::Timestamp;
 use autopack_store::{
     entity::{
-        attempt, backlog, event, failure, integration_status, issue, job, phase, promotion, request,
-        run, run_document, tier, usage_event,
+        attempt, backlog, event, failure, integration_status, issue, job, phase, promotion,
+        request, run, run_document, tier, usage_event,
     },
     rows::{self, event::StoredEvent},
 };

@@ -1,11 +1,11 @@
 //! Read queries around promotions and the status of integration branches.
 
-use autopack_domain::{PromotionUid, RunUid, integration::Integration, promotion::Promotion, run::JobState};
+use autopack_domain::{PromotionUid, RunUid, integration::Integration, promotion::Promotion};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::{
     CorruptRow, StoreError,
-    entity::{integration_status, job, promotion},
+    entity::{integration_status, promotion},
     rows,
 };
 
@@ -70,17 +70,4 @@ pub async fn status<C: ConnectionTrait>(
         .await?;
     let first = found.into_iter().next();
     Ok(first.map(rows::promotion::read_status).transpose()?)
-}
-
-/// Uids of runs that have a live job, whether they have ended or not.
-pub async fn runs_with_jobs<C: ConnectionTrait>(db: &C) -> Result<Vec<RunUid>, StoreError> {
-    let found: Vec<String> = job::Entity::find()
-        .filter(job::Column::State.ne(JobState::Done.as_str()))
-        .select_only()
-        .column(job::Column::RunUid)
-        .distinct()
-        .into_tuple()
-        .all(db)
-        .await?;
-    Ok(found.iter().filter_map(|uid| uid.parse().ok()).collect())
 }

@@ -6,7 +6,7 @@ use autopack_domain::{
     RunUid,
     attempt::Attempt,
     issue::IssueBook,
-    run::{Job, JobKind, JobState, Run, RunAggregate},
+    run::{Run, RunAggregate},
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -16,7 +16,7 @@ use sea_orm::{
 use crate::{
     CorruptRow, StoreError,
     entity::{
-        attempt, event, failure, job, phase, project, request, run, run_document, tier, usage_event,
+        attempt, event, failure, phase, project, request, run, run_document, tier, usage_event,
     },
     rows::{self, event::StoredEvent},
     unlike,
@@ -126,15 +126,14 @@ async fn parts<C: ConnectionTrait>(
         }
     }
     let attempts = live_attempts(db, &key).await?;
-    let jobs = jobs(db, &key).await?;
+    let jobs = crate::jobs::of_run(db, &key).await?;
     // A run that has not ended is not promoted, and few are looked at.
     let promotion = if run.state.is_terminal() {
         crate::promotions::open(db, &key).await?
     } else {
         None
     };
-    let looks = |j: &Job| j.kind == JobKind::IntegrationStatus && j.state != JobState::Done;
-    let integration = if jobs.iter().any(looks) {
+    let integration = if jobs.iter().any(crate::jobs::is_look) {
         crate::promotions::status(db, &key).await?
     } else {
         None
@@ -178,29 +177,6 @@ async fn live_attempts<C: ConnectionTrait>(
                 .map_err(Into::into)
         })
         .collect()
-}
-
-async fn jobs<C: ConnectionTrait>(db: &C, run: &str) -> Result<Vec<Job>, StoreError> {
-    let found = job::Entity::find()
-        .filter(job::Column::RunUid.eq(run))
-        .order_by_desc(job::Column::Uid)
-        .all(db)
-        .await?;
-    let mut own = false;
-    let mut kept = Vec::new();
-    for row in found {
-        // The latest of the run's own, and what is live beside it; a kind that is not known is a fault of the run.
-        let aside = JobKind::parse(&row.kind).is_some_and(JobKind::is_aside);
-        let keep = if aside {
-            row.state != JobState::Done.as_str()
-        } else {
-            !std::mem::replace(&mut own, true)
-        };
-        if keep {
-            kept.push(rows::job::read(row)?);
-        }
-    }
-    Ok(kept)
 }
 
 /// Uids of runs that have not ended; rows whose state is unknown are left out (see [`crate::set_aside`]).

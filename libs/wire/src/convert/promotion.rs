@@ -15,9 +15,10 @@ use crate::types;
 
 impl From<&Promotion> for types::Promotion {
     fn from(of: &Promotion) -> Self {
-        let (from, commit) = of.intent.as_ref().map_or_else(Default::default, |i| {
-            (i.from.clone(), i.commit.clone())
-        });
+        let (from, commit) = of
+            .intent
+            .as_ref()
+            .map_or_else(Default::default, |i| (i.from.clone(), i.commit.clone()));
         Self {
             uid: of.uid.to_string(),
             strategy: of.wanted.strategy.as_str().to_owned(),

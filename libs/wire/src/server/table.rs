@@ -100,10 +100,7 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         "/autopack.registry.v1.ReportService/GetBudgetAnalysis",
         &[User, Telemetry, Auditor, Reader],
     ),
-    (
-        "/autopack.registry.v1.PromotionService/PromoteRun",
-        &[User],
-    ),
+    ("/autopack.registry.v1.PromotionService/PromoteRun", &[User]),
     (
         "/autopack.registry.v1.PromotionService/RecordPullRequest",
         &[User],

@@ -68,10 +68,7 @@ pub(crate) async fn panicked(cx: &Context, kind: JobKind, lease: &Lease) -> Ende
             let answer = cx.insist(patience, || registry.settle(held, &report)).await;
             answer.map(drop)
         }
-        JobKind::Bootstrap
-        | JobKind::Cleanup
-        | JobKind::Promote
-        | JobKind::IntegrationStatus => {
+        JobKind::Bootstrap | JobKind::Cleanup | JobKind::Promote | JobKind::IntegrationStatus => {
             let call = || registry.fail_job(held, Cause::WorkerError, detail);
             cx.insist(patience, call).await
         }

@@ -9,9 +9,7 @@ use std::path::Path;
 use autopack_domain::Cause;
 use autopack_domain::promotion::{Promotion, PromotionIntent, PromotionState, PromotionStrategy};
 use autopack_domain::run::Run;
-use autopack_git::{
-    FetchRefs, Identity, Landed, Oid, Prepared, PushOutcome, Strategy, message,
-};
+use autopack_git::{FetchRefs, Identity, Landed, Oid, Prepared, PushOutcome, Strategy, message};
 
 use super::{Ended, conclude, refused};
 use crate::context::Context;
@@ -53,11 +51,7 @@ struct Move<'a> {
     tested: Oid,
 }
 
-async fn work(
-    cx: &Context,
-    lease: &Lease,
-    leased: &Leased,
-) -> Result<(PromotionState, Oid), Stop> {
+async fn work(cx: &Context, lease: &Lease, leased: &Leased) -> Result<(PromotionState, Oid), Stop> {
     let run = &leased.run;
     let Some(promotion) = &leased.promotion else {
         let detail = "the promotion was leased without what it promotes";
@@ -103,7 +97,10 @@ impl Move<'_> {
                 ));
             }
         }
-        let tree = self.opened.tree(Some(&self.tested), &self.run.branch).await?;
+        let tree = self
+            .opened
+            .tree(Some(&self.tested), &self.run.branch)
+            .await?;
         let gated = leased.intents.iter().filter_map(|a| a.intent.as_ref());
         let mut gated = gated.filter(|intent| intent.commit == self.tested.as_str());
         if let Some(intent) = gated.find(|intent| intent.tree != tree.as_str()) {

@@ -15,6 +15,7 @@ mod schema;
 mod server_service;
 mod switch;
 mod watch;
+mod work_fields;
 mod work_service;
 mod workers;
 
@@ -30,11 +31,9 @@ use autopack_wire::{
     registry::{
         artifact_service_server::ArtifactServiceServer,
         dispatch_service_server::DispatchServiceServer, doctor_service_server::DoctorServiceServer,
-        issue_service_server::IssueServiceServer,
-        promotion_service_server::PromotionServiceServer,
-        registry_service_server::RegistryServiceServer,
-        report_service_server::ReportServiceServer, server_service_server::ServerServiceServer,
-        work_service_server::WorkServiceServer,
+        issue_service_server::IssueServiceServer, promotion_service_server::PromotionServiceServer,
+        registry_service_server::RegistryServiceServer, report_service_server::ReportServiceServer,
+        server_service_server::ServerServiceServer, work_service_server::WorkServiceServer,
     },
     types,
 };

@@ -3,20 +3,18 @@
 use std::time::Duration;
 
 use autopack_domain::{
-    AttemptUid, Cause, Fence, JobUid, RunUid,
+    AttemptUid, Fence, JobUid,
     attempt::Intent,
     integration::Seen,
-    issue::NewIssue,
     phase::PhaseOutcome,
     plan::GateSpec,
-    promotion::{PromotionIntent, PromotionState},
+    promotion::PromotionIntent,
     run::{JobKind, settle::Report},
     states::AttemptState,
-    usage::Usage,
     worker::WorkerProfile,
 };
 use autopack_wire::{
-    convert::{duration_to_proto, read, time_to_proto, tool_versions},
+    convert::{duration_to_proto, time_to_proto, tool_versions},
     registry::{self as pb, work_service_server::WorkService},
     types,
 };
@@ -26,44 +24,11 @@ use super::workers::abilities;
 use super::{
     Api,
     decode::{faults, present, refuse, uid, word},
+    work_fields::{MAX_DETAIL, bounded, cause_of, held, issue_list, promoted, usage_list},
 };
 use crate::app::{jobs::Findings, workers::Presence};
 
 type Reply<T> = Result<Response<T>, Status>;
-
-fn usage_list(list: Vec<types::Usage>) -> Result<Vec<Usage>, Status> {
-    list.into_iter()
-        .map(|u| Usage::try_from(u).map_err(faults))
-        .collect()
-}
-
-fn issue_list(list: Vec<types::NewIssue>) -> Result<Vec<NewIssue>, Status> {
-    read(|at| at.field("issues").list(list)).map_err(faults)
-}
-
-fn cause_of(text: &str) -> Result<Cause, Status> {
-    word(
-        "cause",
-        text,
-        Cause::parse(text),
-        Cause::ALL.iter().map(|c| c.code()).collect(),
-    )
-}
-
-fn bounded(text: String, max: usize) -> String {
-    if text.len() <= max {
-        text
-    } else {
-        text.chars().take(max / 4).collect()
-    }
-}
-
-fn held(run: &str, job: &str, fence: u64) -> Result<(RunUid, JobUid, Fence), Status> {
-    Ok((uid("run_uid", run)?, uid("job_uid", job)?, Fence(fence)))
-}
-
-/// Bytes of a detail at most.
-const MAX_DETAIL: usize = 64 << 10;
 
 #[tonic::async_trait]
 impl WorkService for Api {
@@ -415,14 +380,7 @@ impl WorkService for Api {
         request: Request<pb::FinishPromotionRequest>,
     ) -> Reply<pb::FinishPromotionResponse> {
         let r = request.into_inner();
-        let state = match r.state() {
-            types::promotion::State::Landed => PromotionState::Landed,
-            types::promotion::State::AlreadyThere => PromotionState::AlreadyThere,
-            _ => {
-                let allowed = vec!["STATE_LANDED", "STATE_ALREADY_THERE"];
-                return word("state", "that", None, allowed);
-            }
-        };
+        let state = promoted(r.state())?;
         let held = held(&r.run_uid, &r.job_uid, r.fence)?;
         let ended = self.core.finish_promotion(held, state, r.commit).await;
         ended.map_err(refuse)?;

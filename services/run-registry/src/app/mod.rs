@@ -110,7 +110,7 @@ impl Core {
         let db = &self.database.read;
         let open = self.sound(read::open_runs(db).await)?;
         // Of a run that has ended, too, jobs may be leased.
-        let beside = self.sound(autopack_store::promotions::runs_with_jobs(db).await)?;
+        let beside = self.sound(autopack_store::jobs::runs_with_jobs(db).await)?;
         let runs: std::collections::BTreeSet<RunUid> = open.into_iter().chain(beside).collect();
         for uid in runs {
             self.take_in(uid).await?;

@@ -213,7 +213,10 @@ fn check_rules(a: &RunAggregate) -> Result<(), Refusal> {
         .with("rules", names.join(","));
     refusal.faults = unmet
         .iter()
-        .map(|answer| Fault::new(format!("promotion_rules.{}", answer.rule), &answer.facts))
+        .map(|answer| {
+            let problem = format!("{}. {}", answer.facts, answer.remedy);
+            Fault::new(format!("promotion_rules.{}", answer.rule), problem)
+        })
         .collect();
     Err(refusal)
 }
@@ -261,8 +264,8 @@ mod tests {
             assert!(is_branch(good), "{good}");
         }
         for bad in [
-            "", "-x", "a..b", "a b", "a~1", "a:b", "/a", "a/", "a//b", ".a", "a.lock", "@", "a@{1}",
-            "a\\b", "a\nb", "a.",
+            "", "-x", "a..b", "a b", "a~1", "a:b", "/a", "a/", "a//b", ".a", "a.lock", "@",
+            "a@{1}", "a\\b", "a\nb", "a.",
         ] {
             assert!(!is_branch(bad), "{bad:?}");
         }

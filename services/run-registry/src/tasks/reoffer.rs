@@ -16,7 +16,7 @@ use autopack_domain::{
     run::{JobState, RunAggregate},
     states::AttemptState,
 };
-use autopack_store::{StoreError, cursors, promotions, read};
+use autopack_store::{StoreError, cursors, jobs, read};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -148,7 +148,7 @@ impl Core {
             self.sound(read::moving_runs(db).await)
         };
         // Of a run that has ended, too, jobs may be on offer.
-        let beside = self.sound(promotions::runs_with_jobs(db).await)?;
+        let beside = self.sound(jobs::runs_with_jobs(db).await)?;
         let runs: BTreeSet<RunUid> = runs?.into_iter().chain(beside).collect();
         let mut offered = HashMap::new();
         for run in runs {
