@@ -21,6 +21,7 @@ mod explain;
 mod facts;
 mod features;
 mod follow;
+mod host;
 mod output;
 mod plan_files;
 mod project;

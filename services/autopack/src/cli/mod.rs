@@ -5,6 +5,7 @@
 mod args;
 mod issues;
 mod plan_new;
+mod promote;
 mod queue;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub(crate) use args::{
 };
 pub(crate) use issues::{BacklogArgs, IssuesArgs, RecordIssueArgs, ReportCommand};
 pub(crate) use plan_new::PlanNewArgs;
+pub(crate) use promote::{HostArgs, HostKind, IntegrationArgs, PromoteArgs};
 pub(crate) use queue::{LaneCommand, LimitsArgs, QueueArgs, WhyArgs};
 
 const START: &str = "\
@@ -153,6 +155,10 @@ pub(crate) enum Command {
     /// Figures: a run, all runs, a backlog, spent budgets
     #[command(subcommand)]
     Report(ReportCommand),
+    /// Bring the result of a run that succeeded to another branch
+    Promote(PromoteArgs),
+    /// Show how a run's integration branch stands, and its promotions
+    Integration(IntegrationArgs),
     /// Write an artifact to standard output
     Artifact(ArtifactArgs),
     /// Jobs that the bus gave up on: list, show, requeue, discard

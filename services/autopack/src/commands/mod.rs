@@ -12,6 +12,7 @@ mod info;
 mod issues;
 mod plan;
 mod plan_new;
+mod promote;
 mod queue;
 mod reads;
 mod report;
@@ -143,6 +144,8 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::RecordIssue(args) => Box::pin(issues::record(&context, args)).await,
         Command::Backlog(args) => Box::pin(issues::backlog(&context, args)).await,
         Command::Report(command) => Box::pin(report::run(&context, command)).await,
+        Command::Promote(args) => Box::pin(promote::promote(&context, args)).await,
+        Command::Integration(args) => Box::pin(promote::integration(&context, args)).await,
         Command::Artifact(args) => artifact::run(&context, &args.digest).await,
         Command::Dlq(command) => dlq::run(&context, command).await,
         Command::Ruleset(command) => ruleset::run(&context, command).await,
