@@ -19,7 +19,7 @@ pub(crate) use args::{
 };
 pub(crate) use issues::{BacklogArgs, IssuesArgs, RecordIssueArgs, ReportCommand};
 pub(crate) use plan_new::PlanNewArgs;
-pub(crate) use promote::{HostArgs, HostKind, IntegrationArgs, PromoteArgs};
+pub(crate) use promote::{HostArgs, HostKind, IntegrationArgs, PreflightArgs, PromoteArgs};
 pub(crate) use queue::{LaneCommand, LimitsArgs, QueueArgs, WhyArgs};
 
 const START: &str = "\
@@ -155,6 +155,8 @@ pub(crate) enum Command {
     /// Figures: a run, all runs, a backlog, spent budgets
     #[command(subcommand)]
     Report(ReportCommand),
+    /// Run a repository's gate in its present checkout
+    Preflight(PreflightArgs),
     /// Bring the result of a run that succeeded to another branch
     Promote(PromoteArgs),
     /// Show how a run's integration branch stands, and its promotions

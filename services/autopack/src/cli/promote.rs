@@ -1,8 +1,27 @@
-//! Arguments of the commands around results: `promote`, `integration`.
+//! Arguments of the commands around results: `preflight`, `promote`, `integration`.
 //!
 //! Invariant: values are only parsed here; the registry says whether they are legal.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
+
+/// `preflight`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  autopack preflight
+  MAX_ATTEMPTS=1 autopack preflight --profile strict --repo ../demo
+
+Runs the steps that are inferred for phases. Tries MAX_ATTEMPTS times (3), BACKOFF_SECONDS apart (5).")]
+pub(crate) struct PreflightArgs {
+    /// normal: unit and integration; strict: everything [default: CI_PROFILE, else normal]
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) profile: Option<String>,
+    /// The checkout
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) repo: PathBuf,
+}
 
 /// `promote`.
 #[derive(Clone, Debug, Args)]

@@ -25,7 +25,7 @@ async fn landed() -> World {
     world
 }
 
-fn promotion(world: &World, strategy: PromotionStrategy, target: &str) -> Promotion {
+pub(crate) fn promotion(world: &World, strategy: PromotionStrategy, target: &str) -> Promotion {
     Promotion {
         uid: PromotionUid(Uuid::from_u128(77)),
         wanted: Wanted {
@@ -49,7 +49,7 @@ fn promotion(world: &World, strategy: PromotionStrategy, target: &str) -> Promot
 }
 
 /// Promotes, and waits for the end.
-async fn promote(
+pub(crate) async fn promote(
     world: &mut World,
     promotion: Promotion,
 ) -> Result<(PromotionState, String), (Cause, String)> {

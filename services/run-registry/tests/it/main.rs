@@ -15,6 +15,8 @@ mod identity;
 mod issues;
 mod limits;
 mod loss;
+mod promotion_refusals;
+mod promotions;
 mod recovery;
 mod relay;
 mod reports;

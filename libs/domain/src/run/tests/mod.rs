@@ -3,6 +3,7 @@
 mod control;
 mod ends;
 mod issues;
+mod promotions;
 
 use std::{collections::BTreeMap, sync::Arc};
 
