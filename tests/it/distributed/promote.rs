@@ -24,7 +24,6 @@ fn a_promotion_outlives_the_worker_that_moved_the_branch() {
         (tip() != base && !cluster.workers[0].is_running()).then_some(())
     });
     cluster.add_worker();
-    cluster.workers[1].start();
     let done = asking.wait_with_output().unwrap();
     let answer: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(answer["state"], "LANDED", "{answer:#}");

@@ -5,7 +5,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use autopack_domain::plan::GateProfile;
+use autopack_domain::{Cause, gate::Verdict, plan::GateProfile};
 use autopack_runtime::env_alias::{DEFAULT_BACKOFF_SECONDS, DEFAULT_MAX_ATTEMPTS};
 use builder_worker::checkout::{Attempt, CheckoutGate};
 use serde_json::{Value, json};
@@ -57,8 +57,11 @@ pub(super) async fn run(context: &Context, args: PreflightArgs) -> Outcome {
         let attempt = gate.attempt(&mut |line| ui.say(line)).await;
         let attempt = attempt.map_err(CliError::new)?;
         let passed = attempt.verdict.lands();
+        // A program that is not there will not be there in a moment.
+        let missing = Cause::GateNotFound;
+        let hopeless = attempt.verdict == Verdict::Inconclusive { cause: missing };
         made.push(attempt);
-        if passed || made.len() as u64 >= u64::from(attempts) {
+        if passed || hopeless || made.len() as u64 >= u64::from(attempts) {
             break;
         }
         ui.say(&format!("failed; again in {pause} s"));

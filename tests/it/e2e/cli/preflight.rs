@@ -4,7 +4,7 @@ use autopack_testkit::{Autopack, TempRepo};
 
 /// A repository whose tests are run by Python's own runner; `body` is that of the one test.
 fn tested(body: &str) -> TempRepo {
-    let repo = TempRepo::small();
+    let repo = TempRepo::empty();
     let test = format!(
         "import os, unittest\n\nclass T(unittest.TestCase):\n    def test_a(self):\n        {body}\n"
     );
@@ -75,6 +75,17 @@ fn a_gate_that_passes_at_the_second_attempt_is_called_flaky() {
 }
 
 #[test]
+fn a_gate_whose_program_is_missing_is_not_tried_in_vain() {
+    let repo = tested("pass");
+    let autopack = Autopack::new().with("PATH", "/nowhere");
+    let answer = preflight(&autopack, &repo, &[]);
+    answer.done.expect_code(1);
+    let attempts = answer.json["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), 1, "{:#}", answer.json);
+    assert_eq!(attempts[0]["verdict"]["cause"], "GATE_NOT_FOUND");
+}
+
+#[test]
 fn a_secret_of_the_caller_is_not_seen_by_the_gate() {
     let repo = tested("self.assertNotIn('GITHUB_TOKEN', os.environ)");
     let autopack = Autopack::new().with("GITHUB_TOKEN", "secret");
@@ -83,7 +94,8 @@ fn a_secret_of_the_caller_is_not_seen_by_the_gate() {
 
 #[test]
 fn a_repository_without_a_gate_is_an_error_and_never_a_pass() {
-    let (repo, autopack) = (TempRepo::small(), Autopack::new());
+    let (repo, autopack) = (TempRepo::empty(), Autopack::new());
+    repo.write("README.md", "# Demo\n");
     let answer = preflight(&autopack, &repo, &[]);
     answer.done.expect_code(1);
     assert!(answer.done.stderr.contains("no gate"), "{answer:?}");
