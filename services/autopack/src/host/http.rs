@@ -131,8 +131,10 @@ where
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|e| e.to_string())?;
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let path = uri
+        .path_and_query()
+        .map_or("/", http::uri::PathAndQuery::as_str);
+    let authority = uri.authority().map_or("", http::uri::Authority::as_str);
     let message = hyper::Request::builder()
         .method(request.method)
         .uri(path)

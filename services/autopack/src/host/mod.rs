@@ -32,7 +32,7 @@ const PAGES: usize = 20;
 /// How often a request is made that the host could not answer.
 const TRIES: u32 = 4;
 /// The longest that a host may ask us to wait.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// A repository on a host, and who asks.
 pub(crate) struct Host {

@@ -243,7 +243,9 @@ fn with_target(run: &Run, mut wanted: Wanted) -> Result<Wanted, Refusal> {
 /// Whether git would take the name for a branch (`git check-ref-format --branch`).
 fn is_branch(name: &str) -> bool {
     let forbidden = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
-    let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+    let part = |part: &str| {
+        !part.is_empty() && !part.starts_with('.') && part.strip_suffix(".lock").is_none()
+    };
     name.len() <= 200
         && !name.starts_with('-')
         && !name.ends_with('.')
