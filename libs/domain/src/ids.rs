@@ -92,6 +92,10 @@ uid!(
     JobUid
 );
 uid!(
+    /// A promotion of a run.
+    PromotionUid
+);
+uid!(
     /// A worker process.
     WorkerUid
 );

@@ -79,7 +79,7 @@ pub fn plan_among(
         return next;
     }
     if let Some(kind) = wanted_job(run) {
-        let latest = run.jobs.iter().rfind(|_| true);
+        let latest = run.jobs.iter().rfind(|job| !job.kind.is_aside());
         match latest {
             Some(job) if job.state != JobState::Done => {}
             Some(job) if job.not_before.is_some_and(|t| t > now) => {

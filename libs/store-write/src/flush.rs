@@ -6,8 +6,8 @@
 use autopack_domain::Timestamp;
 use autopack_store::{
     entity::{
-        attempt, backlog, event, failure, issue, job, phase, repair, request, run, run_document,
-        tier, usage_event,
+        attempt, backlog, event, failure, integration_status, issue, job, phase, promotion, repair,
+        request, run, run_document, tier, usage_event,
     },
     rows::{self, event::StoredEvent},
 };
@@ -31,6 +31,8 @@ pub(crate) async fn flush(
     let mut phases = Vec::new();
     let mut attempts = Vec::new();
     let mut jobs = Vec::new();
+    let mut promotions = Vec::new();
+    let mut looks = Vec::new();
     let mut usage = Vec::new();
     let mut failures = Vec::new();
     let mut issues = Vec::new();
@@ -70,6 +72,18 @@ pub(crate) async fn flush(
                 .map(|a| rows::attempt::write(*uid, a)),
         );
         jobs.extend(changes.jobs.values().map(|j| rows::job::write(*uid, j)));
+        promotions.extend(
+            changes
+                .promotions
+                .values()
+                .map(|p| rows::promotion::write(*uid, p)),
+        );
+        looks.extend(
+            changes
+                .integration
+                .iter()
+                .map(|i| rows::promotion::write_status(*uid, i)),
+        );
         for (n, fact) in changes.usage.iter().enumerate() {
             // Unique in the run: the last event's number leaves room for the facts of a batch.
             let number = aggregate.run.last_event * 1000 + n as u64;
@@ -89,6 +103,8 @@ pub(crate) async fn flush(
     batch.upsert::<phase::Entity, _>(phases);
     batch.upsert::<attempt::Entity, _>(attempts);
     batch.upsert::<job::Entity, _>(jobs);
+    batch.upsert::<promotion::Entity, _>(promotions);
+    batch.upsert::<integration_status::Entity, _>(looks);
     batch.insert::<usage_event::Entity, _>(usage);
     batch.upsert::<failure::Entity, _>(failures);
     batch.upsert::<issue::Entity, _>(issues);

@@ -152,6 +152,8 @@ impl Session {
         merged.phases.extend(changes.phases);
         merged.attempts.extend(changes.attempts);
         merged.jobs.extend(changes.jobs);
+        merged.promotions.extend(changes.promotions);
+        merged.integration = changes.integration.or(merged.integration.take());
         merged.usage.extend(changes.usage);
         merged.failures.extend(changes.failures);
         merged.issues.extend(changes.issues);

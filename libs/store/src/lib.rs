@@ -9,6 +9,8 @@ pub mod entity;
 pub mod identity;
 pub mod issues;
 pub mod legacy;
+pub mod jobs;
+pub mod promotions;
 pub mod queue;
 pub mod read;
 pub mod repairs;

@@ -6,7 +6,7 @@ use autopack_domain::{
     RunUid,
     attempt::Attempt,
     issue::IssueBook,
-    run::{Job, Run, RunAggregate},
+    run::{Run, RunAggregate},
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -16,7 +16,7 @@ use sea_orm::{
 use crate::{
     CorruptRow, StoreError,
     entity::{
-        attempt, event, failure, job, phase, project, request, run, run_document, tier, usage_event,
+        attempt, event, failure, phase, project, request, run, run_document, tier, usage_event,
     },
     rows::{self, event::StoredEvent},
     unlike,
@@ -126,7 +126,18 @@ async fn parts<C: ConnectionTrait>(
         }
     }
     let attempts = live_attempts(db, &key).await?;
-    let jobs = jobs(db, &key).await?;
+    let jobs = crate::jobs::of_run(db, &key).await?;
+    // A run that has not ended is not promoted, and few are looked at.
+    let promotion = if run.state.is_terminal() {
+        crate::promotions::open(db, &key).await?
+    } else {
+        None
+    };
+    let integration = if jobs.iter().any(crate::jobs::is_look) {
+        crate::promotions::status(db, &key).await?
+    } else {
+        None
+    };
     // Most runs have none: their counts say so, and no query is made.
     let issues = match run.issues.distinct() {
         0 => IssueBook::default(),
@@ -134,6 +145,8 @@ async fn parts<C: ConnectionTrait>(
     };
     let mut aggregate = RunAggregate::assemble(run, plan, strategy, tiers, phases, attempts, jobs);
     aggregate.issues = issues;
+    aggregate.promotion = promotion;
+    aggregate.integration = integration;
     Ok(Some(aggregate))
 }
 
@@ -163,19 +176,6 @@ async fn live_attempts<C: ConnectionTrait>(
                 .map(|a| (a.uid, a))
                 .map_err(Into::into)
         })
-        .collect()
-}
-
-async fn jobs<C: ConnectionTrait>(db: &C, run: &str) -> Result<Vec<Job>, StoreError> {
-    let found = job::Entity::find()
-        .filter(job::Column::RunUid.eq(run))
-        .order_by_desc(job::Column::Uid)
-        .all(db)
-        .await?;
-    found
-        .into_iter()
-        .take(1)
-        .map(|r| rows::job::read(r).map_err(Into::into))
         .collect()
 }
 

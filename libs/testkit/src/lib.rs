@@ -25,6 +25,7 @@ pub mod cluster;
 pub mod collector;
 pub mod fingerprint;
 pub mod git;
+pub mod git_host;
 pub mod https;
 pub mod nats;
 pub mod nats_line;

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use autopack_domain::{
     issue::{Cleanliness, DebtStatus, IssueState, Severity},
+    promotion::PromotionState,
     run::JobState,
     states::{AttemptState, PhaseState, RunState, TierState},
 };
@@ -20,13 +21,14 @@ use crate::base::{Base, texts};
 type Sets = BTreeMap<String, BTreeSet<String>>;
 
 /// Table, message of the protobuf contract, states of the domain.
-fn known() -> [(&'static str, &'static str, Vec<&'static str>); 5] {
+fn known() -> [(&'static str, &'static str, Vec<&'static str>); 6] {
     [
         ("run", "Run", RunState::spellings()),
         ("tier", "Tier", TierState::spellings()),
         ("phase", "Phase", PhaseState::spellings()),
         ("attempt", "Attempt", AttemptState::spellings()),
         ("job", "RepositoryJob", JobState::spellings()),
+        ("promotion", "Promotion", PromotionState::spellings()),
     ]
 }
 

@@ -22,6 +22,7 @@ mod facts;
 mod failpoints;
 mod features;
 mod follow;
+mod host;
 mod output;
 mod plan_files;
 mod project;

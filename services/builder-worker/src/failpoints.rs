@@ -14,6 +14,10 @@ pub const BEFORE_PREPARE: &str = "worker.before_prepare";
 pub const AFTER_PREPARE: &str = "worker.after_prepare";
 /// The branch has moved; nobody was told.
 pub const AFTER_PUSH: &str = "worker.after_push";
+/// The move of a promotion is stored; the branch has not moved.
+pub const PROMOTE_PREPARED: &str = "worker.promote_prepared";
+/// The branch of a promotion has moved; nobody was told.
+pub const PROMOTE_MOVED: &str = "worker.promote_moved";
 /// The report is ready to be sent.
 pub const BEFORE_SETTLE: &str = "worker.before_settle";
 /// The registry has committed the report.
@@ -29,6 +33,8 @@ pub const ALL: &[&str] = &[
     BEFORE_PREPARE,
     AFTER_PREPARE,
     AFTER_PUSH,
+    PROMOTE_PREPARED,
+    PROMOTE_MOVED,
     BEFORE_SETTLE,
     AFTER_SETTLE,
     BEFORE_ACK,

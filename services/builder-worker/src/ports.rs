@@ -10,7 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use autopack_bus::Bus;
 use autopack_domain::attempt::{Attempt, Intent};
+use autopack_domain::integration::Seen;
 use autopack_domain::plan::{PhaseSpec, Plan};
+use autopack_domain::promotion::{Promotion, PromotionIntent, PromotionState};
 use autopack_domain::run::{JobKind, Run, settle::Report};
 use autopack_domain::states::AttemptState;
 use autopack_domain::strategy::PhaseStrategy;
@@ -118,6 +120,10 @@ pub struct Leased {
     pub tier_id: String,
     /// For a bootstrap: what each other worker can do that the run's labels admit.
     pub fleet: Vec<Abilities>,
+    /// For a promotion: what is to be promoted.
+    pub promotion: Option<Promotion>,
+    /// For a look at the integration branch: the branch to compare with; empty: none but the base.
+    pub compare_with: String,
 }
 
 /// What another worker can do.
@@ -201,6 +207,17 @@ pub trait Registry: Send + Sync {
     async fn finish_bootstrap(&self, of: Held, findings: &Findings) -> Result<(), CallError>;
     /// Ends a cleanup well; the attempt whose commit the branch holds, if any.
     async fn finish_cleanup(&self, of: Held, landed: Option<AttemptUid>) -> Result<(), CallError>;
+    /// Stores the move of a branch that a promotion is about to make.
+    async fn prepare_promotion(&self, of: Held, intent: &PromotionIntent) -> Result<(), CallError>;
+    /// Ends a promotion well; what the branch holds.
+    async fn finish_promotion(
+        &self,
+        of: Held,
+        state: PromotionState,
+        commit: &str,
+    ) -> Result<(), CallError>;
+    /// Ends a look at the integration branch.
+    async fn finish_look(&self, of: Held, seen: &Seen) -> Result<(), CallError>;
     /// Ends a job with a cause.
     async fn fail_job(&self, of: Held, cause: Cause, detail: &str) -> Result<(), CallError>;
     /// A completed tier is held by a private ref.

@@ -3,26 +3,26 @@
 //! Invariant: every call has a deadline here, whatever the transport does; an answer that does not convert is a
 //! refusal, never a guess.
 
-use std::future::Future;
+mod answers;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use autopack_domain::attempt::Intent;
+use autopack_domain::integration::Seen;
+use autopack_domain::promotion::{PromotionIntent, PromotionState};
 use autopack_domain::run::settle::Report;
 use autopack_domain::states::AttemptState;
 use autopack_domain::usage::Usage;
 use autopack_domain::worker::WorkerProfile;
-use autopack_domain::{
-    AttemptUid, Cause, ErrorKind, Fault, Fence, Reason, RunUid, Timestamp, WorkerUid,
-};
+use autopack_domain::{AttemptUid, Cause, Fault, Fence, RunUid, WorkerUid};
 use autopack_wire::client::{Clients, Database};
-use autopack_wire::convert::{duration_to_proto, read};
+use autopack_wire::convert::duration_to_proto;
 use autopack_wire::r#gen::registry::v1 as proto;
 use autopack_wire::r#gen::registry::v1::artifact_service_client::ArtifactServiceClient;
 use autopack_wire::r#gen::registry::v1::work_service_client::WorkServiceClient;
 use autopack_wire::r#gen::types::v1 as types;
-use autopack_wire::status::from_status;
 use bytes::Bytes;
 use tonic::body::Body;
 use tonic::client::GrpcService;
@@ -32,9 +32,11 @@ use uuid::Uuid;
 
 use crate::error::CallError;
 use crate::ports::{
-    Abilities, Held, JobHint, Leased, Presence, Pulse, Registry, Settled, Stored, Terms, Turn,
+    Held, JobHint, Leased, Presence, Pulse, Registry, Settled, Stored, Terms, Turn,
 };
 use crate::preflight::Findings;
+
+use self::answers::{abilities, answer, convert, moment, parse, span, unreadable};
 
 /// Deadline of an ordinary call.
 const CALL: Duration = Duration::from_secs(10);
@@ -70,79 +72,6 @@ pub fn over(clients: &Clients) -> Arc<dyn Registry> {
         work: clients.work.clone(),
         artifacts: clients.artifacts.clone(),
         database: clients.database(),
-    })
-}
-
-/// Waits for an answer, at most for the deadline.
-async fn answer<R>(
-    deadline: Duration,
-    call: impl Future<Output = Result<Response<R>, Status>>,
-) -> Result<R, CallError> {
-    match tokio::time::timeout(deadline, call).await {
-        Ok(Ok(response)) => Ok(response.into_inner()),
-        Ok(Err(status)) => Err(call_error(&status)),
-        Err(_) => Err(late(deadline)),
-    }
-}
-
-fn late(deadline: Duration) -> CallError {
-    let message = format!(
-        "the registry did not answer within {} s",
-        deadline.as_secs()
-    );
-    CallError::refused(Reason::DeadlineExceeded, message)
-}
-
-fn call_error(status: &Status) -> CallError {
-    let remote = from_status(status);
-    CallError {
-        kind: remote.kind,
-        reason: remote.reason,
-        message: remote.message,
-    }
-}
-
-/// An answer of a registry that speaks otherwise than we do.
-fn unreadable(faults: &[Fault]) -> CallError {
-    let faults: Vec<String> = faults.iter().take(10).map(ToString::to_string).collect();
-    CallError {
-        kind: ErrorKind::Corrupt,
-        reason: None,
-        message: format!(
-            "the registry's answer cannot be read: {}",
-            faults.join("; ")
-        ),
-    }
-}
-
-fn parse<V: std::str::FromStr>(field: &str, text: &str) -> Result<V, CallError> {
-    text.parse()
-        .map_err(|_| unreadable(&[Fault::new(field, "is not a uid")]))
-}
-
-fn convert<P, D: TryFrom<P, Error = Vec<Fault>>>(
-    message: Option<P>,
-) -> Result<Option<D>, CallError> {
-    message
-        .map(|message| D::try_from(message).map_err(|faults| unreadable(&faults)))
-        .transpose()
-}
-
-fn moment(time: Option<prost_types::Timestamp>) -> Option<Timestamp> {
-    read(|at| at.time_optional(time)).ok().flatten()
-}
-
-fn abilities(worker: proto::WorkerAbilities) -> Abilities {
-    Abilities {
-        capabilities: worker.capabilities.into_iter().collect(),
-        labels: worker.labels.into_iter().collect(),
-    }
-}
-
-fn span(duration: Option<prost_types::Duration>) -> Duration {
-    duration.map_or(Duration::ZERO, |d| {
-        let nanos = u32::try_from(d.nanos).unwrap_or(0).min(999_999_999);
-        Duration::new(u64::try_from(d.seconds).unwrap_or(0), nanos)
     })
 }
 
@@ -199,6 +128,8 @@ where
             intents: intents.into_iter().flatten().collect(),
             tier_id: found.tier_id,
             fleet: found.fleet.into_iter().map(abilities).collect(),
+            promotion: convert(found.promotion)?,
+            compare_with: found.compare_with,
         })
     }
 
@@ -357,6 +288,49 @@ where
             landed_attempt_uid: landed.map_or_else(String::new, |uid| uid.to_string()),
         };
         answer(CALL, self.work.clone().finish_cleanup(request))
+            .await
+            .map(drop)
+    }
+
+    async fn prepare_promotion(&self, of: Held, intent: &PromotionIntent) -> Result<(), CallError> {
+        let request = proto::PreparePromotionRequest {
+            run_uid: of.run.to_string(),
+            job_uid: of.uid.to_string(),
+            fence: of.fence.0,
+            from: intent.from.clone(),
+            commit: intent.commit.clone(),
+        };
+        answer(CALL, self.work.clone().prepare_promotion(request))
+            .await
+            .map(drop)
+    }
+
+    async fn finish_promotion(
+        &self,
+        of: Held,
+        state: PromotionState,
+        commit: &str,
+    ) -> Result<(), CallError> {
+        let request = proto::FinishPromotionRequest {
+            run_uid: of.run.to_string(),
+            job_uid: of.uid.to_string(),
+            fence: of.fence.0,
+            state: types::promotion::State::from(state).into(),
+            commit: commit.to_owned(),
+        };
+        answer(CALL, self.work.clone().finish_promotion(request))
+            .await
+            .map(drop)
+    }
+
+    async fn finish_look(&self, of: Held, seen: &Seen) -> Result<(), CallError> {
+        let request = proto::FinishIntegrationStatusRequest {
+            run_uid: of.run.to_string(),
+            job_uid: of.uid.to_string(),
+            fence: of.fence.0,
+            seen: Some(seen.into()),
+        };
+        answer(CALL, self.work.clone().finish_integration_status(request))
             .await
             .map(drop)
     }

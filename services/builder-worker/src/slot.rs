@@ -85,7 +85,9 @@ fn read(message: &JobMessage) -> Option<JobHint> {
     let kind = JobKind::parse(&message.kind)?;
     let attempt = match kind {
         JobKind::Phase => Some(message.attempt_uid.parse().ok()?),
-        JobKind::Bootstrap | JobKind::Cleanup => None,
+        JobKind::Bootstrap | JobKind::Cleanup | JobKind::Promote | JobKind::IntegrationStatus => {
+            None
+        }
     };
     Some(JobHint {
         job: message.job_uid.parse().ok()?,

@@ -32,6 +32,7 @@ const PROGRAM: Program = Program {
         "autopack.registry.v1.ImportService",
         "autopack.registry.v1.IssueService",
         "autopack.registry.v1.ReportService",
+        "autopack.registry.v1.PromotionService",
         "autopack.registry.v1.ServerService",
     ],
 };

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use autopack_domain::{
     Cause, EventKind, FindingCode, Reason,
+    promotion::PromotionState,
     run::bootstrap::JobState,
     states::{AttemptState, PhaseState, RunState, TierState},
 };
@@ -12,13 +13,14 @@ use regex::Regex;
 use crate::repo::{self, Source};
 
 /// Table and its states. A test of `migrations` compares them in every place that spells them.
-pub(crate) fn state_sets() -> [(&'static str, Vec<&'static str>); 5] {
+pub(crate) fn state_sets() -> [(&'static str, Vec<&'static str>); 6] {
     [
         ("run", RunState::spellings()),
         ("tier", TierState::spellings()),
         ("phase", PhaseState::spellings()),
         ("attempt", AttemptState::spellings()),
         ("job", JobState::spellings()),
+        ("promotion", PromotionState::spellings()),
     ]
 }
 

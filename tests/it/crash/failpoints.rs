@@ -23,6 +23,8 @@ fn names() -> Vec<String> {
         let text = std::fs::read_to_string(&file).unwrap();
         names.extend(word.captures_iter(&text).map(|found| found[1].to_owned()));
     }
+    // No run promotes itself: `e2e/cli/promote.rs` ends promotions there.
+    names.retain(|name| !name.starts_with("worker.promote_"));
     assert!(names.len() >= 14, "{names:?}");
     names.into_iter().collect()
 }

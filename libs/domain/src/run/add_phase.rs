@@ -35,6 +35,7 @@ impl RunAggregate {
         phases.push(Phase::new(spec.id.clone(), tier, place, Some(cap)));
         let index = phases.len() - 1;
         let issues = std::mem::take(&mut self.issues);
+        let integration = self.integration.take();
         let mut next = Self::assemble(
             self.run.clone(),
             plan,
@@ -45,6 +46,7 @@ impl RunAggregate {
             std::mem::take(&mut self.jobs),
         );
         next.issues = issues;
+        next.integration = integration;
         next.tiers[tier].counts.enter(PhaseState::Queued);
         next.run.counts.enter(PhaseState::Queued);
         if next.tiers[tier].state == TierState::Pending && next.tiers[tier].started_at.is_some() {

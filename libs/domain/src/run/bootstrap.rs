@@ -1,7 +1,8 @@
 //! Jobs that need the repository but are not phases: `bootstrap` before the first lease, `cleanup` to
 //! find out what became of landing intents.
 //!
-//! Invariant: a run has at most one such job at a time; its lease is fenced like an attempt's.
+//! Invariant: a run has at most one such job at a time; its lease is fenced like an attempt's. Beside it there may be
+//! one job of each kind that somebody asked for ([`JobKind::is_aside`]), also after the run's end.
 
 use std::sync::Arc;
 
@@ -25,8 +26,19 @@ closed!(
         Phase = "phase",
         /// Read the branch and resolve landing intents.
         Cleanup = "cleanup",
+        /// Bring the result of an ended run to another branch.
+        Promote = "promote",
+        /// Look at the integration branch.
+        IntegrationStatus = "integration_status",
     }
 );
+
+impl JobKind {
+    /// Whether somebody asked for it: it is beside the run, which neither waits for it nor ends by it.
+    pub fn is_aside(self) -> bool {
+        matches!(self, Self::Promote | Self::IntegrationStatus)
+    }
+}
 
 closed!(
     /// Where a job stands.
@@ -90,15 +102,27 @@ impl RunAggregate {
         if kind == JobKind::Bootstrap && self.run.frozen {
             return Err(self.wrong_state("bootstrapping", "a run that was not bootstrapped yet"));
         }
-        if let Some(job) = self.jobs.iter().find(|j| j.state != JobState::Done) {
+        let own = |j: &&Job| !j.kind.is_aside();
+        if let Some(job) = self
+            .jobs
+            .iter()
+            .filter(own)
+            .find(|j| j.state != JobState::Done)
+        {
             return Err(Refusal::new(
                 Reason::VersionConflict,
                 format!("job {} is there already", job.uid),
             )
             .with("job", job.uid));
         }
-        let earlier = self.jobs.iter().map(|j| j.failures).max().unwrap_or(0);
-        self.jobs.clear();
+        let earlier = self
+            .jobs
+            .iter()
+            .filter(own)
+            .map(|j| j.failures)
+            .max()
+            .unwrap_or(0);
+        self.jobs.retain(|j| j.kind.is_aside());
         let job = Job {
             uid,
             kind,
@@ -118,12 +142,39 @@ impl RunAggregate {
         Ok(())
     }
 
-    /// Offers the job that is on offer again under a new uid: the earlier message is known to be lost.
-    pub fn reoffer_job(&mut self, uid: JobUid, now: Timestamp, changes: &mut Changes) {
+    /// Offers a job beside the run's own; `failures` are those of earlier offers, and it waits until `not_before`.
+    pub(super) fn offer_aside(
+        &mut self,
+        uid: JobUid,
+        kind: JobKind,
+        (failures, not_before): (u32, Option<Timestamp>),
+        changes: &mut Changes,
+    ) {
+        let job = Job {
+            uid,
+            kind,
+            state: JobState::Offered,
+            fence: Fence(0),
+            worker: None,
+            failures,
+            not_before,
+        };
+        self.put_job(job, changes);
+        self.tell_job(EventKind::JobOffered, uid, "", changes);
+    }
+
+    /// Offers a job that is on offer again under a new uid: the earlier message is known to be lost.
+    pub fn reoffer_job(
+        &mut self,
+        lost: JobUid,
+        uid: JobUid,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
         let Some(job) = self
             .jobs
             .iter()
-            .find(|j| j.state == JobState::Offered)
+            .find(|j| j.uid == lost && j.state == JobState::Offered)
             .cloned()
         else {
             return;
@@ -215,7 +266,7 @@ impl RunAggregate {
         if cause.charge() == crate::catalogue::Charge::Final || failures >= JOB_FAILURES {
             self.run.cause = Some(cause);
             detail.clone_into(&mut self.run.detail);
-            self.jobs.clear();
+            self.jobs.retain(|j| j.kind.is_aside());
             self.abandon(cause, detail, now, changes);
         }
         self.close(now, changes);
@@ -330,7 +381,7 @@ impl RunAggregate {
             .ok_or_else(|| gone(uid))
     }
 
-    fn check_job_fence(&self, uid: JobUid, fence: Fence) -> Result<(), Refusal> {
+    pub(super) fn check_job_fence(&self, uid: JobUid, fence: Fence) -> Result<(), Refusal> {
         let job = self.job(uid)?;
         if job.state == JobState::Leased && job.fence == fence {
             return Ok(());
@@ -346,7 +397,7 @@ impl RunAggregate {
         .with("current", job.fence))
     }
 
-    fn end_job(&mut self, uid: JobUid, text: &str, changes: &mut Changes) {
+    pub(super) fn end_job(&mut self, uid: JobUid, text: &str, changes: &mut Changes) {
         if let Some(job) = self.jobs.iter().find(|j| j.uid == uid) {
             let mut done = job.clone();
             done.state = JobState::Done;

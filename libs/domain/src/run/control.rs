@@ -86,14 +86,15 @@ impl RunAggregate {
         self.withdraw_offers(now, changes);
         let stopped = self.stop_leased((Cause::Cancelled, why), now, changes);
         // In the stored rows too, or a worker could take a job of a run that has ended.
-        for job in self.jobs.iter().filter(|j| j.kind != JobKind::Cleanup) {
+        let stays = |j: &Job| j.kind == JobKind::Cleanup || j.kind.is_aside();
+        for job in self.jobs.iter().filter(|j| !stays(j)) {
             let ended = Job {
                 state: JobState::Done,
                 ..job.clone()
             };
             changes.jobs.insert(job.uid, ended);
         }
-        self.jobs.retain(|j| j.kind == JobKind::Cleanup);
+        self.jobs.retain(stays);
         self.abandon(Cause::Cancelled, why, now, changes);
         self.close(now, changes);
         Ok(stopped)

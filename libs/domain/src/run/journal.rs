@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Changes, Run, RunAggregate};
+use super::{Changes, JobState, Run, RunAggregate};
 use crate::{EventKind, attempt::Attempt, event::Event, trace::CONTEXT_FACT};
 
 impl RunAggregate {
@@ -113,8 +113,12 @@ impl RunAggregate {
             }
         }
         if let Some(job) = &event.job {
-            self.jobs.clear();
-            self.jobs.push(job.clone());
+            let aside = job.kind.is_aside();
+            self.jobs
+                .retain(|j| j.kind.is_aside() != aside || (aside && j.kind != job.kind));
+            if !aside || job.state != JobState::Done {
+                self.jobs.push(job.clone());
+            }
         }
         true
     }

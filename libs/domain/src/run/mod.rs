@@ -4,7 +4,8 @@
 //! What changed, and which events tell it, is collected in [`Changes`] and committed in one transaction.
 //!
 //! One command a file: [`create`], [`bootstrap`], [`control`], [`add_phase`], [`offer`], [`lease`],
-//! [`landing`], [`settle`], [`retry`], [`issues`], [`import`]; the rule that ends tiers and runs is [`finalise`].
+//! [`landing`], [`settle`], [`retry`], [`issues`], [`import`], [`promote`], [`look`]; the rule that ends tiers and runs is
+//! [`finalise`].
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,10 +15,12 @@ use crate::{
     backlog::Sighting,
     budget::Account,
     event::{Event, FailureFact, RepairFact, UsageFact},
-    ids::{AttemptUid, Fence, JobUid, PhaseId, RunId, RunUid, WorkerUid},
+    ids::{AttemptUid, Fence, JobUid, PhaseId, PromotionUid, RunId, RunUid, WorkerUid},
+    integration::Integration,
     issue::{DebtStatus, IssueBook, IssueCounts, Place},
     phase::{Phase, PhaseCommand},
     plan::{PhaseSpec, Plan},
+    promotion::Promotion,
     states::RunState,
     strategy::{PhaseStrategy, Strategy},
     tier::{PhaseCounts, Tier},
@@ -35,7 +38,9 @@ pub mod issues;
 mod journal;
 pub mod landing;
 pub mod lease;
+pub mod look;
 pub mod offer;
+pub mod promote;
 mod queue;
 pub mod retry;
 pub mod settle;
@@ -142,6 +147,10 @@ pub struct RunAggregate {
     pub attempts: BTreeMap<AttemptUid, Attempt>,
     /// Jobs other than phases, on offer or leased.
     pub jobs: Vec<Job>,
+    /// The open promotion. The registry's own: copies of a run have none.
+    pub promotion: Option<Promotion>,
+    /// The look at the integration branch that is under way. The registry's own, too.
+    pub integration: Option<Integration>,
     /// Its issues. The registry's own: copies of a run have the counts only.
     pub issues: IssueBook,
     depends: Vec<Vec<usize>>,
@@ -163,6 +172,10 @@ pub struct Changes {
     pub attempts: BTreeMap<AttemptUid, Attempt>,
     /// Jobs after the change.
     pub jobs: BTreeMap<JobUid, Job>,
+    /// Promotions after the change.
+    pub promotions: BTreeMap<PromotionUid, Promotion>,
+    /// The status of the integration branch after the change.
+    pub integration: Option<Integration>,
     /// Facts, in order.
     pub events: Vec<Event>,
     /// Usage facts.
@@ -225,6 +238,8 @@ impl RunAggregate {
             phases,
             attempts,
             jobs,
+            promotion: None,
+            integration: None,
             issues: IssueBook::default(),
             depends,
             dependants,

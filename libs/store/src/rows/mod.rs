@@ -6,6 +6,7 @@ pub mod event;
 pub mod issue;
 pub mod job;
 pub mod phase;
+pub mod promotion;
 pub mod run;
 pub mod tier;
 

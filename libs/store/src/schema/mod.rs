@@ -5,7 +5,7 @@
 //! with what the migrations make, and inserts rows of the required columns alone on both databases.
 //!
 //! - [`column`]: what is said of a column
-//! - `runs`, `work`, `issues`, `log`, `own`: the tables
+//! - `runs`, `work`, `promotion`, `issues`, `log`, `own`: the tables
 //! - [`document`]: the description as rows and statements
 
 pub mod column;
@@ -13,6 +13,7 @@ pub mod document;
 mod issues;
 mod log;
 mod own;
+mod promotion;
 mod runs;
 mod work;
 
@@ -49,6 +50,7 @@ impl Table {
 pub fn tables() -> Vec<Table> {
     let mut all = runs::tables();
     all.extend(work::tables());
+    all.extend(promotion::tables());
     all.extend(issues::tables());
     all.extend(log::tables());
     all.extend(own::tables());

@@ -33,6 +33,7 @@ use crate::{
         artifact_service_client::ArtifactServiceClient,
         dispatch_service_client::DispatchServiceClient, doctor_service_client::DoctorServiceClient,
         import_service_client::ImportServiceClient, issue_service_client::IssueServiceClient,
+        promotion_service_client::PromotionServiceClient,
         registry_service_client::RegistryServiceClient, report_service_client::ReportServiceClient,
         server_service_client::ServerServiceClient, work_service_client::WorkServiceClient,
     },
@@ -183,6 +184,11 @@ impl Clients {
     /// For everybody who wants figures.
     pub fn reports(&self) -> ReportServiceClient<GrpcService> {
         ReportServiceClient::new(self.transport.clone()).max_decoding_message_size(MAX_DECODE)
+    }
+
+    /// For everybody who takes results on.
+    pub fn promotions(&self) -> PromotionServiceClient<GrpcService> {
+        PromotionServiceClient::new(self.transport.clone()).max_decoding_message_size(MAX_DECODE)
     }
 
     /// The database that these clients work on: that of the first answer, or the expected one.

@@ -7,9 +7,11 @@ use autopack_domain::{
     attempt::{ArtifactRef, Attempt, Intent},
     budget::Account,
     event::Event,
+    integration::{Compared, Seen},
     issue::{Cleanliness, DebtStatus, IssueCounts},
     phase::{Phase, PhaseOutcome},
     plan::*,
+    promotion::{Promotion, PromotionIntent, PromotionState, PromotionStrategy, Wanted},
     run::{Job, JobKind, JobState, Run, RunAggregate},
     states::{AttemptState, PhaseState, RunState, TierState},
     strategy::{PhaseStrategy, Strategy, TierStrategy},
@@ -190,6 +192,47 @@ pub(crate) fn job() -> Job {
         worker: Some(uid(9)),
         failures: 2,
         not_before: Some(Timestamp(15)),
+    }
+}
+
+pub(crate) fn promotion() -> Promotion {
+    Promotion {
+        uid: uid(31),
+        wanted: Wanted {
+            strategy: PromotionStrategy::Squash,
+            target: "main".into(),
+            expected: "e1".into(),
+            pull_request: true,
+        },
+        by: "ann".into(),
+        request: String::new(),
+        tested: "t1".into(),
+        state: PromotionState::Failed,
+        intent: Some(PromotionIntent {
+            from: "f1".into(),
+            commit: "c1".into(),
+        }),
+        commit: "l1".into(),
+        url: "u".into(),
+        cause: Some(Cause::PromotionConflict),
+        detail: "d".into(),
+        asked_at: Timestamp(16),
+        finished_at: Some(Timestamp(17)),
+    }
+}
+
+pub(crate) fn seen() -> Seen {
+    let beside = |n: u32| Compared {
+        branch: format!("b{n}"),
+        tip: format!("t{n}"),
+        ahead: n + 1,
+        behind: n + 2,
+    };
+    Seen {
+        tip: "t".into(),
+        commits: 7,
+        base: beside(10),
+        target: beside(20),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use autopack_domain::{
     Fault,
+    promotion::PromotionState,
     run::JobState,
     states::{AttemptState, PhaseState, RunState, TierState},
 };
@@ -102,4 +103,13 @@ states!(
     Offered,
     Leased,
     Done
+);
+states!(
+    types::promotion::State,
+    PromotionState,
+    Pending,
+    Landed,
+    AlreadyThere,
+    Opened,
+    Failed
 );

@@ -5,8 +5,10 @@ use std::fmt::Debug;
 use autopack_domain::{
     Fault, Timestamp,
     attempt::Attempt,
+    integration::Seen,
     phase::Phase,
     plan::{BuilderSpec, Plan},
+    promotion::{Promotion, PromotionState},
     run::{Job, JobState, Run},
     states::{AttemptState, PhaseState, RunState, TierState},
     strategy::Strategy,
@@ -87,6 +89,21 @@ fn absent_values_come_back_absent() {
 }
 
 #[test]
+fn a_promotion_and_what_was_seen_come_back_equal() {
+    let promotion = samples::promotion();
+    round_trip::<Promotion, types::Promotion>(&promotion);
+    let bare = Promotion {
+        intent: None,
+        cause: None,
+        finished_at: None,
+        ..promotion
+    };
+    round_trip::<Promotion, types::Promotion>(&bare);
+    let seen = samples::seen();
+    round_trip::<Seen, types::IntegrationView>(&seen);
+}
+
+#[test]
 fn every_state_has_its_number_and_name() {
     fn check<D, P>(all: &[D], name: fn(P) -> &'static str, spelling: fn(D) -> &'static str)
     where
@@ -104,6 +121,11 @@ fn every_state_has_its_number_and_name() {
     check::<_, types::phase::State>(PhaseState::ALL, |s| s.as_str_name(), PhaseState::as_str);
     check::<_, types::attempt::State>(AttemptState::ALL, |s| s.as_str_name(), AttemptState::as_str);
     check::<_, types::repository_job::State>(JobState::ALL, |s| s.as_str_name(), JobState::as_str);
+    check::<_, types::promotion::State>(
+        PromotionState::ALL,
+        |s| s.as_str_name(),
+        PromotionState::as_str,
+    );
 }
 
 #[test]

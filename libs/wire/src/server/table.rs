@@ -104,6 +104,27 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         "/autopack.registry.v1.ReportService/GetBudgetAnalysis",
         &[User, Telemetry, Auditor, Reader],
     ),
+    ("/autopack.registry.v1.PromotionService/PromoteRun", &[User]),
+    (
+        "/autopack.registry.v1.PromotionService/RecordPullRequest",
+        &[User],
+    ),
+    (
+        "/autopack.registry.v1.PromotionService/RefreshIntegrationStatus",
+        &[User],
+    ),
+    (
+        "/autopack.registry.v1.PromotionService/GetPromotion",
+        &[User, Telemetry, Auditor, Reader],
+    ),
+    (
+        "/autopack.registry.v1.PromotionService/ListPromotions",
+        &[User, Telemetry, Auditor, Reader],
+    ),
+    (
+        "/autopack.registry.v1.PromotionService/GetIntegrationStatus",
+        &[User, Telemetry, Auditor, Reader],
+    ),
     (
         "/autopack.registry.v1.DispatchService/ListActiveRuns",
         &[Scheduler],
@@ -155,6 +176,18 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         &[Worker],
     ),
     ("/autopack.registry.v1.WorkService/FinishCleanup", &[Worker]),
+    (
+        "/autopack.registry.v1.WorkService/PreparePromotion",
+        &[Worker],
+    ),
+    (
+        "/autopack.registry.v1.WorkService/FinishPromotion",
+        &[Worker],
+    ),
+    (
+        "/autopack.registry.v1.WorkService/FinishIntegrationStatus",
+        &[Worker],
+    ),
     ("/autopack.registry.v1.WorkService/FailJob", &[Worker]),
     (
         "/autopack.registry.v1.WorkService/RecordSnapshot",

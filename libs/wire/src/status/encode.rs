@@ -85,6 +85,14 @@ fn by_kind(refusal: &Refusal, message: &str, details: &mut ErrorDetails) {
                 subject(refusal),
                 clip(message, MAX_VALUE),
             );
+            // Each rule that does not hold stands for itself.
+            for fault in bounded(&refusal.faults).0 {
+                details.add_precondition_failure_violation(
+                    code,
+                    fault.path.clone(),
+                    clip(&fault.problem, MAX_VALUE),
+                );
+            }
         }
         ErrorKind::Exhausted => {
             details.add_quota_failure_violation(subject(refusal), clip(message, MAX_VALUE));

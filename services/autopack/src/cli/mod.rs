@@ -7,6 +7,7 @@ mod export;
 mod import;
 mod issues;
 mod plan_new;
+mod promote;
 mod queue;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub(crate) use export::ExportArgs;
 pub(crate) use import::{ImportArgs, Source as ImportSource};
 pub(crate) use issues::{BacklogArgs, IssuesArgs, RecordIssueArgs, ReportCommand};
 pub(crate) use plan_new::PlanNewArgs;
+pub(crate) use promote::{HostArgs, HostKind, IntegrationArgs, PreflightArgs, PromoteArgs};
 pub(crate) use queue::{LaneCommand, LimitsArgs, QueueArgs, WhyArgs};
 
 const START: &str = "\
@@ -157,6 +159,12 @@ pub(crate) enum Command {
     /// Figures: a run, all runs, a backlog, spent budgets
     #[command(subcommand)]
     Report(ReportCommand),
+    /// Run a repository's gate in its present checkout
+    Preflight(PreflightArgs),
+    /// Bring the result of a run that succeeded to another branch
+    Promote(PromoteArgs),
+    /// Show how a run's integration branch stands, and its promotions
+    Integration(IntegrationArgs),
     /// Write an artifact to standard output
     Artifact(ArtifactArgs),
     /// Write the files of a run: summary, tiers, phases, issues, incident pack

@@ -14,6 +14,8 @@ mod info;
 mod issues;
 mod plan;
 mod plan_new;
+mod preflight;
+mod promote;
 mod queue;
 mod reads;
 mod report;
@@ -145,6 +147,9 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::RecordIssue(args) => Box::pin(issues::record(&context, args)).await,
         Command::Backlog(args) => Box::pin(issues::backlog(&context, args)).await,
         Command::Report(command) => Box::pin(report::run(&context, command)).await,
+        Command::Preflight(args) => Box::pin(preflight::run(&context, args)).await,
+        Command::Promote(args) => Box::pin(promote::promote(&context, args)).await,
+        Command::Integration(args) => Box::pin(promote::integration(&context, args)).await,
         Command::Artifact(args) => artifact::run(&context, &args.digest).await,
         Command::Export(args) => Box::pin(export::run(&context, args)).await,
         Command::Dlq(command) => dlq::run(&context, command).await,

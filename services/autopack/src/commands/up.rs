@@ -45,7 +45,7 @@ pub(super) async fn run(context: &Context, args: UpArgs) -> Outcome {
         bus: args.bus,
         listen: Some(args.listen),
     };
-    let engine = Engine::start(&context.settings, data, scope).await?;
+    let engine = Box::pin(Engine::start(&context.settings, data, scope)).await?;
     let addresses = engine.addresses();
     let socket = addresses
         .socket

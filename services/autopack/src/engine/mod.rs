@@ -45,6 +45,7 @@ const SERVICES: &[&str] = &[
     "autopack.registry.v1.ImportService",
     "autopack.registry.v1.IssueService",
     "autopack.registry.v1.ReportService",
+    "autopack.registry.v1.PromotionService",
     "autopack.registry.v1.ServerService",
 ];
 /// Services of the scheduler and the worker at the same address.
@@ -57,6 +58,8 @@ const BESIDE: &[&str] = &[
 pub(crate) enum Scope {
     /// The registry, for this process alone.
     Registry,
+    /// The registry and one worker, for this process alone; without a scheduler no phase is offered.
+    Worker,
     /// Everything, for other processes too.
     All {
         /// Phases at a time.
@@ -119,7 +122,7 @@ impl Engine {
         data.remove_registry()
             .map_err(|error| CliError::io("cannot write in", data.path(), &error))?;
         let url = match &scope {
-            Scope::Registry => None,
+            Scope::Registry | Scope::Worker => None,
             Scope::All { bus, .. } => Some(bus.clone()),
         };
         let bus = autopack_bus::connect(BusConfig {
@@ -152,7 +155,7 @@ impl Engine {
             database_masked,
             switches: settings.switches.on().map(ToOwned::to_owned).collect(),
             beside: match &scope {
-                Scope::Registry => Vec::new(),
+                Scope::Registry | Scope::Worker => Vec::new(),
                 Scope::All { .. } => BESIDE.iter().map(|name| (*name).to_owned()).collect(),
             },
             self_repair: settings.self_repair,
@@ -194,7 +197,10 @@ impl Engine {
             tcp: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        if let Scope::All { slots, listen, .. } = scope {
+        if matches!(scope, Scope::Worker) {
+            clear(&data.tmp());
+            parts.work(data.path(), 1, None, control);
+        } else if let Scope::All { slots, listen, .. } = scope {
             clear(&data.tmp());
             parts.work(data.path(), slots, scheduler, control);
             parts.watch_ends(files.clone());

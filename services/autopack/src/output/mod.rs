@@ -15,6 +15,7 @@ pub(crate) mod import;
 pub(crate) mod issues;
 pub(crate) mod json;
 pub(crate) mod live;
+pub(crate) mod promotion;
 pub(crate) mod report;
 pub(crate) mod table;
 pub(crate) mod text;

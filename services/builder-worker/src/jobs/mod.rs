@@ -4,6 +4,8 @@
 
 pub(crate) mod bootstrap;
 pub(crate) mod cleanup;
+pub(crate) mod integration;
+pub(crate) mod promote;
 
 use autopack_domain::Cause;
 use autopack_domain::run::JobKind;
@@ -40,6 +42,14 @@ pub(crate) async fn execute(cx: &Context, kind: JobKind, lease: &Lease, leased: 
             let work = cleanup::execute(cx, lease, leased);
             lease.trace.within(kind.as_str(), work).await
         }
+        JobKind::Promote => {
+            let work = promote::execute(cx, lease, leased);
+            lease.trace.within(kind.as_str(), work).await
+        }
+        JobKind::IntegrationStatus => {
+            let work = integration::execute(cx, lease, leased);
+            lease.trace.within(kind.as_str(), work).await
+        }
     }
 }
 
@@ -58,7 +68,7 @@ pub(crate) async fn panicked(cx: &Context, kind: JobKind, lease: &Lease) -> Ende
             let answer = cx.insist(patience, || registry.settle(held, &report)).await;
             answer.map(drop)
         }
-        JobKind::Bootstrap | JobKind::Cleanup => {
+        JobKind::Bootstrap | JobKind::Cleanup | JobKind::Promote | JobKind::IntegrationStatus => {
             let call = || registry.fail_job(held, Cause::WorkerError, detail);
             cx.insist(patience, call).await
         }

@@ -45,6 +45,7 @@ use crate::repo::Opened;
 use crate::spans;
 
 pub(crate) use build::Candidate;
+pub(crate) use ends::{end_text, step_end};
 pub(crate) use gate::Proof;
 pub(crate) use patch::MAX_PATCH;
 pub(crate) use push::{is_stray, rewind};

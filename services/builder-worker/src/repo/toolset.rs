@@ -23,9 +23,10 @@ pub(crate) struct Toolset {
     gates: Vec<(GateProfile, Result<InferredGate, String>)>,
 }
 
-struct View {
-    paths: Vec<String>,
-    texts: Vec<(String, String)>,
+/// Paths, and the texts of marker files.
+pub(crate) struct View {
+    pub(crate) paths: Vec<String>,
+    pub(crate) texts: Vec<(String, String)>,
 }
 
 impl TreeView for View {

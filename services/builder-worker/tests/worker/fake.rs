@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autopack_domain::attempt::{Attempt, Intent};
+use autopack_domain::integration::Seen;
 use autopack_domain::plan::{PhaseSpec, Plan};
+use autopack_domain::promotion::{Promotion, PromotionIntent, PromotionState};
 use autopack_domain::run::{JobKind, Run, settle::Report};
 use autopack_domain::states::AttemptState;
 use autopack_domain::usage::Usage;
@@ -70,6 +72,11 @@ pub(crate) struct State {
     pub(crate) fleet: Vec<Abilities>,
     /// Jobs for which `lease_job` fails, and how often it did.
     pub(crate) faulty: HashMap<JobUid, u32>,
+    /// What the next promotion is about; its intent is kept.
+    pub(crate) promotion: Option<Promotion>,
+    pub(crate) promoted: Vec<(PromotionState, String)>,
+    pub(crate) compare_with: String,
+    pub(crate) seen: Option<Seen>,
 }
 
 pub(crate) struct Fake {
@@ -109,6 +116,10 @@ impl Fake {
             not_eligible: 0,
             fleet: Vec::new(),
             faulty: HashMap::new(),
+            promotion: None,
+            promoted: Vec::new(),
+            compare_with: String::new(),
+            seen: None,
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -216,6 +227,8 @@ impl Registry for Fake {
             intents,
             tier_id: "T1".into(),
             fleet: state.fleet.clone(),
+            promotion: state.promotion.clone(),
+            compare_with: state.compare_with.clone(),
         })
     }
 
@@ -329,6 +342,29 @@ impl Registry for Fake {
 
     async fn finish_cleanup(&self, _: Held, landed: Option<AttemptUid>) -> Result<(), CallError> {
         self.state().cleaned.push(landed);
+        Ok(())
+    }
+
+    async fn prepare_promotion(&self, _: Held, intent: &PromotionIntent) -> Result<(), CallError> {
+        let stored = Some(intent.clone());
+        self.state().promotion.as_mut().unwrap().intent = stored;
+        self.called("prepare_promotion").await;
+        Ok(())
+    }
+
+    async fn finish_promotion(
+        &self,
+        _: Held,
+        state: PromotionState,
+        commit: &str,
+    ) -> Result<(), CallError> {
+        self.called("finish_promotion").await;
+        self.state().promoted.push((state, commit.to_owned()));
+        Ok(())
+    }
+
+    async fn finish_look(&self, _: Held, seen: &Seen) -> Result<(), CallError> {
+        self.state().seen = Some(seen.clone());
         Ok(())
     }
 

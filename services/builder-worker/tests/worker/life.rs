@@ -5,9 +5,11 @@ use std::sync::Mutex;
 
 use autopack_bus::Bus;
 use autopack_domain::plan::StepKind;
+use autopack_domain::promotion::PromotionStrategy;
 use autopack_domain::run::JobKind;
 use builder_worker::failpoints;
 
+use crate::promotions::{promote, promotion};
 use crate::world::{World, adding, command, until, with_step};
 
 fn alive(pid: &str) -> bool {
@@ -107,7 +109,7 @@ fn record(name: &str) {
 }
 
 #[tokio::test]
-async fn a_landing_hits_every_failpoint() {
+async fn a_landing_and_a_promotion_hit_every_failpoint() {
     let mut world = World::idle();
     world.start_with(record);
     let spec = world.patch_phase("P1", &adding("a.txt", "a"));
@@ -115,6 +117,9 @@ async fn a_landing_hits_every_failpoint() {
         .execute(with_step(spec, StepKind::Check, "true", 10))
         .await;
     assert_eq!(report.cause, None);
+    world.git(&["branch", "release", "HEAD"]);
+    let wanted = promotion(&world, PromotionStrategy::FastForward, "release");
+    promote(&mut world, wanted).await.unwrap();
     let all: BTreeSet<String> = failpoints::ALL
         .iter()
         .map(|name| (*name).to_owned())

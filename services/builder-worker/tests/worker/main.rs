@@ -17,6 +17,7 @@ mod landing;
 mod life;
 mod mirrors;
 mod placement;
+mod promotions;
 mod remotes;
 mod samples;
 mod world;

@@ -10,12 +10,14 @@ mod dispatch_service;
 mod doctor_service;
 mod import_service;
 mod issue_service;
+mod promotion_service;
 mod registry_service;
 mod report_service;
 mod schema;
 mod server_service;
 mod switch;
 mod watch;
+mod work_fields;
 mod work_service;
 mod workers;
 
@@ -32,6 +34,7 @@ use autopack_wire::{
         artifact_service_server::ArtifactServiceServer,
         dispatch_service_server::DispatchServiceServer, doctor_service_server::DoctorServiceServer,
         import_service_server::ImportServiceServer, issue_service_server::IssueServiceServer,
+        promotion_service_server::PromotionServiceServer,
         registry_service_server::RegistryServiceServer, report_service_server::ReportServiceServer,
         server_service_server::ServerServiceServer, work_service_server::WorkServiceServer,
     },
@@ -81,6 +84,7 @@ fn routes(activity: &Receiver<Activity>) -> Routes {
         .add_service(Switch::new(activity.clone(), imports))
         .add_service(Switch::new(activity.clone(), issues))
         .add_service(Switch::new(activity.clone(), reports))
+        .add_service(Switch::new(activity.clone(), promotions))
         .add_service(Switch::new(activity.clone(), artifact))
         .add_service(Switch::new(activity.clone(), server));
     routes.routes()
@@ -108,6 +112,10 @@ fn issues(api: Api) -> IssueServiceServer<Api> {
 
 fn reports(api: Api) -> ReportServiceServer<Api> {
     ReportServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
+}
+
+fn promotions(api: Api) -> PromotionServiceServer<Api> {
+    PromotionServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
 }
 
 fn doctor(api: Api) -> DoctorServiceServer<Api> {
@@ -216,6 +224,7 @@ fn job_of(event: &types::Event, trace: Option<TraceContext>, database: &str) -> 
             Some(JobMessage {
                 job_uid: job.uid.clone(),
                 kind: job.kind.clone(),
+                not_before_time: job.not_before_time,
                 ..base
             })
         }

@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 
-use autopack_domain::{Reason, Refusal, RunUid};
+use autopack_domain::{Reason, Refusal, RunUid, states::RunState};
 use autopack_store::rows::event::StoredEvent;
 use autopack_store_write::Committed;
 use autopack_wire::{
@@ -79,7 +79,7 @@ struct Watcher {
     api: Api,
     run: RunUid,
     sent: u64,
-    /// The last event sent was an end of the run.
+    /// The run had ended by the last event sent.
     ended: bool,
     tx: mpsc::Sender<Result<WatchRunResponse, Status>>,
     commits: broadcast::Receiver<Committed>,
@@ -190,7 +190,12 @@ impl Watcher {
         let Ok(event) = types::Event::decode(stored.body.as_slice()) else {
             return Ok(());
         };
-        self.ended = event.kind == autopack_domain::EventKind::RunFinished.code();
+        // Of a run that has ended there may be more to tell: its promotions.
+        self.ended = event
+            .run
+            .as_ref()
+            .and_then(|run| RunState::try_from(run.state()).ok())
+            .is_some_and(RunState::is_terminal);
         self.send(Message::Event(event)).await
     }
 

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use autopack_domain::{
-    AttemptUid, Cause, Fence, JobUid,
+    AttemptUid, Fence, JobUid,
     attempt::Intent,
-    issue::NewIssue,
+    integration::Seen,
     phase::PhaseOutcome,
     plan::GateSpec,
+    promotion::PromotionIntent,
     run::{JobKind, settle::Report},
     states::AttemptState,
-    usage::Usage,
     worker::WorkerProfile,
 };
 use autopack_wire::{
-    convert::{duration_to_proto, read, time_to_proto, tool_versions},
+    convert::{duration_to_proto, time_to_proto, tool_versions},
     registry::{self as pb, work_service_server::WorkService},
     types,
 };
@@ -24,40 +24,11 @@ use super::workers::abilities;
 use super::{
     Api,
     decode::{faults, present, refuse, uid, word},
+    work_fields::{MAX_DETAIL, bounded, cause_of, held, issue_list, promoted, usage_list},
 };
 use crate::app::{jobs::Findings, workers::Presence};
 
 type Reply<T> = Result<Response<T>, Status>;
-
-fn usage_list(list: Vec<types::Usage>) -> Result<Vec<Usage>, Status> {
-    list.into_iter()
-        .map(|u| Usage::try_from(u).map_err(faults))
-        .collect()
-}
-
-fn issue_list(list: Vec<types::NewIssue>) -> Result<Vec<NewIssue>, Status> {
-    read(|at| at.field("issues").list(list)).map_err(faults)
-}
-
-fn cause_of(text: &str) -> Result<Cause, Status> {
-    word(
-        "cause",
-        text,
-        Cause::parse(text),
-        Cause::ALL.iter().map(|c| c.code()).collect(),
-    )
-}
-
-fn bounded(text: String, max: usize) -> String {
-    if text.len() <= max {
-        text
-    } else {
-        text.chars().take(max / 4).collect()
-    }
-}
-
-/// Bytes of a detail at most.
-const MAX_DETAIL: usize = 64 << 10;
 
 #[tonic::async_trait]
 impl WorkService for Api {
@@ -128,6 +99,11 @@ impl WorkService for Api {
             } else {
                 Vec::new()
             },
+            promotion: match kind {
+                JobKind::Promote => leased.promotion.as_ref().map(Into::into),
+                _ => None,
+            },
+            compare_with: leased.compare_with,
             ..pb::LeaseJobResponse::default()
         }))
     }
@@ -382,6 +358,45 @@ impl WorkService for Api {
             .await
             .map_err(refuse)?;
         Ok(Response::new(pb::FinishCleanupResponse {}))
+    }
+
+    async fn prepare_promotion(
+        &self,
+        request: Request<pb::PreparePromotionRequest>,
+    ) -> Reply<pb::PreparePromotionResponse> {
+        let r = request.into_inner();
+        let held = held(&r.run_uid, &r.job_uid, r.fence)?;
+        let intent = PromotionIntent {
+            from: r.from,
+            commit: r.commit,
+        };
+        let stored = self.core.prepare_promotion(held, intent).await;
+        stored.map_err(refuse)?;
+        Ok(Response::new(pb::PreparePromotionResponse {}))
+    }
+
+    async fn finish_promotion(
+        &self,
+        request: Request<pb::FinishPromotionRequest>,
+    ) -> Reply<pb::FinishPromotionResponse> {
+        let r = request.into_inner();
+        let state = promoted(r.state())?;
+        let held = held(&r.run_uid, &r.job_uid, r.fence)?;
+        let ended = self.core.finish_promotion(held, state, r.commit).await;
+        ended.map_err(refuse)?;
+        Ok(Response::new(pb::FinishPromotionResponse {}))
+    }
+
+    async fn finish_integration_status(
+        &self,
+        request: Request<pb::FinishIntegrationStatusRequest>,
+    ) -> Reply<pb::FinishIntegrationStatusResponse> {
+        let r = request.into_inner();
+        let seen = Seen::try_from(present("seen", r.seen)?).map_err(faults)?;
+        let held = held(&r.run_uid, &r.job_uid, r.fence)?;
+        let ended = self.core.finish_integration_status(held, seen).await;
+        ended.map_err(refuse)?;
+        Ok(Response::new(pb::FinishIntegrationStatusResponse {}))
     }
 
     async fn fail_job(&self, request: Request<pb::FailJobRequest>) -> Reply<pb::FailJobResponse> {

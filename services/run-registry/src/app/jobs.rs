@@ -6,6 +6,7 @@ use autopack_domain::{
     AttemptUid, Cause, Fence, JobUid, Reason, Refusal, RunUid, WorkerUid,
     attempt::Attempt,
     plan::{GateSpec, Plan},
+    promotion::Promotion,
     run::{Changes, JobState, Run, RunAggregate, bootstrap::Frozen},
     worker::WorkerProfile,
 };
@@ -30,6 +31,10 @@ pub struct LeasedJob {
     pub intents: Vec<Attempt>,
     /// For a bootstrap: the other workers that the run's labels admit.
     pub fleet: Vec<Arc<WorkerProfile>>,
+    /// For a promotion: what is to be promoted.
+    pub promotion: Option<Promotion>,
+    /// For a look at the integration branch: the branch to compare with.
+    pub compare_with: String,
 }
 
 /// What a bootstrap found.
@@ -98,11 +103,14 @@ impl Core {
                 eligible(&asked, &profile)?;
             }
             let fence = a.lease_job(job, worker, clock.now(), c)?;
-            Ok((fence, a.run.clone(), Arc::clone(&a.plan), asked))
+            let compare_with = a.integration.as_ref().map(|i| i.target.clone());
+            let beside = (a.promotion.clone(), compare_with.unwrap_or_default());
+            Ok((fence, a.run.clone(), Arc::clone(&a.plan), asked, beside))
         };
         let grant = self.granting(job.0, run, worker);
         let leased = self.writer.on_run_then(run, None, lease, |_| grant());
-        let (fence, record, plan, asked) = leased.await.map_err(write_refusal)?;
+        let (fence, record, plan, asked, (promotion, compare_with)) =
+            leased.await.map_err(write_refusal)?;
         let intents = read::intents(&self.database.read, run)
             .await
             .map_err(store_refusal)?;
@@ -112,6 +120,8 @@ impl Core {
             plan,
             intents,
             fleet: self.fleet(worker, &asked),
+            promotion,
+            compare_with,
         })
     }
 
@@ -188,9 +198,14 @@ impl Core {
         cause: Cause,
         detail: String,
     ) -> Result<(), Refusal> {
+        let ids = Arc::clone(&self.ports.ids);
         self.command(run, None, move |a, c, now| {
             let backoff = a.strategy.phase.first().map_or(5, |p| p.backoff_seconds);
             let later = now.plus(std::time::Duration::from_secs(backoff.into()));
+            if a.job(job)?.kind.is_aside() {
+                let of = (job, Some(fence), JobUid(ids.uuid()));
+                return a.fail_aside(of, (cause, &detail), later, now, c);
+            }
             a.fail_job((job, Some(fence)), (cause, &detail), later, now, c)
         })
         .await?;

@@ -16,6 +16,7 @@ pub mod leases;
 pub(crate) mod ledger;
 pub mod limits;
 pub mod project;
+pub mod promotions;
 pub mod reads;
 pub mod repair;
 pub mod reports;
@@ -107,7 +108,12 @@ impl Core {
     /// After the start: what an earlier registry left. Embedded: its workers died with it, so their leases
     /// end now; else each live lease gets a fresh deadline (DESIGN rule 3).
     pub(crate) async fn grant_leases(&self) -> Result<(), Refusal> {
-        for uid in self.sound(read::open_runs(&self.database.read).await)? {
+        let db = &self.database.read;
+        let open = self.sound(read::open_runs(db).await)?;
+        // Of a run that has ended, too, jobs may be leased.
+        let beside = self.sound(autopack_store::jobs::runs_with_jobs(db).await)?;
+        let runs: std::collections::BTreeSet<RunUid> = open.into_iter().chain(beside).collect();
+        for uid in runs {
             self.take_in(uid).await?;
         }
         Ok(())
@@ -281,6 +287,7 @@ impl Core {
         handed_over: bool,
     ) -> Result<(), Refusal> {
         let decide = self.decide();
+        let ids = Arc::clone(&self.ports.ids);
         let attempt = AttemptUid(uid);
         let lost = self.command(run, None, move |a, c, now| {
             if a.attempts.contains_key(&attempt) {
@@ -295,6 +302,10 @@ impl Core {
             } else {
                 Cause::LeaseExpired
             };
+            if a.job(job)?.kind.is_aside() {
+                let of = (job, None, autopack_domain::JobUid(ids.uuid()));
+                return a.fail_aside(of, (cause, cause.text()), now, now, c);
+            }
             a.fail_job((job, None), (cause, cause.text()), now, now, c)
         });
         let lost = lost.await;

@@ -5,7 +5,7 @@
 //! looked for.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -16,7 +16,7 @@ use autopack_domain::{
     run::{JobState, RunAggregate},
     states::AttemptState,
 };
-use autopack_store::{StoreError, cursors, read};
+use autopack_store::{StoreError, cursors, jobs, read};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -147,8 +147,11 @@ impl Core {
         } else {
             self.sound(read::moving_runs(db).await)
         };
+        // Of a run that has ended, too, jobs may be on offer.
+        let beside = self.sound(jobs::runs_with_jobs(db).await)?;
+        let runs: BTreeSet<RunUid> = runs?.into_iter().chain(beside).collect();
         let mut offered = HashMap::new();
-        for run in runs? {
+        for run in runs {
             let Ok(mut found) = self.writer.read(run, offers).await else {
                 continue; // Set aside: reported at the start.
             };
@@ -212,12 +215,13 @@ impl Core {
                     a.offer_again(attempt, job, now, c)?;
                     made.push(job);
                 }
-                let waits = |j: &autopack_domain::run::Job| {
+                let waits = |j: &&autopack_domain::run::Job| {
                     j.state == JobState::Offered && lost.contains(&j.uid)
                 };
-                if a.jobs.iter().any(waits) {
+                let waiting: Vec<JobUid> = a.jobs.iter().filter(waits).map(|j| j.uid).collect();
+                for gone in waiting {
                     let job = JobUid(ids.uuid());
-                    a.reoffer_job(job, now, c);
+                    a.reoffer_job(gone, job, now, c);
                     made.push(job);
                 }
                 Ok(made)

@@ -17,6 +17,8 @@ mod import;
 mod issues;
 mod limits;
 mod loss;
+mod promotion_refusals;
+mod promotions;
 mod recovery;
 mod relay;
 mod reports;

@@ -16,3 +16,4 @@ mod cli;
 mod links;
 mod names;
 mod page;
+mod workflows;

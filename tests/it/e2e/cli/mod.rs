@@ -9,5 +9,7 @@ mod issues;
 mod many;
 mod plan_new;
 mod plans;
+mod preflight;
+mod promote;
 mod queue;
 pub(crate) mod serving;

@@ -5,6 +5,7 @@ mod ends;
 mod import;
 mod issues;
 mod sequences;
+mod promotions;
 
 use std::{collections::BTreeMap, sync::Arc};
 

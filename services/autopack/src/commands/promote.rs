@@ -1,0 +1,206 @@
+//! `autopack promote` and `autopack integration`.
+//!
+//! Invariant: what needs the repository is done by a worker: of the registry that is asked, or, on a local data
+//! directory that nobody serves, one of this process, which starts no phase. A pull request is opened by this process,
+//! for the token is the caller's.
+
+use std::time::Duration;
+
+use autopack_domain::Reason;
+use autopack_runtime::{IdSource as _, V7Ids};
+use autopack_wire::{
+    client::Clients,
+    registry as rpc,
+    status::from_status,
+    types::{self, promotion::State},
+};
+use tokio::time::Instant;
+
+use super::Context;
+use crate::{
+    cli::{IntegrationArgs, PromoteArgs},
+    connect::{self, Connection},
+    engine::Scope,
+    error::{CliError, Exit, Outcome},
+    host,
+    output::promotion,
+};
+
+/// How long a worker may take.
+const PATIENCE: Duration = Duration::from_mins(10);
+/// How often it is asked whether it is done.
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// A registry with somebody who works.
+async fn with_worker(context: &Context) -> Result<Connection, CliError> {
+    match &context.registry {
+        Some(address) => connect::remote(&context.settings, address),
+        None => connect::local(&context.settings, None, Scope::Worker).await,
+    }
+}
+
+pub(super) async fn promote(context: &Context, args: PromoteArgs) -> Outcome {
+    let connection = if args.pull_request {
+        context.connect().await?
+    } else {
+        with_worker(context).await?
+    };
+    let done = if args.pull_request {
+        pull_request(&connection.clients, &args).await
+    } else {
+        land(&connection.clients, &args).await
+    };
+    connection.close().await;
+    let done = done?;
+    if done.state() == State::Failed {
+        return Err(failed(&done));
+    }
+    context
+        .ui
+        .data(|| promotion::json(&done), || promotion::sentence(&done));
+    Ok(Exit::Success)
+}
+
+/// Asks for the promotion; a rule that does not hold is an exit of its own.
+async fn ask(
+    clients: &Clients,
+    args: &PromoteArgs,
+) -> Result<(types::Promotion, types::Run), CliError> {
+    let request = rpc::PromoteRunRequest {
+        run_id: args.run.clone(),
+        request_id: V7Ids.uuid().to_string(),
+        strategy: args.strategy.clone(),
+        target_branch: args.to.clone(),
+        expected_tip: args.expected_tip.clone(),
+        pull_request: args.pull_request,
+        requested_by: std::env::var("USER").unwrap_or_default(),
+    };
+    let asked = clients.promotions().promote_run(request).await;
+    let answer = asked.map_err(|status| {
+        let unmet = from_status(&status).is(Reason::PromotionIneligible);
+        let error = CliError::from(status);
+        if unmet {
+            CliError {
+                exit: Exit::RunFailed,
+                ..error
+            }
+        } else {
+            error
+        }
+    })?;
+    let answer = answer.into_inner();
+    let missing = || CliError::reason(Reason::InternalFault, "the registry sent no promotion");
+    let promotion = answer.promotion.ok_or_else(missing)?;
+    Ok((promotion, answer.run.unwrap_or_default()))
+}
+
+async fn land(clients: &Clients, args: &PromoteArgs) -> Result<types::Promotion, CliError> {
+    let (mut promotion, _) = ask(clients, args).await?;
+    let end = Instant::now() + PATIENCE;
+    while promotion.state() == State::Pending {
+        if Instant::now() > end {
+            let text = "no worker has ended the promotion yet; it is still asked for";
+            return Err(CliError::new(text).hint(format!(
+                "`autopack workers` lists workers; `autopack integration {}` shows how it stands",
+                args.run
+            )));
+        }
+        tokio::time::sleep(PERIOD).await;
+        let request = rpc::GetPromotionRequest {
+            promotion_uid: promotion.uid.clone(),
+        };
+        let answer = clients.promotions().get_promotion(request).await?;
+        promotion = answer.into_inner().promotion.unwrap_or(promotion);
+    }
+    Ok(promotion)
+}
+
+async fn pull_request(clients: &Clients, args: &PromoteArgs) -> Result<types::Promotion, CliError> {
+    // Before anything is stored: without an address and a token there is nothing to ask for.
+    let (asked, run) = {
+        let known = crate::follow::get(clients, &args.run, true).await?.run;
+        host::of(&known, &args.host)?;
+        ask(clients, args).await?
+    };
+    if asked.state() != State::Pending {
+        return Ok(asked);
+    }
+    let opened = match host::of(&run, &args.host) {
+        Ok(host) => host.pull_request(&run, &asked).await,
+        Err(error) => Err(error),
+    };
+    let (url, detail) = match &opened {
+        Ok(url) => (url.clone(), String::new()),
+        Err(error) => (String::new(), error.message.clone()),
+    };
+    let request = rpc::RecordPullRequestRequest {
+        promotion_uid: asked.uid.clone(),
+        url,
+        detail,
+    };
+    let recorded = clients.promotions().record_pull_request(request).await;
+    opened?;
+    Ok(recorded?.into_inner().promotion.unwrap_or(asked))
+}
+
+fn failed(of: &types::Promotion) -> CliError {
+    use autopack_domain::Cause;
+    let remedy = Cause::parse(&of.cause).map_or("", Cause::remedy);
+    let text = format!("not promoted to {}: {}", of.target_branch, of.detail);
+    CliError {
+        code: of.cause.clone(),
+        ..CliError::new(text)
+    }
+    .hint(remedy)
+    .hint(format!("more: autopack explain {}", of.cause))
+}
+
+pub(super) async fn integration(context: &Context, args: IntegrationArgs) -> Outcome {
+    let connection = if args.refresh {
+        with_worker(context).await?
+    } else {
+        context.connect().await?
+    };
+    let found = look(&connection.clients, &args).await;
+    connection.close().await;
+    let (status, promotions) = found?;
+    context.ui.data(
+        || promotion::status_json(&status, &promotions),
+        || promotion::status(context.ui, &status, &promotions),
+    );
+    if args.refresh && !status.cause.is_empty() {
+        return Ok(Exit::Error);
+    }
+    Ok(Exit::Success)
+}
+
+async fn look(
+    clients: &Clients,
+    args: &IntegrationArgs,
+) -> Result<(types::IntegrationStatus, Vec<types::Promotion>), CliError> {
+    let mut promotions = clients.promotions();
+    if args.refresh {
+        let request = rpc::RefreshIntegrationStatusRequest {
+            run_id: args.run.clone(),
+            target_branch: args.to.clone(),
+        };
+        promotions.refresh_integration_status(request).await?;
+    }
+    let end = Instant::now() + PATIENCE;
+    let status = loop {
+        let request = rpc::GetIntegrationStatusRequest {
+            run_id: args.run.clone(),
+        };
+        let answer = promotions.get_integration_status(request).await?;
+        let status = answer.into_inner().status.unwrap_or_default();
+        if !args.refresh || !status.refreshing || Instant::now() > end {
+            break status;
+        }
+        tokio::time::sleep(PERIOD).await;
+    };
+    let request = rpc::ListPromotionsRequest {
+        run_id: args.run.clone(),
+    };
+    let listed = promotions.list_promotions(request).await?;
+    Ok((status, listed.into_inner().promotions))
+}

@@ -1,0 +1,185 @@
+//! Pull requests against a host that behaves like the real ones.
+
+use std::collections::HashMap;
+
+use autopack_testkit::git_host::{Flavour, GitHost, TOKEN};
+use autopack_wire::types;
+
+use super::{Host, address::Api, address::Place};
+use crate::{cli::HostKind, error::CliError};
+
+const TESTED: &str = "2fd4e1c67a2d28fced849ee1bb76e7391b93eb12";
+const URL: &str = "https://git.example/ann/demo/pull/1";
+
+fn run() -> types::Run {
+    types::Run {
+        id: "demo-1".into(),
+        goal: "Parse durations".into(),
+        branch: "autonomous/demo-1".into(),
+        facts: HashMap::from([("remote_url".into(), "git@git.example:ann/demo.git".into())]),
+        ..Default::default()
+    }
+}
+
+fn promotion() -> types::Promotion {
+    types::Promotion {
+        target_branch: "main".into(),
+        tested_commit: TESTED.into(),
+        ..Default::default()
+    }
+}
+
+/// A host with the run's branch and `main`, and a client of it.
+fn start(flavour: Flavour) -> (GitHost, Host) {
+    let server = GitHost::start(flavour);
+    server.content().branches = vec![
+        ("autonomous/demo-1".into(), TESTED.into()),
+        ("main".into(), "0".repeat(40)),
+    ];
+    let place = Place::parse("git@git.example:ann/demo.git").unwrap();
+    let api = Api::of(&place, None, Some(&server.api())).unwrap();
+    let kind = match flavour {
+        Flavour::GitHub => HostKind::Github,
+        Flavour::Gitea => HostKind::Gitea,
+    };
+    assert_eq!(api.kind, kind);
+    let host = Host {
+        api,
+        place,
+        token: TOKEN.into(),
+    };
+    (server, host)
+}
+
+async fn ask(host: &Host) -> Result<String, CliError> {
+    host.pull_request(&run(), &promotion()).await
+}
+
+const BOTH: [Flavour; 2] = [Flavour::GitHub, Flavour::Gitea];
+
+#[tokio::test]
+async fn a_pull_request_is_opened_once_and_found_again() {
+    for flavour in BOTH {
+        let (server, host) = start(flavour);
+        assert_eq!(ask(&host).await.unwrap(), URL, "{flavour:?}");
+        assert_eq!(ask(&host).await.unwrap(), URL, "{flavour:?}");
+        let content = server.content().clone();
+        let opened = vec![("autonomous/demo-1".to_owned(), "main".to_owned())];
+        assert_eq!(content.pulls, opened);
+        let posts = content.calls.iter().filter(|c| c.starts_with("POST"));
+        assert_eq!(posts.count(), 1, "{:?}", content.calls);
+    }
+}
+
+#[tokio::test]
+async fn one_that_somebody_opened_in_between_is_found() {
+    for flavour in BOTH {
+        let (server, host) = start(flavour);
+        server.content().pulls = vec![("autonomous/demo-1".into(), "main".into())];
+        server.content().hide_once = true;
+        assert_eq!(ask(&host).await.unwrap(), URL, "{flavour:?}");
+        assert_eq!(server.content().pulls.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_the_host_refuses_is_told_with_its_words_and_without_the_token() {
+    for flavour in BOTH {
+        let (server, mut host) = start(flavour);
+        server.content().read_only = true;
+        let error = ask(&host).await.unwrap_err();
+        assert!(error.message.contains("403"), "{}", error.message);
+        assert!(
+            error.message.contains("not accessible"),
+            "{}",
+            error.message
+        );
+        server.content().branches.pop();
+        server.content().read_only = false;
+        let error = ask(&host).await.unwrap_err();
+        assert!(error.message.contains("422"), "{}", error.message);
+        let echoed = format!("{{\"message\": \"unknown token {TOKEN}\"}}");
+        server.content().first = vec![(401, String::new(), echoed)];
+        let error = ask(&host).await.unwrap_err().render();
+        assert!(error.contains("401") && error.contains("***"), "{error}");
+        assert!(!error.contains(TOKEN), "{error}");
+        assert!(!format!("{host:?}").contains(TOKEN));
+        host.token = "wrong".into();
+        let error = ask(&host).await.unwrap_err();
+        assert!(
+            error.message.contains("Bad credentials"),
+            "{}",
+            error.message
+        );
+        host.token = TOKEN.into();
+        host.place.name = "other".into();
+        let error = ask(&host).await.unwrap_err();
+        assert!(error.message.contains("404"), "{}", error.message);
+    }
+}
+
+#[tokio::test]
+async fn a_branch_that_is_not_there_or_not_what_was_tested_is_refused_with_the_push_that_mends_it()
+{
+    for flavour in BOTH {
+        let (server, host) = start(flavour);
+        server.content().branches[0].1 = "1".repeat(40);
+        let error = ask(&host).await.unwrap_err().render();
+        assert!(
+            error.contains(TESTED) && error.contains("git push"),
+            "{error}"
+        );
+        server.content().branches.remove(0);
+        let error = ask(&host).await.unwrap_err().render();
+        assert!(
+            error.contains("404") && error.contains("git push"),
+            "{error}"
+        );
+        assert!(server.content().pulls.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_used_up_limit_is_waited_for_if_it_is_short_and_told_if_it_is_long() {
+    let limited = |seconds: u32| {
+        let header = format!("retry-after: {seconds}\r\n");
+        let body = r#"{"message": "You have exceeded a secondary rate limit"}"#;
+        (403, header, body.to_owned())
+    };
+    let (server, host) = start(Flavour::GitHub);
+    server.content().first = vec![
+        limited(0),
+        (429, "retry-after: 0\r\n".into(), String::new()),
+    ];
+    assert_eq!(ask(&host).await.unwrap(), URL);
+    server.content().first = vec![limited(3600)];
+    let error = ask(&host).await.unwrap_err().render();
+    assert!(
+        error.contains("rate limit") && error.contains("3600 s"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_read_is_made_again_after_a_fault_of_the_host_and_a_post_is_not() {
+    let (server, host) = start(Flavour::Gitea);
+    server.content().first = vec![(502, String::new(), String::new())];
+    assert_eq!(ask(&host).await.unwrap(), URL);
+    let (server, host) = start(Flavour::Gitea);
+    let branch = server.content().branches[0].clone();
+    let seen = format!("{{\"commit\": {{\"id\": \"{}\"}}}}", branch.1);
+    server.content().first = vec![
+        (200, String::new(), seen),
+        (200, String::new(), "[]".into()),
+        (500, String::new(), "oops".into()),
+    ];
+    let error = ask(&host).await.unwrap_err();
+    assert!(error.message.contains("500 oops"), "{}", error.message);
+    let posts = server
+        .content()
+        .calls
+        .iter()
+        .filter(|c| c.starts_with("POST"))
+        .count();
+    assert_eq!(posts, 1);
+}

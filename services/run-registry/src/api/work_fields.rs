@@ -1,0 +1,57 @@
+//! Fields of what workers send.
+//!
+//! Invariant: a text of a worker is cut, never refused, so that no end of a job is lost for its length.
+
+use autopack_domain::{
+    Cause, Fence, JobUid, RunUid, issue::NewIssue, promotion::PromotionState, usage::Usage,
+};
+use autopack_wire::{convert::read, types};
+use tonic::Status;
+
+use super::decode::{faults, uid, word};
+
+/// Bytes of a detail at most.
+pub(super) const MAX_DETAIL: usize = 64 << 10;
+
+pub(super) fn usage_list(list: Vec<types::Usage>) -> Result<Vec<Usage>, Status> {
+    list.into_iter()
+        .map(|u| Usage::try_from(u).map_err(faults))
+        .collect()
+}
+
+pub(super) fn issue_list(list: Vec<types::NewIssue>) -> Result<Vec<NewIssue>, Status> {
+    read(|at| at.field("issues").list(list)).map_err(faults)
+}
+
+pub(super) fn cause_of(text: &str) -> Result<Cause, Status> {
+    word(
+        "cause",
+        text,
+        Cause::parse(text),
+        Cause::ALL.iter().map(|c| c.code()).collect(),
+    )
+}
+
+pub(super) fn bounded(text: String, max: usize) -> String {
+    if text.len() <= max {
+        text
+    } else {
+        text.chars().take(max / 4).collect()
+    }
+}
+
+pub(super) fn held(run: &str, job: &str, fence: u64) -> Result<(RunUid, JobUid, Fence), Status> {
+    Ok((uid("run_uid", run)?, uid("job_uid", job)?, Fence(fence)))
+}
+
+/// How a promotion ended, as a worker may say it.
+pub(super) fn promoted(state: types::promotion::State) -> Result<PromotionState, Status> {
+    match state {
+        types::promotion::State::Landed => Ok(PromotionState::Landed),
+        types::promotion::State::AlreadyThere => Ok(PromotionState::AlreadyThere),
+        _ => {
+            let allowed = vec!["STATE_LANDED", "STATE_ALREADY_THERE"];
+            word("state", "that", None, allowed)
+        }
+    }
+}
