@@ -29,11 +29,13 @@ pub fn reservation(run: &RunAggregate, phase: usize) -> u64 {
     match &run.spec(phase).builder {
         None
         | Some(
-            BuilderSpec::Patch { .. }
-            | BuilderSpec::Noop
-            | BuilderSpec::External
-            | BuilderSpec::Replay { .. },
+            BuilderSpec::Patch { .. } | BuilderSpec::Noop | BuilderSpec::Replay { .. },
         ) => 0,
+        // What was used outside is known: the lease books exactly that.
+        Some(BuilderSpec::External { .. }) => run.phases[phase]
+            .handoff
+            .as_ref()
+            .map_or(0, |handoff| handoff.tokens()),
         Some(BuilderSpec::Command { .. } | BuilderSpec::Model { .. }) => {
             let p = &run.phases[phase];
             [

@@ -46,6 +46,7 @@ pub const READS: &[&str] = &[
     "/autopack.registry.v1.ReportService/ListRunMetrics",
     "/autopack.registry.v1.ReportService/GetBacklogSummary",
     "/autopack.registry.v1.ReportService/GetBudgetAnalysis",
+    "/autopack.registry.v1.SubmissionService/RequestAudit",
     "/autopack.registry.v1.DispatchService/ListActiveRuns",
     "/autopack.registry.v1.DispatchService/GetSnapshot",
     "/autopack.registry.v1.DispatchService/GetPolicy",

@@ -195,7 +195,6 @@ impl Look<'_> {
             Some(BuilderSpec::Command { run, .. }) => self.needs(phase, run, ""),
             Some(
                 builder @ (BuilderSpec::Model { .. }
-                | BuilderSpec::External
                 | BuilderSpec::Replay { .. }),
             ) => {
                 let problem = format!(
@@ -204,9 +203,9 @@ impl Look<'_> {
                 );
                 let fault = Fault::new(format!("{at}.builder.kind"), problem);
                 self.faults
-                    .push(fault.allowed(["patch", "command", "noop"]));
+                    .push(fault.allowed(["patch", "command", "external", "noop"]));
             }
-            Some(BuilderSpec::Noop) | None => {}
+            Some(BuilderSpec::External { .. } | BuilderSpec::Noop) | None => {}
         }
         Ok(())
     }

@@ -198,6 +198,7 @@ where
             plan: convert(found.plan)?,
             intents: intents.into_iter().flatten().collect(),
             tier_id: found.tier_id,
+            submission: convert(found.submission)?,
             fleet: found.fleet.into_iter().map(abilities).collect(),
         })
     }

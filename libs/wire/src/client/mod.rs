@@ -34,6 +34,7 @@ use crate::{
         dispatch_service_client::DispatchServiceClient, doctor_service_client::DoctorServiceClient,
         issue_service_client::IssueServiceClient, registry_service_client::RegistryServiceClient,
         report_service_client::ReportServiceClient, server_service_client::ServerServiceClient,
+        submission_service_client::SubmissionServiceClient,
         work_service_client::WorkServiceClient,
     },
     scheduler::scheduler_service_client::SchedulerServiceClient,
@@ -178,6 +179,11 @@ impl Clients {
     /// For everybody who wants figures.
     pub fn reports(&self) -> ReportServiceClient<GrpcService> {
         ReportServiceClient::new(self.transport.clone()).max_decoding_message_size(MAX_DECODE)
+    }
+
+    /// For builders and auditors outside.
+    pub fn submissions(&self) -> SubmissionServiceClient<GrpcService> {
+        SubmissionServiceClient::new(self.transport.clone()).max_decoding_message_size(MAX_DECODE)
     }
 
     /// The database that these clients work on: that of the first answer, or the expected one.

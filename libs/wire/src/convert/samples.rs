@@ -221,7 +221,7 @@ pub(crate) fn builders() -> Vec<BuilderSpec> {
             timeout_seconds: 60,
         },
         BuilderSpec::Model { model: "m".into() },
-        BuilderSpec::External,
+        BuilderSpec::external(),
         BuilderSpec::Replay {
             run: "old-1".parse().unwrap(),
         },

@@ -6,6 +6,7 @@ mod args;
 mod issues;
 mod plan_new;
 mod queue;
+mod submissions;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ pub(crate) use args::{
 pub(crate) use issues::{BacklogArgs, IssuesArgs, RecordIssueArgs, ReportCommand};
 pub(crate) use plan_new::PlanNewArgs;
 pub(crate) use queue::{LaneCommand, LimitsArgs, QueueArgs, WhyArgs};
+pub(crate) use submissions::{AuditArgs, SetPhaseArgs, SubmitResultArgs, Verdict};
 
 const START: &str = "\
 Examples:
@@ -131,6 +133,12 @@ pub(crate) enum Command {
     Retry(PhaseRef),
     /// Add a phase to a run that has not ended
     AddPhase(AddPhaseArgs),
+    /// Submit the result of a phase whose builder is external
+    SubmitResult(SubmitResultArgs),
+    /// Audit a submitted result before it is gated
+    Audit(AuditArgs),
+    /// Give up, skip, or open again a phase whose builder is external
+    SetPhase(SetPhaseArgs),
     /// Say why phases are not running, from the rules that dispatch them
     #[command(after_help = "Example:\n  autopack why demo-1 P2.1")]
     Why(WhyArgs),

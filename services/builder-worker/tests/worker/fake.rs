@@ -215,6 +215,7 @@ impl Registry for Fake {
             plan: offer.plan.clone(),
             intents,
             tier_id: "T1".into(),
+            submission: None,
             fleet: state.fleet.clone(),
         })
     }

@@ -12,6 +12,7 @@ mod registry_service;
 mod report_service;
 mod schema;
 mod server_service;
+mod submission_service;
 mod switch;
 mod watch;
 mod work_service;
@@ -31,7 +32,7 @@ use autopack_wire::{
         dispatch_service_server::DispatchServiceServer, doctor_service_server::DoctorServiceServer,
         issue_service_server::IssueServiceServer, registry_service_server::RegistryServiceServer,
         report_service_server::ReportServiceServer, server_service_server::ServerServiceServer,
-        work_service_server::WorkServiceServer,
+        submission_service_server::SubmissionServiceServer, work_service_server::WorkServiceServer,
     },
     types,
 };
@@ -78,6 +79,7 @@ fn routes(activity: &Receiver<Activity>) -> Routes {
         .add_service(Switch::new(activity.clone(), doctor))
         .add_service(Switch::new(activity.clone(), issues))
         .add_service(Switch::new(activity.clone(), reports))
+        .add_service(Switch::new(activity.clone(), submissions))
         .add_service(Switch::new(activity.clone(), artifact))
         .add_service(Switch::new(activity.clone(), server));
     routes.routes()
@@ -101,6 +103,10 @@ fn issues(api: Api) -> IssueServiceServer<Api> {
 
 fn reports(api: Api) -> ReportServiceServer<Api> {
     ReportServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
+}
+
+fn submissions(api: Api) -> SubmissionServiceServer<Api> {
+    SubmissionServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
 }
 
 fn doctor(api: Api) -> DoctorServiceServer<Api> {

@@ -18,6 +18,7 @@ pub mod project;
 pub mod reads;
 pub mod repair;
 pub mod reports;
+pub mod submissions;
 pub mod turns;
 pub mod work;
 pub mod workers;
