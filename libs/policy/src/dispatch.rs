@@ -271,11 +271,21 @@ pub fn holds(run: &RunAggregate, phase: usize, now: Timestamp) -> Vec<Hold> {
                 "the {awaited} has not come; another {} s are left",
                 (wait.until.0 - now.0).max(0) / 1_000_000
             ),
-            None => format!("the {awaited} has not come; its time runs once nothing else holds the phase"),
+            None => format!(
+                "the {awaited} has not come; its time runs once nothing else holds the phase"
+            ),
         };
         match awaited {
-            Awaited::Submission => hold("submission", facts, "`autopack submit-result RUN PHASE --patch FILE`"),
-            Awaited::Audit => hold("audit", facts, "`autopack audit RUN PHASE approve|revise|escalate`"),
+            Awaited::Submission => hold(
+                "submission",
+                facts,
+                "`autopack submit-result RUN PHASE --patch FILE`",
+            ),
+            Awaited::Audit => hold(
+                "audit",
+                facts,
+                "`autopack audit RUN PHASE approve|revise|escalate`",
+            ),
         }
     }
     if let Some(at) = p.not_before.filter(|t| *t > now) {
@@ -321,9 +331,7 @@ fn wanted_job(run: &RunAggregate) -> Option<JobKind> {
 }
 
 fn depends_complete(run: &RunAggregate, phase: usize) -> bool {
-    run.depends(phase)
-        .iter()
-        .all(|&on| run.is_satisfied(on))
+    run.depends(phase).iter().all(|&on| run.is_satisfied(on))
 }
 
 fn in_flight(run: &RunAggregate) -> bool {

@@ -26,7 +26,9 @@ pub fn apply(path: &str, text: Option<&str>, edits: &[&Edit]) -> Result<Edited, 
         && only.op.is_whole()
     {
         return match (only.op, text) {
-            (EditOp::Create, Some(_)) => fail("`create` of a file that exists; use `write`".to_owned()),
+            (EditOp::Create, Some(_)) => {
+                fail("`create` of a file that exists; use `write`".to_owned())
+            }
             (EditOp::Create, None) | (EditOp::Write, Some(_)) => {
                 Ok(Edited::Text(only.content.clone()))
             }
@@ -40,7 +42,9 @@ pub fn apply(path: &str, text: Option<&str>, edits: &[&Edit]) -> Result<Edited, 
     let file = Lines::of(text);
     let mut spans = Vec::with_capacity(edits.len());
     for (n, edit) in edits.iter().enumerate() {
-        let span = file.span(edit).map_err(|problem| format!("{path}: {problem}"))?;
+        let span = file
+            .span(edit)
+            .map_err(|problem| format!("{path}: {problem}"))?;
         spans.push((span, n, *edit));
     }
     spans.sort_by_key(|((from, to), n, _)| (*from, *to, *n));
@@ -49,14 +53,16 @@ pub fn apply(path: &str, text: Option<&str>, edits: &[&Edit]) -> Result<Edited, 
             continue;
         };
         if start < end {
-            return fail(format!("`{}` and `{}` overlap at line {}", one.op, other.op, start + 1));
+            return fail(format!(
+                "`{}` and `{}` overlap at line {}",
+                one.op,
+                other.op,
+                start + 1
+            ));
         }
     }
     let mut lines: Vec<&str> = file.lines.clone();
-    let made: Vec<Vec<String>> = spans
-        .iter()
-        .map(|(_, _, edit)| file.made(edit))
-        .collect();
+    let made: Vec<Vec<String>> = spans.iter().map(|(_, _, edit)| file.made(edit)).collect();
     // From the bottom, so that the numbers above stay true.
     for (((from, to), ..), content) in spans.iter().zip(&made).rev() {
         lines.splice(*from..*to, content.iter().map(String::as_str));
@@ -75,7 +81,11 @@ impl<'t> Lines<'t> {
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
         let windows = lines.iter().filter(|line| line.ends_with("\r\n")).count();
         Self {
-            end: if windows * 2 > lines.len() { "\r\n" } else { "\n" },
+            end: if windows * 2 > lines.len() {
+                "\r\n"
+            } else {
+                "\n"
+            },
             lines,
         }
     }
@@ -87,7 +97,10 @@ impl<'t> Lines<'t> {
         let (from, to) = match edit.op {
             EditOp::Prepend => (0, 0),
             EditOp::Append => (count, count),
-            EditOp::Insert => (at(edit.start).saturating_sub(1), at(edit.start).saturating_sub(1)),
+            EditOp::Insert => (
+                at(edit.start).saturating_sub(1),
+                at(edit.start).saturating_sub(1),
+            ),
             EditOp::Replace | EditOp::Delete => (at(edit.start).saturating_sub(1), at(edit.end)),
             EditOp::Create | EditOp::Write | EditOp::Remove => {
                 return Err(format!("`{}` beside other edits", edit.op));
@@ -101,7 +114,10 @@ impl<'t> Lines<'t> {
         }
         let above = &self.lines[from.saturating_sub(NEAR)..from];
         let below = &self.lines[to..(to + NEAR).min(count)];
-        for (wanted, near, side) in [(&edit.before, above, "above"), (&edit.after, below, "below")] {
+        for (wanted, near, side) in [
+            (&edit.before, above, "above"),
+            (&edit.after, below, "below"),
+        ] {
             let found = near.iter().any(|line| line.trim() == wanted.trim());
             if !wanted.trim().is_empty() && !found {
                 return Err(format!(

@@ -193,10 +193,7 @@ impl Look<'_> {
                 self.patches(phase, patches, at, tree, source).await?;
             }
             Some(BuilderSpec::Command { run, .. }) => self.needs(phase, run, ""),
-            Some(
-                builder @ (BuilderSpec::Model { .. }
-                | BuilderSpec::Replay { .. }),
-            ) => {
+            Some(builder @ (BuilderSpec::Model { .. } | BuilderSpec::Replay { .. })) => {
                 let problem = format!(
                     "builders of kind `{}` are not available on this worker",
                     builder.kind()

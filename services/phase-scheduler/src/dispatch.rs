@@ -5,9 +5,7 @@ use autopack_policy::dispatch::Action;
 use autopack_runtime::{attributes, telemetry::set_record};
 use autopack_wire::{
     client::Clients,
-    registry::{
-        ExhaustBudgetRequest, ExpireWaitsRequest, OfferJobRequest, OfferPhasesRequest,
-    },
+    registry::{ExhaustBudgetRequest, ExpireWaitsRequest, OfferJobRequest, OfferPhasesRequest},
     status::from_status,
 };
 use tracing::Span;

@@ -15,5 +15,6 @@ mod make_up;
 mod numbers;
 mod own_numbers;
 mod rig;
+mod submissions;
 mod telemetry;
 mod traces;

@@ -137,7 +137,14 @@ impl RunAggregate {
             self.note_issue(Some(phase), issue, None, now, changes);
         }
         if who.is_none() {
-            self.fail_outside(phase, Cause::BuilderFailed, &result.notes, decide, now, changes)?;
+            self.fail_outside(
+                phase,
+                Cause::BuilderFailed,
+                &result.notes,
+                decide,
+                now,
+                changes,
+            )?;
         }
         self.close(now, changes);
         Ok(())
@@ -153,7 +160,11 @@ impl RunAggregate {
         self.check_external(phase)?;
         self.check_open("asking for an audit")?;
         if self.phases[phase].state != PhaseState::Queued {
-            return Err(self.phase_state(phase, "cannot be audited", "QUEUED: before a worker takes it"));
+            return Err(self.phase_state(
+                phase,
+                "cannot be audited",
+                "QUEUED: before a worker takes it",
+            ));
         }
         if self.phases[phase].current.is_none() && self.handoff(phase).audit {
             return Ok(());
@@ -184,7 +195,11 @@ impl RunAggregate {
             _ => None,
         };
         let Some(submission) = found else {
-            return Err(self.phase_state(phase, "awaits no audit", "a result that awaits an audit"));
+            return Err(self.phase_state(
+                phase,
+                "awaits no audit",
+                "a result that awaits an audit",
+            ));
         };
         if is_same_identity(&submission.builder, &audit.auditor) {
             let text = format!(

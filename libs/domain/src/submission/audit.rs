@@ -137,7 +137,8 @@ fn patches(
     let mut patches = Vec::new();
     let given = object.list("patches", MAX_PATCHES, faults);
     if !given.is_empty() && recommendation.is_some_and(|r| r != Recommendation::Approve) {
-        let problem = "come with the recommendation `approve` only: they are applied on top of the result";
+        let problem =
+            "come with the recommendation `approve` only: they are applied on top of the result";
         faults.push(Fault::new(object.at("patches"), problem));
     }
     for (value, at) in given {

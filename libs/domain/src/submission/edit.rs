@@ -105,7 +105,15 @@ pub(super) fn read(object: &Object<'_>, faults: &mut Faults) -> Vec<Edit> {
         let edit = Edit {
             op,
             content: entry.text("content", usize::MAX, faults),
-            start: line(&entry, if op == EditOp::Insert { "line" } else { "start_line" }, faults),
+            start: line(
+                &entry,
+                if op == EditOp::Insert {
+                    "line"
+                } else {
+                    "start_line"
+                },
+                faults,
+            ),
             end: line(&entry, "end_line", faults),
             before: entry.text("context_before", 1000, faults),
             after: entry.text("context_after", 1000, faults),
@@ -117,7 +125,8 @@ pub(super) fn read(object: &Object<'_>, faults: &mut Faults) -> Vec<Edit> {
         }
         let alone = whole.insert(edit.path.clone(), op.is_whole());
         if alone.is_some_and(|before| before || op.is_whole()) {
-            let problem = "has other edits; `create`, `write` and `remove` are the only one of their file";
+            let problem =
+                "has other edits; `create`, `write` and `remove` are the only one of their file";
             faults.push(Fault::new(entry.at("path"), problem));
         }
         edits.push(edit);

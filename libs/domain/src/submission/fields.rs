@@ -81,7 +81,13 @@ impl<'v> Object<'v> {
     }
 
     /// A text that must be there.
-    pub(super) fn needed(&self, key: &str, max: usize, example: &str, faults: &mut Faults) -> String {
+    pub(super) fn needed(
+        &self,
+        key: &str,
+        max: usize,
+        example: &str,
+        faults: &mut Faults,
+    ) -> String {
         let text = self.text(key, max, faults);
         let missing = match self.get(key) {
             None => true,
@@ -139,7 +145,12 @@ impl<'v> Object<'v> {
     }
 
     /// The entries of a list with their paths; left out: none.
-    pub(super) fn list(&self, key: &str, max: usize, faults: &mut Faults) -> Vec<(&'v Value, String)> {
+    pub(super) fn list(
+        &self,
+        key: &str,
+        max: usize,
+        faults: &mut Faults,
+    ) -> Vec<(&'v Value, String)> {
         let Some(value) = self.get(key) else {
             return Vec::new();
         };
@@ -154,18 +165,29 @@ impl<'v> Object<'v> {
             return Vec::new();
         }
         let numbered = items.iter().enumerate();
-        numbered.map(|(n, item)| (item, format!("{at}[{n}]"))).collect()
+        numbered
+            .map(|(n, item)| (item, format!("{at}[{n}]")))
+            .collect()
     }
 
     /// A list of texts.
-    pub(super) fn texts(&self, key: &str, max: usize, long: usize, faults: &mut Faults) -> Vec<String> {
+    pub(super) fn texts(
+        &self,
+        key: &str,
+        max: usize,
+        long: usize,
+        faults: &mut Faults,
+    ) -> Vec<String> {
         let mut texts = Vec::new();
         for (value, at) in self.list(key, max, faults) {
             match value.as_str() {
                 Some(text) if !text.is_empty() && text.chars().count() <= long => {
                     texts.push(text.to_owned());
                 }
-                _ => faults.push(Fault::new(at, format!("must be a text of 1 to {long} characters"))),
+                _ => faults.push(Fault::new(
+                    at,
+                    format!("must be a text of 1 to {long} characters"),
+                )),
             }
         }
         texts
@@ -176,7 +198,9 @@ impl<'v> Object<'v> {
         let found = self.texts(key, max, MAX_PATH, faults);
         for (n, path) in found.iter().enumerate() {
             if let Some(problem) = bad_path(path) {
-                faults.push(Fault::new(format!("{}[{n}]", self.at(key)), problem).example("src/lib.rs"));
+                faults.push(
+                    Fault::new(format!("{}[{n}]", self.at(key)), problem).example("src/lib.rs"),
+                );
             }
         }
         found
@@ -194,7 +218,13 @@ impl<'v> Object<'v> {
     /// The tokens that were used, in this role.
     pub(super) fn usage(&self, key: &str, role: &str, faults: &mut Faults) -> Vec<Usage> {
         const KEYS: &[&str] = &[
-            "provider", "model", "purpose", "total", "prompt", "completion", "provenance",
+            "provider",
+            "model",
+            "purpose",
+            "total",
+            "prompt",
+            "completion",
+            "provenance",
         ];
         // A cap can hold no more, and sums stay far from the end of the number.
         const MAX: u64 = 1 << 48;
@@ -229,7 +259,14 @@ impl<'v> Object<'v> {
 
     /// Issues that are claimed, under a source of ours: who says it is not for the one who says it to choose.
     pub(super) fn issues(&self, key: &str, source: &str, faults: &mut Faults) -> Vec<NewIssue> {
-        const KEYS: &[&str] = &["key", "severity", "category", "description", "evidence", "paths"];
+        const KEYS: &[&str] = &[
+            "key",
+            "severity",
+            "category",
+            "description",
+            "evidence",
+            "paths",
+        ];
         let mut issues = Vec::new();
         for (value, at) in self.list(key, MAX_ISSUES, faults) {
             let Some(object) = Object::read(value, &at, KEYS, faults) else {
@@ -275,7 +312,10 @@ pub(super) fn agree(object: &Object<'_>, ids: (&str, &str), faults: &mut Faults)
 
 /// What is wrong with a path of the repository; scope and protection are judged later, on the change itself.
 fn bad_path(path: &str) -> Option<&'static str> {
-    if path.chars().any(|c| c.is_control() || c == '\\' || c == '"') {
+    if path
+        .chars()
+        .any(|c| c.is_control() || c == '\\' || c == '"')
+    {
         return Some("must have no control characters, backslashes or quotes");
     }
     let plain = path

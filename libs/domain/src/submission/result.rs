@@ -157,7 +157,11 @@ fn content(
         }
         (Some(_), None) => {
             let text = object.text("patch", usize::MAX, faults);
-            if text.trim().is_empty() && object.get("patch").is_some_and(serde_json::Value::is_string) {
+            if text.trim().is_empty()
+                && object
+                    .get("patch")
+                    .is_some_and(serde_json::Value::is_string)
+            {
                 let problem = "is empty; for a phase that may change nothing, submit `edits: []`";
                 faults.push(Fault::new(object.at("patch"), problem));
             }
@@ -204,7 +208,10 @@ fn probe_issues(phase: &str, probes: &[Probe]) -> Vec<NewIssue> {
                 severity: Severity::Minor,
                 source: "probe".to_owned(),
                 category: "probe".to_owned(),
-                description: format!("the builder's own check ended with {}: {said}", probe.exit_code),
+                description: format!(
+                    "the builder's own check ended with {}: {said}",
+                    probe.exit_code
+                ),
                 evidence: Vec::new(),
                 paths: Vec::new(),
             }

@@ -8,9 +8,7 @@ use autopack_domain::{
 };
 use sea_orm::ActiveValue::Set;
 
-use super::{
-    account, causes, closed, issue_counts, parse, run::json, signed, small, time,
-};
+use super::{account, causes, closed, issue_counts, parse, run::json, signed, small, time};
 use crate::{CorruptRow, entity::phase};
 
 /// A row as a phase.

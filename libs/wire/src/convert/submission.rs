@@ -30,9 +30,7 @@ impl Decode<types::Handoff> for Handoff {
         let until = at
             .field("deadline_time")
             .time_optional(message.deadline_time);
-        let submission = at
-            .field("submission")
-            .message_optional(message.submission);
+        let submission = at.field("submission").message_optional(message.submission);
         let usage = at.field("unbooked").list(message.unbooked);
         let wait = match (what?, until?) {
             (Some(what), Some(until)) => Some(Wait { what, until }),

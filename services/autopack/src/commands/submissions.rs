@@ -74,12 +74,23 @@ async fn request_audit(context: &Context, args: AuditArgs) -> Outcome {
         phase_id: args.phase,
     };
     let connection = context.connect().await?;
-    let answer = connection.clients.submissions().request_audit(request).await;
+    let answer = connection
+        .clients
+        .submissions()
+        .request_audit(request)
+        .await;
     let alone = connection.engine.is_some();
     connection.close().await;
     let answer = answer?.into_inner();
     let profile = &answer.auditor_profile;
-    show(context, answer.run, answer.phase, "audit requested", profile, alone);
+    show(
+        context,
+        answer.run,
+        answer.phase,
+        "audit requested",
+        profile,
+        alone,
+    );
     Ok(Exit::Success)
 }
 
@@ -87,7 +98,10 @@ async fn request_audit(context: &Context, args: AuditArgs) -> Outcome {
 pub(super) async fn set_phase(context: &Context, args: SetPhaseArgs) -> Outcome {
     let state = PhaseState::parse(&args.state.to_ascii_uppercase()).ok_or_else(|| {
         let known = PhaseState::spellings().join(", ");
-        CliError::usage(format!("`{}` is not a state of a phase: {known}", args.state))
+        CliError::usage(format!(
+            "`{}` is not a state of a phase: {known}",
+            args.state
+        ))
     })?;
     let request = rpc::UpdatePhaseStatusRequest {
         run_id: args.run,

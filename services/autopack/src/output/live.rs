@@ -182,7 +182,10 @@ pub(crate) fn line(event: &types::Event) -> Option<String> {
             let handoff = event.phase.as_ref()?.handoff.as_ref()?;
             let deadline = handoff.deadline_time.as_ref()?;
             let command = if handoff.awaited == "audit" {
-                format!("`autopack audit {} {phase} approve|revise|escalate`", run.id)
+                format!(
+                    "`autopack audit {} {phase} approve|revise|escalate`",
+                    run.id
+                )
             } else {
                 format!("`autopack submit-result {} {phase} --patch FILE`", run.id)
             };

@@ -27,11 +27,7 @@ const MAX_FILE: usize = 8 * 1024 * 1024;
 const NAMED: usize = 20;
 
 /// Applies the submission, and what its auditor added.
-pub(crate) async fn build(
-    job: &mut Job<'_>,
-    opened: &Opened,
-    base: &Oid,
-) -> Result<Built, Stop> {
+pub(crate) async fn build(job: &mut Job<'_>, opened: &Opened, base: &Oid) -> Result<Built, Stop> {
     let Some(submission) = job.leased.submission.clone() else {
         let detail = "the phase's builder is `external` and no result was submitted";
         return Err(Stop::failed(Cause::BuilderNotFound, detail));
@@ -73,11 +69,7 @@ pub(crate) async fn build(
 }
 
 /// A stored document, which is kept with the attempt under this name.
-async fn read<T: DeserializeOwned>(
-    job: &mut Job<'_>,
-    name: &str,
-    digest: &str,
-) -> Result<T, Stop> {
+async fn read<T: DeserializeOwned>(job: &mut Job<'_>, name: &str, digest: &str) -> Result<T, Stop> {
     let bytes = fetch(job, &format!("the {name}"), digest, MAX_DOCUMENT).await?;
     job.evidence.submitted.push(ArtifactRef {
         name: name.to_owned(),
@@ -153,10 +145,8 @@ async fn compare(
     let real: BTreeSet<String> = changes
         .iter()
         .map(|change| {
-            utf8_path(&change.path).map_or_else(
-                |_| change.path.escape_ascii().to_string(),
-                str::to_owned,
-            )
+            utf8_path(&change.path)
+                .map_or_else(|_| change.path.escape_ascii().to_string(), str::to_owned)
         })
         .collect();
     let claimed: BTreeSet<String> = claimed.iter().cloned().collect();
