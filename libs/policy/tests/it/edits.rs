@@ -2,6 +2,7 @@
 
 use autopack_domain::submission::{Edit, EditOp};
 use autopack_policy::edits::{Edited, apply, patch};
+use proptest::prelude::*;
 
 fn edit(op: EditOp, start: u64, end: u64, content: &str) -> Edit {
     Edit {
@@ -129,4 +130,30 @@ fn a_change_reads_as_a_git_patch() {
         "diff --git a/f b/f\nnew file mode 100644\n"
     );
     assert_eq!(patch("f", Some("a"), &Edited::Text("a".into())), "");
+}
+
+proptest! {
+    /// Whatever is asked of whatever text: a refusal, or a text whose patch is empty only where nothing changed.
+    #[test]
+    fn any_edits_are_refused_or_make_a_patch(
+        text in "[a-c\r\n]{0,40}",
+        asked in prop::collection::vec((0_usize..5, 0_u64..9, 0_u64..9, "[x\n]{0,6}"), 1..5),
+    ) {
+        const OPS: [EditOp; 5] = [
+            EditOp::Insert, EditOp::Replace, EditOp::Delete, EditOp::Append, EditOp::Prepend,
+        ];
+        let edits: Vec<Edit> = asked
+            .iter()
+            .map(|(op, start, end, content)| edit(OPS[*op], *start, *end, content))
+            .collect();
+        let edits: Vec<&Edit> = edits.iter().collect();
+        match apply("f", Some(&text), &edits) {
+            Ok(Edited::Text(after)) => {
+                let made = patch("f", Some(&text), &Edited::Text(after.clone()));
+                prop_assert_eq!(made.is_empty(), after == text);
+            }
+            Ok(Edited::Removed) => prop_assert!(false, "nobody asked for that"),
+            Err(problem) => prop_assert!(problem.starts_with("f: ")),
+        }
+    }
 }
