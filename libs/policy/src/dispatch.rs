@@ -134,7 +134,7 @@ pub fn plan_among(
             }
             continue;
         }
-        if run.awaited(phase).is_some() {
+        if run.lacks(phase).is_some() {
             continue;
         }
         if let Some(at) = p.not_before.filter(|t| *t > now) {
@@ -264,7 +264,7 @@ pub fn holds(run: &RunAggregate, phase: usize, now: Timestamp) -> Vec<Hold> {
             );
         }
     }
-    if let Some(awaited) = run.awaited(phase) {
+    if let Some(awaited) = run.lacks(phase) {
         let wait = p.handoff.as_ref().and_then(|h| h.wait);
         let facts = match wait {
             Some(wait) => format!(

@@ -81,7 +81,7 @@ fn a_result_is_submitted_audited_and_landed_across_a_restart_of_the_registry() {
     operator.call(&["watch", "demo"]).expect_code(0);
     let status: Value = operator.ask(&["status", "demo"]).json;
     assert_eq!(status["state"], "DONE_SUCCESS", "{status:#}");
-    assert_eq!(status["tokens"]["settled"], 75);
+    assert_eq!(status["phases"][0]["tokens"]["settled"], 75);
     assert_eq!(
         repo.landed_file("demo", "made.txt").as_deref(),
         Some("good\n")

@@ -64,10 +64,10 @@ impl RunAggregate {
     }
 
     /// What an `external` phase needs from outside before a worker can take it.
-    pub fn awaited(&self, phase: usize) -> Option<Awaited> {
+    pub fn lacks(&self, phase: usize) -> Option<Awaited> {
         let (_, audit) = self.external(phase)?;
         match &self.phases[phase].handoff {
-            Some(handoff) => handoff.awaited(audit),
+            Some(handoff) => handoff.lacks(audit),
             None => Some(Awaited::Submission),
         }
     }
@@ -80,7 +80,7 @@ impl RunAggregate {
     }
 
     /// Begins and ends waits: the last step of each command.
-    pub(super) fn await_submissions(&mut self, now: Timestamp, changes: &mut Changes) {
+    pub(super) fn update_waits(&mut self, now: Timestamp, changes: &mut Changes) {
         if self.external.is_empty() || self.run.state.is_terminal() {
             return;
         }
@@ -93,7 +93,7 @@ impl RunAggregate {
                 && p.state == PhaseState::Queued
                 && p.current.is_none()
                 && self.depends(phase).iter().all(|&on| self.is_satisfied(on));
-            let wanted = self.awaited(phase).filter(|_| ready);
+            let wanted = self.lacks(phase).filter(|_| ready);
             let wait = p.handoff.as_ref().and_then(|h| h.wait);
             if wait.map(|w| w.what) == wanted {
                 continue;
@@ -121,7 +121,7 @@ impl RunAggregate {
         changes: &mut Changes,
     ) -> Result<(), Refusal> {
         self.check_submittable(phase, "a result")?;
-        if self.awaited(phase) != Some(Awaited::Submission) {
+        if self.lacks(phase) != Some(Awaited::Submission) {
             return Err(self.phase_state(phase, "has a result already", "a phase that awaits one"));
         }
         self.room_for_issues(result.issues.len())?;
@@ -190,7 +190,7 @@ impl RunAggregate {
         changes: &mut Changes,
     ) -> Result<(), Refusal> {
         self.check_submittable(phase, "an audit")?;
-        let found = match (self.awaited(phase), &self.phases[phase].handoff) {
+        let found = match (self.lacks(phase), &self.phases[phase].handoff) {
             (Some(Awaited::Audit), Some(handoff)) => handoff.submission.clone(),
             _ => None,
         };
@@ -404,7 +404,7 @@ impl RunAggregate {
 
     fn phase_state(&self, phase: usize, problem: &str, allowed: &str) -> Refusal {
         let p = &self.phases[phase];
-        let awaited = self.awaited(phase).map_or("nothing", Awaited::as_str);
+        let awaited = self.lacks(phase).map_or("nothing", Awaited::as_str);
         let text = format!(
             "phase {} is {} and {problem}; needed: {allowed}",
             p.id, p.state

@@ -345,7 +345,7 @@ impl RunAggregate {
     /// Ends a command: new version, and whatever the change means for tiers and the run.
     pub(crate) fn close(&mut self, now: Timestamp, changes: &mut Changes) {
         self.finalise(now, changes);
-        self.await_submissions(now, changes);
+        self.update_waits(now, changes);
         self.run.version += 1;
         changes.run = true;
         // Every event of a command shows the version that the command led to, the last one the whole run.

@@ -61,7 +61,7 @@ impl RunAggregate {
         if self.run.open_intents > 0 {
             return refuse("a landing intent is unresolved");
         }
-        if let Some(awaited) = self.awaited(phase) {
+        if let Some(awaited) = self.lacks(phase) {
             return refuse(&format!("it awaits the {awaited}"));
         }
         let tier = self.phases[phase].tier;

@@ -82,7 +82,7 @@ pub struct Handoff {
 
 impl Handoff {
     /// What is missing before a worker can take the phase; `audit`: the plan asks for one.
-    pub fn awaited(&self, audit: bool) -> Option<Awaited> {
+    pub fn lacks(&self, audit: bool) -> Option<Awaited> {
         match &self.submission {
             None => Some(Awaited::Submission),
             Some(s) if (audit || self.audit) && s.auditor.is_empty() => Some(Awaited::Audit),
