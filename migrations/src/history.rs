@@ -58,6 +58,7 @@ pub const ALL: &[Migration] = &[
     step!(18, 10, "0018", "self_check"),
     step!(19, 10, "0019", "schema_docs"),
     step!(20, 10, "0020", "identity"),
+    step!(21, 10, "0021", "submissions"),
     step!(22, 10, "0022", "promotions"),
 ];
 

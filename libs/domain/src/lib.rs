@@ -13,6 +13,7 @@
 //! - [`issue`], [`backlog`]: what is found on the way, in a run and over the runs of a project
 //! - [`event`]: what is recorded
 //! - [`import`]: runs of older systems, as they are taken over
+//! - [`submission`]: results and audits that come from outside, and the wait for them
 //! - [`worker`]: workers, as they announce themselves and as they stand
 //! - [`trace`]: the ids of a run's trace
 //! - [`fault`]: faults of input, all at once, each with its path
@@ -43,6 +44,7 @@ pub mod run;
 pub mod schemas;
 pub mod states;
 pub mod strategy;
+pub mod submission;
 pub mod tier;
 pub mod time;
 pub mod trace;

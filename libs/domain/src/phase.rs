@@ -10,6 +10,7 @@ use crate::{
     issue::IssueCounts,
     plan::closed,
     states::PhaseState,
+    submission::Handoff,
     time::Timestamp,
 };
 
@@ -62,6 +63,8 @@ pub struct Phase {
     pub current: Option<AttemptUid>,
     /// Distinct issues.
     pub issues: IssueCounts,
+    /// Where it stands between its submissions; none: its builder is not `external`, or nothing has happened yet.
+    pub handoff: Option<Box<Handoff>>,
     /// When its first attempt was leased.
     pub started_at: Option<Timestamp>,
     /// When it ended.
@@ -154,6 +157,7 @@ impl Phase {
             outcome: None,
             tokens: Account::capped(tokens_cap),
             current: None,
+            handoff: None,
             started_at: None,
             completed_at: None,
             issues: IssueCounts::default(),
@@ -166,6 +170,7 @@ impl Phase {
         if self.state.is_terminal() {
             self.completed_at = Some(now);
             self.not_before = None;
+            self.handoff = None;
         }
         Ok(())
     }

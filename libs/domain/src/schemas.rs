@@ -5,7 +5,11 @@
 
 use serde_json::{Value, json};
 
-use crate::plan::{BuilderSpec, Complexity, GateProfile, RunScope, SafetyProfile, StepKind};
+use crate::{
+    plan::{BuilderSpec, Complexity, GateProfile, RunScope, SafetyProfile, StepKind},
+    submission::Awaited,
+    usage::Provenance,
+};
 
 /// What a phase may write, and must: `scope` of a phase.
 pub fn scope() -> Value {
@@ -139,7 +143,8 @@ fn builder() -> Value {
             },
             "run": filled("Of `command`: handed to /bin/sh -c; of `replay`: an earlier run."),
             "env": text_map("Additional environment."),
-            "timeout_seconds": count("Seconds until it is ended."),
+            "timeout_seconds": count("Seconds until it is ended; of `external`: that a submission may take."),
+            "audit": { "description": "Of `external`: whether somebody else approves each result.", "type": "boolean" },
             "model": filled("The model's name.")
         }
     })
@@ -307,6 +312,55 @@ pub fn list() -> Value {
 /// `project.ruleset` and `project.backlog`; an empty text is none.
 pub fn free_object() -> Value {
     json!({ "type": "object" })
+}
+
+/// `phase.handoff`: where an `external` phase stands between its submissions.
+pub fn handoff() -> Value {
+    let usage = json!({
+        "type": "object",
+        "required": ["role", "total", "provenance"],
+        "properties": {
+            "provider": text("Such as a vendor's name."),
+            "model": text("The model."),
+            "role": filled("builder or auditor."),
+            "purpose": text("Free text."),
+            "total": count("All tokens."),
+            "prompt": nullable(&count("Prompt tokens.")),
+            "completion": nullable(&count("Completion tokens.")),
+            "provenance": { "enum": Provenance::spellings() }
+        }
+    });
+    json!({
+        "title": "handoff",
+        "description": "Where an `external` phase stands between its submissions.",
+        "type": "object",
+        "properties": {
+            "wait": {
+                "description": "What is waited for; null: nothing.",
+                "type": ["object", "null"],
+                "required": ["for", "until"],
+                "properties": {
+                    "for": { "enum": Awaited::spellings() },
+                    "until": count("Past it the phase fails; microseconds since 1970.")
+                }
+            },
+            "submission": {
+                "description": "The result at hand; null: none.",
+                "type": ["object", "null"],
+                "required": ["builder", "digest", "size", "at"],
+                "properties": {
+                    "builder": filled("Who built it."),
+                    "digest": filled("SHA-256 in hex of the artifact that holds the document."),
+                    "size": count("Bytes of that artifact."),
+                    "at": count("When it came; microseconds since 1970."),
+                    "auditor": text("Who approved it; empty: nobody."),
+                    "audit_digest": text("The artifact that holds the auditor's document.")
+                }
+            },
+            "audit": { "description": "Somebody asked for an audit.", "type": "boolean" },
+            "usage": { "description": "Tokens used outside and not booked yet.", "type": "array", "items": usage }
+        }
+    })
 }
 
 fn text(description: &str) -> Value {

@@ -58,7 +58,7 @@ closed!(
 closed!(
     /// A phase's state.
     PhaseState {
-        /// Waits for its dependencies, its tier, a budget, a time, or a worker.
+        /// Waits for its dependencies, its tier, a budget, a time, a submission, or a worker.
         Queued = "QUEUED",
         /// Its builder is at work.
         Executing = "EXECUTING",

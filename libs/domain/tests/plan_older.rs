@@ -97,7 +97,7 @@ fn the_example_of_the_guide_gives_three_warnings() {
         (5_000_000, 25)
     );
     let phase = phases(&read)[0];
-    assert_eq!(phase.builder, Some(BuilderSpec::External));
+    assert_eq!(phase.builder, Some(BuilderSpec::external()));
     assert_eq!(phase.builder_mode, "compose");
     assert_eq!(
         (phase.name.as_str(), phase.goal.as_str()),

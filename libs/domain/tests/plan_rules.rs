@@ -141,7 +141,7 @@ fn flags_win_over_the_plan_and_the_environment_fills_gaps() {
         &options,
     );
     let phase = phases(&own)[0];
-    assert_eq!(phase.builder, Some(BuilderSpec::External));
+    assert_eq!(phase.builder, Some(BuilderSpec::external()));
     assert_eq!(
         (phase.max_attempts, phase.gate.profile),
         (Some(1), GateProfile::Normal)
@@ -265,7 +265,7 @@ fn patches_get_their_digests() {
 #[test]
 fn builders_of_the_command_line() {
     assert_eq!(read_builder("noop"), Ok(BuilderSpec::Noop));
-    assert_eq!(read_builder("external"), Ok(BuilderSpec::External));
+    assert_eq!(read_builder("external"), Ok(BuilderSpec::external()));
     assert_eq!(
         read_builder("model: m-1"),
         Ok(BuilderSpec::Model {

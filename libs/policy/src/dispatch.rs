@@ -8,6 +8,7 @@ use autopack_domain::{
     budget::Grant,
     run::{JobKind, JobState, RunAggregate},
     states::PhaseState,
+    submission::Awaited,
 };
 
 use crate::estimate::reservation;
@@ -39,6 +40,8 @@ pub enum Action {
         /// The figures.
         detail: String,
     },
+    /// What these phases wait for from outside did not come in time.
+    ExpireWaits(Vec<usize>),
     /// The minutes are used up.
     ExhaustMinutes {
         /// The figures.
@@ -110,6 +113,7 @@ pub fn plan_among(
         return next;
     };
     let mut ready: Vec<usize> = Vec::new();
+    let mut overdue: Vec<usize> = Vec::new();
     // Reservations of this very decision, so that several offers together stay within the caps.
     let mut granted = 0_u64;
     let mut opened = 0_u32;
@@ -120,6 +124,17 @@ pub fn plan_among(
             || p.current.is_some()
             || !depends_complete(run, phase)
         {
+            continue;
+        }
+        if let Some(wait) = p.handoff.as_ref().and_then(|h| h.wait) {
+            if wait.until <= now {
+                overdue.push(phase);
+            } else {
+                next.wake(wait.until);
+            }
+            continue;
+        }
+        if run.lacks(phase).is_some() {
             continue;
         }
         if let Some(at) = p.not_before.filter(|t| *t > now) {
@@ -149,6 +164,9 @@ pub fn plan_among(
     }
     // Higher priority first; plan order within.
     ready.sort_by_key(|&p| std::cmp::Reverse(run.priority(p)));
+    if !overdue.is_empty() {
+        next.actions.push(Action::ExpireWaits(overdue));
+    }
     if !ready.is_empty() {
         next.actions.push(Action::OfferPhases(ready));
     }
@@ -238,12 +256,36 @@ pub fn holds(run: &RunAggregate, phase: usize, now: Timestamp) -> Vec<Hold> {
         );
     }
     for &on in run.depends(phase) {
-        if run.phases[on].state != PhaseState::Complete {
+        if !run.is_satisfied(on) {
             hold(
                 "depends_on",
                 format!("phase {} is {}", run.phases[on].id, run.phases[on].state),
                 "that phase completes",
             );
+        }
+    }
+    if let Some(awaited) = run.lacks(phase) {
+        let wait = p.handoff.as_ref().and_then(|h| h.wait);
+        let facts = match wait {
+            Some(wait) => format!(
+                "the {awaited} has not come; another {} s are left",
+                (wait.until.0 - now.0).max(0) / 1_000_000
+            ),
+            None => format!(
+                "the {awaited} has not come; its time runs once nothing else holds the phase"
+            ),
+        };
+        match awaited {
+            Awaited::Submission => hold(
+                "submission",
+                facts,
+                "`autopack submit-result RUN PHASE --patch FILE`",
+            ),
+            Awaited::Audit => hold(
+                "audit",
+                facts,
+                "`autopack audit RUN PHASE approve|revise|escalate`",
+            ),
         }
     }
     if let Some(at) = p.not_before.filter(|t| *t > now) {
@@ -289,9 +331,7 @@ fn wanted_job(run: &RunAggregate) -> Option<JobKind> {
 }
 
 fn depends_complete(run: &RunAggregate, phase: usize) -> bool {
-    run.depends(phase)
-        .iter()
-        .all(|&on| run.phases[on].state == PhaseState::Complete)
+    run.depends(phase).iter().all(|&on| run.is_satisfied(on))
 }
 
 fn in_flight(run: &RunAggregate) -> bool {

@@ -27,13 +27,14 @@ pub fn estimate(spec: &PhaseSpec) -> u64 {
 /// Tokens held for the next attempt of a phase.
 pub fn reservation(run: &RunAggregate, phase: usize) -> u64 {
     match &run.spec(phase).builder {
-        None
-        | Some(
-            BuilderSpec::Patch { .. }
-            | BuilderSpec::Noop
-            | BuilderSpec::External
-            | BuilderSpec::Replay { .. },
-        ) => 0,
+        None | Some(BuilderSpec::Patch { .. } | BuilderSpec::Noop | BuilderSpec::Replay { .. }) => {
+            0
+        }
+        // What was used outside is known: the lease books exactly that.
+        Some(BuilderSpec::External { .. }) => run.phases[phase]
+            .handoff
+            .as_ref()
+            .map_or(0, |handoff| handoff.tokens()),
         Some(BuilderSpec::Command { .. } | BuilderSpec::Model { .. }) => {
             let p = &run.phases[phase];
             [

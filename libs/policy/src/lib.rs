@@ -13,6 +13,7 @@
 //! - [`fair`]: the queue over all runs: shares, ageing, limits, lanes
 //! - [`estimate`], [`strategy`], [`retry`]: budgets, attempts, back-off
 //! - [`placement`]: which workers may take a phase
+//! - [`edits`]: structured edits of a file, and the change as a patch
 //! - [`draft`]: from a goal and a list, or Markdown, to a plan
 //! - [`backlog`]: which issues have aged, which are resolved, and the phases that would clean them
 //! - [`promotion`]: whether a run's result may be promoted
@@ -22,6 +23,7 @@
 pub mod backlog;
 pub mod dispatch;
 pub mod draft;
+pub mod edits;
 pub mod estimate;
 pub mod fair;
 pub mod gate;

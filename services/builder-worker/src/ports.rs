@@ -16,6 +16,7 @@ use autopack_domain::promotion::{Promotion, PromotionIntent, PromotionState};
 use autopack_domain::run::{JobKind, Run, settle::Report};
 use autopack_domain::states::AttemptState;
 use autopack_domain::strategy::PhaseStrategy;
+use autopack_domain::submission::Submission;
 use autopack_domain::usage::Usage;
 use autopack_domain::worker::WorkerProfile;
 use autopack_domain::{AttemptUid, Cause, Fence, JobUid, RunUid, Timestamp, WorkerUid};
@@ -118,6 +119,8 @@ pub struct Leased {
     pub intents: Vec<Attempt>,
     /// Id of the tier.
     pub tier_id: String,
+    /// The result to apply, for a phase whose builder is `external`.
+    pub submission: Option<Submission>,
     /// For a bootstrap: what each other worker can do that the run's labels admit.
     pub fleet: Vec<Abilities>,
     /// For a promotion: what is to be promoted.

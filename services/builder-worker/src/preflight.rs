@@ -193,20 +193,16 @@ impl Look<'_> {
                 self.patches(phase, patches, at, tree, source).await?;
             }
             Some(BuilderSpec::Command { run, .. }) => self.needs(phase, run, ""),
-            Some(
-                builder @ (BuilderSpec::Model { .. }
-                | BuilderSpec::External
-                | BuilderSpec::Replay { .. }),
-            ) => {
+            Some(builder @ (BuilderSpec::Model { .. } | BuilderSpec::Replay { .. })) => {
                 let problem = format!(
                     "builders of kind `{}` are not available on this worker",
                     builder.kind()
                 );
                 let fault = Fault::new(format!("{at}.builder.kind"), problem);
                 self.faults
-                    .push(fault.allowed(["patch", "command", "noop"]));
+                    .push(fault.allowed(["patch", "command", "external", "noop"]));
             }
-            Some(BuilderSpec::Noop) | None => {}
+            Some(BuilderSpec::External { .. } | BuilderSpec::Noop) | None => {}
         }
         Ok(())
     }

@@ -127,6 +127,7 @@ where
             plan: convert(found.plan)?,
             intents: intents.into_iter().flatten().collect(),
             tier_id: found.tier_id,
+            submission: convert(found.submission)?,
             fleet: found.fleet.into_iter().map(abilities).collect(),
             promotion: convert(found.promotion)?,
             compare_with: found.compare_with,

@@ -5,7 +5,7 @@ use autopack_policy::dispatch::Action;
 use autopack_runtime::{attributes, telemetry::set_record};
 use autopack_wire::{
     client::Clients,
-    registry::{ExhaustBudgetRequest, OfferJobRequest, OfferPhasesRequest},
+    registry::{ExhaustBudgetRequest, ExpireWaitsRequest, OfferJobRequest, OfferPhasesRequest},
     status::from_status,
 };
 use tracing::Span;
@@ -32,6 +32,7 @@ pub(crate) fn span(run: &Run, action: &Action) -> Span {
         Action::OfferJob(_) => ("offer_job", 0),
         Action::OfferPhases(phases) => ("offer", phases.len()),
         Action::ExhaustPhases { phases, .. } => ("exhaust", phases.len()),
+        Action::ExpireWaits(phases) => ("expire", phases.len()),
         Action::ExhaustMinutes { .. } => ("exhaust", 0),
     };
     let span = tracing::info_span!(
@@ -92,6 +93,18 @@ pub(crate) async fn ask(clients: &Clients, run: RunUid, version: u64, action: Ac
             .exhaust_budget(exhaust(indexes(&phases), cause, detail))
             .await
             .map(|r| Asked::Done(r.into_inner().version)),
+        Action::ExpireWaits(phases) => dispatch
+            .expire_waits(ExpireWaitsRequest {
+                run_uid,
+                expected_version: version,
+                phases: indexes(&phases),
+            })
+            .await
+            .map(|r| match r.into_inner() {
+                // The registry's clock is behind ours: look again in a moment.
+                r if r.expired == 0 => Asked::Stale,
+                r => Asked::Done(r.version),
+            }),
         Action::ExhaustMinutes { detail } => dispatch
             .exhaust_budget(exhaust(
                 Vec::new(),

@@ -16,5 +16,6 @@ mod numbers;
 mod own_numbers;
 mod promote;
 mod rig;
+mod submissions;
 mod telemetry;
 mod traces;

@@ -6,6 +6,7 @@
 //! - [`sixty`]: a plan of sixty patches, its tree, its trailers, and the untouched checkout
 //! - [`outcomes`]: the table of bad outcomes, and of repositories that must succeed
 //! - [`cli`]: plans, codes, several plans, a serving process
+//! - [`submissions`]: results and audits from outside
 //! - [`facts`]: what is recorded about runs and attempts
 #![allow(
     clippy::disallowed_methods,
@@ -19,3 +20,4 @@ mod facts;
 mod outcomes;
 mod rig;
 mod sixty;
+mod submissions;

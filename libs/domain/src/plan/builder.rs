@@ -10,14 +10,16 @@ use super::{
     model::{BuilderSpec, PatchSpec},
     node::{At, Cx, Section, clip, join, show},
     scope::plain_path,
-    value::{MAX_NAME, MAX_TEXT, filled, id, line, number32},
+    value::{MAX_NAME, MAX_TEXT, boolean, filled, id, line, number32},
 };
-use crate::{catalogue::Source, fault::Fault};
+use crate::{catalogue::Source, fault::Fault, submission::DEFAULT_SECONDS};
 
 /// Seconds a builder command has, if the plan does not say.
 const COMMAND_SECONDS: u32 = 1800;
 /// Longest time-out: a day.
 pub(super) const MAX_SECONDS: u32 = 86_400;
+/// Longest wait for a submission: thirty days.
+const MAX_EXTERNAL_SECONDS: u32 = 30 * 86_400;
 /// Longest patch series.
 const MAX_PATCHES: usize = 500;
 const EXAMPLE: &str = "{ kind: command, run: \"./build.sh\" }";
@@ -126,11 +128,25 @@ pub(super) fn read(cx: &mut Cx, at: &At) -> Option<BuilderDraft> {
             section.check(
                 cx,
                 &Keys {
-                    v1: &["kind"],
+                    v1: &["kind", "timeout_seconds", "audit"],
                     older: &[],
                 },
             );
-            BuilderSpec::External
+            let timeout = section
+                .get(cx, "timeout_seconds")
+                .and_then(|at| number32(cx, &at, 1, MAX_EXTERNAL_SECONDS));
+            let audit = section.get(cx, "audit").and_then(|at| boolean(cx, &at));
+            for (key, given) in [
+                ("timeout_seconds", timeout.is_some()),
+                ("audit", audit.is_some()),
+            ] {
+                let source = if given { Source::Plan } else { Source::Builtin };
+                sources.push((key, source));
+            }
+            BuilderSpec::External {
+                timeout_seconds: timeout.unwrap_or(DEFAULT_SECONDS),
+                audit: audit.unwrap_or(false),
+            }
         }
         "noop" => {
             section.check(

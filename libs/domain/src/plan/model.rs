@@ -171,7 +171,14 @@ pub enum BuilderSpec {
         model: String,
     },
     /// Somebody submits the result.
-    External,
+    External {
+        /// Seconds that a submission, and an audit of it, may take.
+        #[serde(default = "external_seconds")]
+        timeout_seconds: u32,
+        /// Whether somebody else must approve each result before it is gated.
+        #[serde(default)]
+        audit: bool,
+    },
     /// What an earlier run recorded.
     Replay {
         /// That run.
@@ -188,7 +195,7 @@ impl BuilderSpec {
             Self::Patch { .. } => "patch",
             Self::Command { .. } => "command",
             Self::Model { .. } => "model",
-            Self::External => "external",
+            Self::External { .. } => "external",
             Self::Replay { .. } => "replay",
             Self::Noop => "noop",
         }
@@ -198,13 +205,25 @@ impl BuilderSpec {
     pub fn is_fixed_input(&self) -> bool {
         match self {
             Self::Patch { .. } | Self::Noop | Self::Replay { .. } => true,
-            Self::Command { .. } | Self::Model { .. } | Self::External => false,
+            Self::Command { .. } | Self::Model { .. } | Self::External { .. } => false,
+        }
+    }
+
+    /// The builder `external` with its defaults.
+    pub const fn external() -> Self {
+        Self::External {
+            timeout_seconds: crate::submission::DEFAULT_SECONDS,
+            audit: false,
         }
     }
 
     /// Every kind a plan may name.
     pub const KINDS: &'static [&'static str] =
         &["patch", "command", "model", "external", "replay", "noop"];
+}
+
+fn external_seconds() -> u32 {
+    crate::submission::DEFAULT_SECONDS
 }
 
 /// One patch of a series.

@@ -175,7 +175,7 @@ pub(super) fn read(cx: &mut Cx, section: &Section, dst: &str, run: &Defaults) ->
             },
         );
     }
-    let external = (cx.form == PlanForm::CreationPayload).then_some(BuilderSpec::External);
+    let external = (cx.form == PlanForm::CreationPayload).then(BuilderSpec::external);
     let builder = builder.map(|(draft, _)| draft.spec).or(external);
 
     let mut own = section

@@ -36,9 +36,13 @@ impl RunAggregate {
         }
         let fence = Fence(self.run.fence.0 + 1);
         let tip = self.run.tip.clone();
-        let next = attempt.step(&AttemptCommand::Lease { fence, worker, tip }, now)?;
+        let mut next = attempt.step(&AttemptCommand::Lease { fence, worker, tip }, now)?;
         let phase = next.phase;
         self.shift_phase(phase, PhaseCommand::Lease, now, changes)?;
+        if let Some(handoff) = &mut self.phases[phase].handoff {
+            // Once: an attempt that repeats with the same submission uses no tokens again.
+            note_usage(&mut next, std::mem::take(&mut handoff.usage), changes);
+        }
         self.mint_fence();
         self.run.first_lease_at = self.run.first_lease_at.or(Some(now));
         let tier = self.phases[phase].tier;

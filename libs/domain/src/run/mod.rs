@@ -4,7 +4,7 @@
 //! What changed, and which events tell it, is collected in [`Changes`] and committed in one transaction.
 //!
 //! One command a file: [`create`], [`bootstrap`], [`control`], [`add_phase`], [`offer`], [`lease`],
-//! [`landing`], [`settle`], [`retry`], [`issues`], [`import`], [`promote`], [`look`]; the rule that ends tiers and runs is
+//! [`landing`], [`settle`], [`retry`], [`issues`], [`import`], [`promote`], [`look`], [`external`]; the rule that ends tiers and runs is
 //! [`finalise`].
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -19,7 +19,7 @@ use crate::{
     integration::Integration,
     issue::{DebtStatus, IssueBook, IssueCounts, Place},
     phase::{Phase, PhaseCommand},
-    plan::{PhaseSpec, Plan},
+    plan::{BuilderSpec, PhaseSpec, Plan},
     promotion::Promotion,
     states::RunState,
     strategy::{PhaseStrategy, Strategy},
@@ -32,6 +32,7 @@ pub mod add_phase;
 pub mod bootstrap;
 pub mod control;
 pub mod create;
+pub mod external;
 pub mod finalise;
 pub mod import;
 pub mod issues;
@@ -155,6 +156,8 @@ pub struct RunAggregate {
     pub issues: IssueBook,
     depends: Vec<Vec<usize>>,
     dependants: Vec<Vec<usize>>,
+    /// Phases whose builder is `external`.
+    external: Vec<usize>,
 }
 
 /// What a command changed.
@@ -230,6 +233,13 @@ impl RunAggregate {
                 }
             }
         }
+        let is_external = |p: &Phase| {
+            let spec = &plan.tiers[p.tier].phases[p.place];
+            matches!(spec.builder, Some(BuilderSpec::External { .. }))
+        };
+        let external = (0..phases.len())
+            .filter(|&i| is_external(&phases[i]))
+            .collect();
         Self {
             run,
             plan,
@@ -243,6 +253,7 @@ impl RunAggregate {
             issues: IssueBook::default(),
             depends,
             dependants,
+            external,
         }
     }
 
@@ -322,9 +333,16 @@ impl RunAggregate {
         changes: &mut Changes,
     ) -> Result<(), Refusal> {
         let from = self.phases[phase].state;
+        let unbooked = self.phases[phase].handoff.as_ref().map(|h| h.tokens());
         self.phases[phase].apply(command, now)?;
         let to = self.phases[phase].state;
         let tier = self.phases[phase].tier;
+        if let Some(tokens) = unbooked.filter(|_| to.is_terminal()) {
+            // No lease will book what was used outside.
+            self.phases[phase].tokens.settle(0, tokens);
+            self.tiers[tier].tokens.settle(0, tokens);
+            self.run.tokens.settle(0, tokens);
+        }
         self.tiers[tier].counts.shift(from, to);
         self.run.counts.shift(from, to);
         changes.phases.insert(phase);
@@ -352,6 +370,7 @@ impl RunAggregate {
     /// Ends a command: new version, and whatever the change means for tiers and the run.
     pub(crate) fn close(&mut self, now: Timestamp, changes: &mut Changes) {
         self.finalise(now, changes);
+        self.update_waits(now, changes);
         self.run.version += 1;
         changes.run = true;
         // Every event of a command shows the version that the command led to, the last one the whole run.

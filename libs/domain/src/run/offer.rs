@@ -61,6 +61,9 @@ impl RunAggregate {
         if self.run.open_intents > 0 {
             return refuse("a landing intent is unresolved");
         }
+        if let Some(awaited) = self.lacks(phase) {
+            return refuse(&format!("it awaits the {awaited}"));
+        }
         let tier = self.phases[phase].tier;
         for account in [
             &self.run.tokens,
@@ -84,6 +87,9 @@ impl RunAggregate {
         p.attempts_made += 1;
         p.current = Some(uid);
         p.not_before = None;
+        if let Some(handoff) = &mut p.handoff {
+            handoff.wait = None;
+        }
         let attempt = Attempt {
             uid,
             phase,

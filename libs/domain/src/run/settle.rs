@@ -185,7 +185,10 @@ impl RunAggregate {
         charge(&mut self.phases[phase], cause);
         self.phases[phase].cause = Some(cause);
         detail.clone_into(&mut self.phases[phase].detail);
+        let spent = self.spend_submission(phase, cause);
         match decide(self, phase, cause) {
+            // Whoever submits the next result waits long enough by that.
+            Follow::Again(_) if spent => self.requeue(phase, None, now, changes),
             Follow::Again(not_before) => self.requeue(phase, not_before, now, changes),
             Follow::GiveUp(cause) => {
                 self.phases[phase].cause = Some(cause);
@@ -211,7 +214,7 @@ impl RunAggregate {
 }
 
 /// Books a failure on the phase's credits (DESIGN, "What is charged").
-fn charge(phase: &mut Phase, cause: Cause) {
+pub(super) fn charge(phase: &mut Phase, cause: Cause) {
     match cause.charge() {
         Charge::Attempt | Charge::Final => phase.attempts_charged += 1,
         Charge::Infrastructure => phase.infra_charged += 1,

@@ -20,7 +20,7 @@ use autopack_policy::{
 };
 use uuid::Uuid;
 
-const NOW: Timestamp = Timestamp(1_000_000_000);
+pub(crate) const NOW: Timestamp = Timestamp(1_000_000_000);
 const BUILD: &str = r#""builder": {"kind": "command", "run": "true"}, "gate": {"steps": ["true"]}"#;
 
 pub(crate) fn plan(run: &str, phases: &[&str]) -> Plan {
@@ -42,7 +42,7 @@ fn uid(n: u128) -> Uuid {
 }
 
 /// A started run of the plan.
-fn started(plan: Plan) -> RunAggregate {
+pub(crate) fn started(plan: Plan) -> RunAggregate {
     let strategy = Arc::new(compile(
         &Ruleset::default(),
         &Backlog::default(),

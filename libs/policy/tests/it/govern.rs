@@ -48,7 +48,7 @@ fn binary(path: &str) -> Change {
 }
 
 pub(crate) fn builder() -> Rules {
-    Rules::for_builder(&BuilderSpec::External, GateFiles::default())
+    Rules::for_builder(&BuilderSpec::external(), GateFiles::default())
 }
 
 pub(crate) fn author() -> Rules {
@@ -224,7 +224,7 @@ fn binaries_must_be_named_unless_the_patch_is_explicit() {
 #[test]
 fn only_patches_are_the_authors_own() {
     let kinds = [
-        BuilderSpec::External,
+        BuilderSpec::external(),
         BuilderSpec::Noop,
         BuilderSpec::Model {
             model: "m".to_owned(),

@@ -5,6 +5,8 @@
 mod counts;
 mod dispatch;
 mod draft;
+mod edits;
+mod external;
 mod fair;
 mod gate_files;
 mod govern;

@@ -42,6 +42,8 @@ pub struct Model {
     pub resolved_issues: i64,
     #[sea_orm(column_type = "Text")]
     pub issue_state: String,
+    #[sea_orm(column_type = "Text")]
+    pub handoff: Option<String>,
 }
 
 /// None: rows are joined by the queries that need it.

@@ -8,7 +8,7 @@ use autopack_domain::{
 };
 use sea_orm::ActiveValue::Set;
 
-use super::{account, causes, closed, issue_counts, parse, signed, small, time};
+use super::{account, causes, closed, issue_counts, parse, run::json, signed, small, time};
 use crate::{CorruptRow, entity::phase};
 
 /// A row as a phase.
@@ -69,6 +69,11 @@ pub fn read(row: phase::Model) -> Result<Phase, CorruptRow> {
             .map(|a| parse("phase", &id, "current_attempt", a, |t| t.parse().ok()))
             .transpose()?,
         issues: issue_counts([row.minor_issues, row.major_issues, row.resolved_issues]),
+        handoff: row
+            .handoff
+            .as_deref()
+            .map(|h| parse("phase", &id, "handoff", h, |t| serde_json::from_str(t).ok()))
+            .transpose()?,
         started_at: time(row.started_at),
         completed_at: time(row.completed_at),
     })
@@ -103,5 +108,6 @@ pub fn write(run: RunUid, index: usize, phase: &Phase) -> phase::ActiveModel {
         major_issues: Set(phase.issues.major.into()),
         resolved_issues: Set(phase.issues.resolved.into()),
         issue_state: Set(phase.issues.state().as_str().to_owned()),
+        handoff: Set(phase.handoff.as_ref().map(json)),
     }
 }

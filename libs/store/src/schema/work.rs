@@ -132,6 +132,15 @@ fn phase() -> Table {
         moment("completed_at", "When it ended."),
     ];
     columns.extend(issues::counters(issues::issue_state()));
+    columns.push(
+        Column::new(
+            "handoff",
+            Kind::Json(schemas::handoff, false),
+            r#"{"wait":{"for":"submission","until":1767225600000000},"submission":null,"audit":false,"usage":[]}"#,
+            "Between the submissions of an `external` phase: what it waits for, and the result at hand; null: nothing.",
+        )
+        .optional(),
+    );
     Table {
         name: "phase",
         text: "Phases of a run: where each stands. What it shall do is in the run's plan.",

@@ -50,7 +50,7 @@ async fn every_kind_of_bad_row_is_named_with_place_valid_values_and_fix(base: Ba
         "UPDATE run SET facts = '{\"a\":1}'",
         "UPDATE project SET limits = '{\"max_runing\":1}'",
         "UPDATE usage_event SET run_uid = '0197a4c2-0000-7000-8000-00000000beef'",
-        "INSERT INTO phase SELECT '0197a4c2-0000-7000-8000-00000000beef', idx, id, tier, place, 'QUEUED', attempts_made, attempts_charged, infra_charged, crashes, conflicts, not_before, NULL, detail, commit_sha, outcome, tokens_cap, tokens_reserved, tokens_settled, NULL, started_at, completed_at, minor_issues, major_issues, resolved_issues, issue_state FROM phase",
+        "INSERT INTO phase SELECT '0197a4c2-0000-7000-8000-00000000beef', idx, id, tier, place, 'QUEUED', attempts_made, attempts_charged, infra_charged, crashes, conflicts, not_before, NULL, detail, commit_sha, outcome, tokens_cap, tokens_reserved, tokens_settled, NULL, started_at, completed_at, minor_issues, major_issues, resolved_issues, issue_state, handoff FROM phase",
         "UPDATE relay_cursor SET sequence = 7",
         "UPDATE event SET sequence = 3",
     ] {

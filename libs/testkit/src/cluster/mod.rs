@@ -16,12 +16,13 @@ use crate::{Nats, Postgres, TestDatabase};
 pub use node::{Node, free_port};
 
 /// Keys by role; the services find theirs in the list.
-const ROLES: [&str; 6] = [
+const ROLES: [&str; 7] = [
     "operator",
     "worker",
     "scheduler",
     "telemetry",
     "auditor",
+    "builder",
     "reader",
 ];
 

@@ -35,7 +35,8 @@ use crate::{
         import_service_client::ImportServiceClient, issue_service_client::IssueServiceClient,
         promotion_service_client::PromotionServiceClient,
         registry_service_client::RegistryServiceClient, report_service_client::ReportServiceClient,
-        server_service_client::ServerServiceClient, work_service_client::WorkServiceClient,
+        server_service_client::ServerServiceClient,
+        submission_service_client::SubmissionServiceClient, work_service_client::WorkServiceClient,
     },
     scheduler::scheduler_service_client::SchedulerServiceClient,
     server::{Peer, Principal, ServerLayer},
@@ -189,6 +190,11 @@ impl Clients {
     /// For everybody who takes results on.
     pub fn promotions(&self) -> PromotionServiceClient<GrpcService> {
         PromotionServiceClient::new(self.transport.clone()).max_decoding_message_size(MAX_DECODE)
+    }
+
+    /// For builders and auditors outside.
+    pub fn submissions(&self) -> SubmissionServiceClient<GrpcService> {
+        SubmissionServiceClient::new(self.transport.clone()).max_decoding_message_size(MAX_DECODE)
     }
 
     /// The database that these clients work on: that of the first answer, or the expected one.

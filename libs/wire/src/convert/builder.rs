@@ -32,7 +32,13 @@ impl From<&BuilderSpec> for types::Builder {
             BuilderSpec::Model { model } => Kind::Model(types::ModelBuilder {
                 model: model.clone(),
             }),
-            BuilderSpec::External => Kind::External(types::ExternalBuilder {}),
+            BuilderSpec::External {
+                timeout_seconds,
+                audit,
+            } => Kind::External(types::ExternalBuilder {
+                timeout_seconds: *timeout_seconds,
+                audit: *audit,
+            }),
             BuilderSpec::Replay { run } => Kind::Replay(types::ReplayBuilder {
                 run: run.to_string(),
             }),
@@ -66,7 +72,10 @@ impl Decode<types::Builder> for BuilderSpec {
                 timeout_seconds: command.timeout_seconds,
             },
             Kind::Model(model) => Self::Model { model: model.model },
-            Kind::External(types::ExternalBuilder {}) => Self::External,
+            Kind::External(external) => Self::External {
+                timeout_seconds: external.timeout_seconds,
+                audit: external.audit,
+            },
             Kind::Replay(replay) => Self::Replay {
                 run: at.field("replay").field("run").parse(&replay.run)?,
             },

@@ -25,6 +25,7 @@ mod run;
 mod snapshot;
 mod states;
 mod strategy;
+mod submission;
 mod tier;
 mod time;
 mod usage;

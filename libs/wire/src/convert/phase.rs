@@ -40,6 +40,7 @@ impl From<(usize, &Phase)> for types::Phase {
             issues: Some((&phase.issues).into()),
             issue_state: phase.issues.state().as_str().to_owned(),
             complete_time: phase.completed_at.map(time_to_proto),
+            handoff: phase.handoff.as_deref().map(Into::into),
         }
     }
 }
@@ -65,6 +66,7 @@ impl Decode<types::Phase> for (usize, Phase) {
         let completed_at = at
             .field("complete_time")
             .time_optional(message.complete_time);
+        let handoff = at.field("handoff").message_optional(message.handoff);
         Some((
             message.index as usize,
             Phase {
@@ -87,6 +89,7 @@ impl Decode<types::Phase> for (usize, Phase) {
                 issues: super::tier::issue_counts(message.issues),
                 started_at: started_at?,
                 completed_at: completed_at?,
+                handoff: handoff?.map(Box::new),
             },
         ))
     }

@@ -15,6 +15,7 @@ use autopack_domain::{
     run::{Job, JobKind, JobState, Run, RunAggregate},
     states::{AttemptState, PhaseState, RunState, TierState},
     strategy::{PhaseStrategy, Strategy, TierStrategy},
+    submission::{Awaited, Handoff, Submission, Wait},
     tier::{PhaseCounts, Tier},
     usage::{Provenance, Usage},
 };
@@ -142,6 +143,22 @@ pub(crate) fn phase(id: &str, place: usize) -> Phase {
         tokens: account(30),
         current: Some(uid(2)),
         issues: issue_counts(7),
+        handoff: Some(Box::new(Handoff {
+            wait: Some(Wait {
+                what: Awaited::Audit,
+                until: Timestamp(9),
+            }),
+            submission: Some(Submission {
+                builder: "bot".into(),
+                digest: "f".repeat(64),
+                size: 31,
+                at: Timestamp(5),
+                auditor: "ada".into(),
+                audit_digest: "0".repeat(64),
+            }),
+            audit: true,
+            usage: vec![usage()],
+        })),
         started_at: Some(Timestamp(7)),
         completed_at: Some(Timestamp(8)),
     }
@@ -264,7 +281,7 @@ pub(crate) fn builders() -> Vec<BuilderSpec> {
             timeout_seconds: 60,
         },
         BuilderSpec::Model { model: "m".into() },
-        BuilderSpec::External,
+        BuilderSpec::external(),
         BuilderSpec::Replay {
             run: "old-1".parse().unwrap(),
         },

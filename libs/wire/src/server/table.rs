@@ -126,6 +126,22 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         &[User, Telemetry, Auditor, Reader],
     ),
     (
+        "/autopack.registry.v1.SubmissionService/SubmitBuilderResult",
+        &[User, Builder],
+    ),
+    (
+        "/autopack.registry.v1.SubmissionService/RequestAudit",
+        &[User, Builder, Auditor],
+    ),
+    (
+        "/autopack.registry.v1.SubmissionService/SubmitAuditorResult",
+        &[User, Auditor],
+    ),
+    (
+        "/autopack.registry.v1.SubmissionService/UpdatePhaseStatus",
+        &[User, Builder],
+    ),
+    (
         "/autopack.registry.v1.DispatchService/ListActiveRuns",
         &[Scheduler],
     ),
@@ -143,6 +159,10 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
     ),
     (
         "/autopack.registry.v1.DispatchService/ExhaustBudget",
+        &[Scheduler],
+    ),
+    (
+        "/autopack.registry.v1.DispatchService/ExpireWaits",
         &[Scheduler],
     ),
     (

@@ -9,6 +9,7 @@ mod issues;
 mod plan_new;
 mod promote;
 mod queue;
+mod submissions;
 
 use std::path::PathBuf;
 
@@ -25,6 +26,7 @@ pub(crate) use issues::{BacklogArgs, IssuesArgs, RecordIssueArgs, ReportCommand}
 pub(crate) use plan_new::PlanNewArgs;
 pub(crate) use promote::{HostArgs, HostKind, IntegrationArgs, PreflightArgs, PromoteArgs};
 pub(crate) use queue::{LaneCommand, LimitsArgs, QueueArgs, WhyArgs};
+pub(crate) use submissions::{AuditArgs, SetPhaseArgs, SubmitResultArgs, Verdict};
 
 const START: &str = "\
 Examples:
@@ -137,6 +139,12 @@ pub(crate) enum Command {
     Retry(PhaseRef),
     /// Add a phase to a run that has not ended
     AddPhase(AddPhaseArgs),
+    /// Submit the result of a phase whose builder is external
+    SubmitResult(SubmitResultArgs),
+    /// Audit a submitted result before it is gated
+    Audit(AuditArgs),
+    /// Give up, skip, or open again a phase whose builder is external
+    SetPhase(SetPhaseArgs),
     /// Say why phases are not running, from the rules that dispatch them
     #[command(after_help = "Example:\n  autopack why demo-1 P2.1")]
     Why(WhyArgs),

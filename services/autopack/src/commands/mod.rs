@@ -23,6 +23,7 @@ mod ruleset;
 mod run;
 mod runs;
 mod schema;
+mod submissions;
 mod submit;
 mod up;
 mod watch;
@@ -138,6 +139,9 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::Cancel(args) => control::cancel(&context, args).await,
         Command::Retry(args) => control::retry(&context, args).await,
         Command::AddPhase(args) => Box::pin(control::add_phase(&context, args)).await,
+        Command::SubmitResult(args) => Box::pin(submissions::result(&context, args)).await,
+        Command::Audit(args) => Box::pin(submissions::audit(&context, args)).await,
+        Command::SetPhase(args) => Box::pin(submissions::set_phase(&context, args)).await,
         Command::Why(args) => Box::pin(reads::why(&context, args)).await,
         Command::Queue(args) => Box::pin(queue::queue(&context, args)).await,
         Command::Limits(args) => Box::pin(queue::limits(&context, args)).await,

@@ -110,8 +110,29 @@ pub(crate) fn phase(view: &View, phase: &types::Phase) -> Value {
         "issues": counts_json(phase.issues.as_ref()),
         "issue_state": phase.issue_state,
         "not_before_time": time(phase.not_before_time.as_ref()),
+        "handoff": handoff(phase.handoff.as_ref()),
         "start_time": time(phase.start_time.as_ref()),
         "complete_time": time(phase.complete_time.as_ref()),
+    })
+}
+
+/// What an `external` phase waits for, and the result at hand.
+pub(crate) fn handoff(handoff: Option<&types::Handoff>) -> Value {
+    let Some(handoff) = handoff else {
+        return Value::Null;
+    };
+    json!({
+        "awaited": some(&handoff.awaited),
+        "deadline_time": time(handoff.deadline_time.as_ref()),
+        "audit": handoff.audit,
+        "submission": handoff.submission.as_ref().map(|s| json!({
+            "builder": s.builder,
+            "digest": s.digest,
+            "size": s.size,
+            "submit_time": time(s.submit_time.as_ref()),
+            "auditor": some(&s.auditor),
+            "audit_digest": some(&s.audit_digest),
+        })),
     })
 }
 

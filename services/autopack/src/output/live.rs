@@ -180,6 +180,29 @@ pub(crate) fn line(event: &types::Event) -> Option<String> {
         EventKind::PhaseRequeued => format!("{phase}: waits for another attempt"),
         EventKind::RunImported => format!("imported from {text}"),
         EventKind::HistoryNoted => format!("{} noted {text}", about(phase)),
+        EventKind::PhaseWaitChanged => {
+            let handoff = event.phase.as_ref()?.handoff.as_ref()?;
+            let deadline = handoff.deadline_time.as_ref()?;
+            let command = if handoff.awaited == "audit" {
+                format!(
+                    "`autopack audit {} {phase} approve|revise|escalate`",
+                    run.id
+                )
+            } else {
+                format!("`autopack submit-result {} {phase} --patch FILE`", run.id)
+            };
+            format!(
+                "{phase}: waits for the {} until {}: {command}",
+                handoff.awaited,
+                super::text::moment(Some(deadline))
+            )
+        }
+        EventKind::ResultSubmitted if text.is_empty() => {
+            format!("{phase}: the builder submitted that it failed")
+        }
+        EventKind::ResultSubmitted => format!("{phase}: a result was submitted by {text}"),
+        EventKind::AuditRequested => format!("{phase}: {}", kind.text()),
+        EventKind::AuditSubmitted => format!("{phase}: audited: {text}"),
         EventKind::IssueRecorded => format!("{} issue {text}", about(phase)),
         EventKind::IssueResolved => format!("{} issue {text} resolved", about(phase)),
         EventKind::BudgetExhausted => format!("budget exhausted: {text}"),

@@ -140,6 +140,12 @@ pub(crate) fn phases(ui: Ui, view: &View) -> String {
             (cause, _) if phase.detail.is_empty() => cause.to_owned(),
             (cause, _) => format!("{cause}: {}", one_line(&phase.detail, 60)),
         };
+        let awaited = phase.handoff.as_ref().map_or("", |h| h.awaited.as_str());
+        let note = match (awaited, note.as_str()) {
+            ("", _) => note,
+            (awaited, "") => format!("waits for the {awaited}"),
+            (awaited, note) => format!("waits for the {awaited}; {note}"),
+        };
         let commit = if phase.commit.is_empty() {
             phase.outcome.as_str()
         } else {

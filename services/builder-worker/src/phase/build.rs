@@ -6,7 +6,7 @@ use autopack_domain::Cause;
 use autopack_domain::plan::BuilderSpec;
 use autopack_git::Oid;
 
-use super::{Job, agent, patch};
+use super::{Job, agent, external, patch};
 use crate::error::Stop;
 use crate::repo::Opened;
 
@@ -57,14 +57,13 @@ pub(crate) async fn build(job: &mut Job<'_>, opened: &Opened, base: &Oid) -> Res
             Ok(Built::Candidate(candidate))
         }
         BuilderSpec::Noop => Ok(Built::Candidate(Candidate::of(base.clone()))),
-        BuilderSpec::Model { .. } | BuilderSpec::External | BuilderSpec::Replay { .. } => {
-            Err(Stop::failed(
-                Cause::BuilderNotFound,
-                format!(
-                    "builders of kind `{}` are not available on this worker; use `patch`, `command` or `noop`",
-                    job.builder.kind()
-                ),
-            ))
-        }
+        BuilderSpec::External { .. } => external::build(job, opened, base).await,
+        BuilderSpec::Model { .. } | BuilderSpec::Replay { .. } => Err(Stop::failed(
+            Cause::BuilderNotFound,
+            format!(
+                "builders of kind `{}` are not available on this worker; use `patch`, `command`, `external` or `noop`",
+                job.builder.kind()
+            ),
+        )),
     }
 }

@@ -8,6 +8,7 @@ mod build;
 mod cache;
 mod command;
 mod ends;
+mod external;
 mod gate;
 mod goal;
 mod govern;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autopack_domain::Cause;
-use autopack_domain::attempt::Attempt;
+use autopack_domain::attempt::{ArtifactRef, Attempt};
 use autopack_domain::issue::NewIssue;
 use autopack_domain::phase::PhaseOutcome;
 use autopack_domain::plan::{BuilderSpec, PhaseSpec, StepSpec};
@@ -83,6 +84,8 @@ pub(crate) struct Evidence {
     pub(crate) usage: Vec<Usage>,
     /// The builder could have used tokens that nobody reported.
     pub(crate) usage_unknown: bool,
+    /// What was submitted from outside.
+    pub(crate) submitted: Vec<ArtifactRef>,
     /// What the builder says is wrong with its work.
     pub(crate) issues: Vec<NewIssue>,
 }

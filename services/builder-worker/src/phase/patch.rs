@@ -24,18 +24,9 @@ pub(crate) async fn build(
 ) -> Result<Built, Stop> {
     let mut series = Vec::with_capacity(patches.len());
     for patch in patches {
-        series.push(fetch(job, patch).await?);
+        series.push(fetch(job, &patch.path, &patch.digest, MAX_PATCH).await?);
     }
-    let repo = &opened.repo;
-    let mut index = repo.indexes.take(|index| index.holds() == Some(base)).await;
-    let applied = job
-        .lease
-        .guard(async {
-            let applied = repo.own.apply_patch(base, &series, &mut index).await;
-            Ok::<_, Stop>(applied)
-        })
-        .await?;
-    match applied {
+    match apply_series(job, opened, base, &series).await? {
         Ok(tree) => Ok(Built::Candidate(Candidate::of(tree))),
         Err(ApplyError::DoesNotApply {
             reverse_applies: true,
@@ -44,6 +35,23 @@ pub(crate) async fn build(
         Err(ApplyError::Git(error)) => Err(error.into()),
         Err(error) => Err(Stop::failed(apply_cause(&error), error.to_string())),
     }
+}
+
+/// Applies patches one after the other; the outer failure is the lease's.
+pub(super) async fn apply_series(
+    job: &Job<'_>,
+    opened: &Opened,
+    base: &Oid,
+    series: &[Vec<u8>],
+) -> Result<Result<Oid, ApplyError>, Stop> {
+    let repo = &opened.repo;
+    let mut index = repo.indexes.take(|index| index.holds() == Some(base)).await;
+    job.lease
+        .guard(async {
+            let applied = repo.own.apply_patch(base, series, &mut index).await;
+            Ok::<_, Stop>(applied)
+        })
+        .await
 }
 
 /// The cause that a refused patch stands for.
@@ -56,34 +64,37 @@ pub(crate) fn apply_cause(error: &ApplyError) -> Cause {
     }
 }
 
-async fn fetch(job: &Job<'_>, patch: &PatchSpec) -> Result<Vec<u8>, Stop> {
+/// An artifact of at most `max` bytes; `name` is what people call it.
+pub(super) async fn fetch(
+    job: &Job<'_>,
+    name: &str,
+    digest: &str,
+    max: usize,
+) -> Result<Vec<u8>, Stop> {
     let registry = &job.cx.ports.registry;
-    let call = || registry.get_artifact(&patch.digest, MAX_PATCH);
+    let call = || registry.get_artifact(digest, max);
     let bytes = match job.cx.repeat(job.lease, call).await {
         Err(Stop::Registry(error))
             if error.is(Reason::ArtifactNotFound) || error.is(Reason::ArgumentInvalid) =>
         {
             return Err(Stop::failed(
                 Cause::PatchUnreadable,
-                format!("{} ({}): {error}", patch.path, patch.digest),
+                format!("{name} ({digest}): {error}"),
             ));
         }
         other => other?,
     };
-    check_digest(&bytes, patch)?;
+    check_digest(&bytes, name, digest)?;
     Ok(bytes)
 }
 
-fn check_digest(bytes: &[u8], patch: &PatchSpec) -> Result<(), Stop> {
+fn check_digest(bytes: &[u8], name: &str, digest: &str) -> Result<(), Stop> {
     let found = hex(&Sha256::digest(bytes), 32);
-    if found == patch.digest {
+    if found == digest {
         return Ok(());
     }
     Err(Stop::failed(
         Cause::WorkerError,
-        format!(
-            "the content of {} has the digest {found}, not {}",
-            patch.path, patch.digest
-        ),
+        format!("the content of {name} has the digest {found}, not {digest}"),
     ))
 }

@@ -176,7 +176,7 @@ async fn ends_of_a_command_have_their_causes_and_nothing_of_it_lands() {
         (command("P2", "no-such-agent --go"), Cause::BuilderNotFound),
         (command("P4", "sh -c 'exit 127'"), Cause::BuilderFailed),
         (slow, Cause::BuilderTimeout),
-        (phase("P5", BuilderSpec::External), Cause::BuilderNotFound),
+        (phase("P5", BuilderSpec::external()), Cause::BuilderNotFound),
     ] {
         let id = spec.id.clone();
         let report = world.execute(spec).await;

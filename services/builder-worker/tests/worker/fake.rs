@@ -226,6 +226,7 @@ impl Registry for Fake {
             plan: offer.plan.clone(),
             intents,
             tier_id: "T1".into(),
+            submission: None,
             fleet: state.fleet.clone(),
             promotion: state.promotion.clone(),
             compare_with: state.compare_with.clone(),

@@ -287,6 +287,13 @@ impl DispatchService for Stub {
         Err(Status::unimplemented("no test spends a budget"))
     }
 
+    async fn expire_waits(
+        &self,
+        _: Request<pb::ExpireWaitsRequest>,
+    ) -> Reply<pb::ExpireWaitsResponse> {
+        Err(Status::unimplemented("no test waits for a submission"))
+    }
+
     async fn get_policy(&self, _: Request<pb::GetPolicyRequest>) -> Reply<pb::GetPolicyResponse> {
         let inner = self.called("policy", "")?;
         Ok(Response::new(pb::GetPolicyResponse {

@@ -77,6 +77,20 @@ impl DispatchService for Api {
         }))
     }
 
+    async fn expire_waits(
+        &self,
+        request: Request<pb::ExpireWaitsRequest>,
+    ) -> Reply<pb::ExpireWaitsResponse> {
+        let r = request.into_inner();
+        let phases = r.phases.iter().map(|p| *p as usize).collect();
+        let (version, expired) = self
+            .core
+            .expire_waits(uid("run_uid", &r.run_uid)?, r.expected_version, phases)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(pb::ExpireWaitsResponse { version, expired }))
+    }
+
     async fn get_policy(
         &self,
         request: Request<pb::GetPolicyRequest>,

@@ -15,6 +15,7 @@ mod registry_service;
 mod report_service;
 mod schema;
 mod server_service;
+mod submission_service;
 mod switch;
 mod watch;
 mod work_fields;
@@ -36,7 +37,8 @@ use autopack_wire::{
         import_service_server::ImportServiceServer, issue_service_server::IssueServiceServer,
         promotion_service_server::PromotionServiceServer,
         registry_service_server::RegistryServiceServer, report_service_server::ReportServiceServer,
-        server_service_server::ServerServiceServer, work_service_server::WorkServiceServer,
+        server_service_server::ServerServiceServer,
+        submission_service_server::SubmissionServiceServer, work_service_server::WorkServiceServer,
     },
     types,
 };
@@ -85,6 +87,7 @@ fn routes(activity: &Receiver<Activity>) -> Routes {
         .add_service(Switch::new(activity.clone(), issues))
         .add_service(Switch::new(activity.clone(), reports))
         .add_service(Switch::new(activity.clone(), promotions))
+        .add_service(Switch::new(activity.clone(), submissions))
         .add_service(Switch::new(activity.clone(), artifact))
         .add_service(Switch::new(activity.clone(), server));
     routes.routes()
@@ -116,6 +119,10 @@ fn reports(api: Api) -> ReportServiceServer<Api> {
 
 fn promotions(api: Api) -> PromotionServiceServer<Api> {
     PromotionServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
+}
+
+fn submissions(api: Api) -> SubmissionServiceServer<Api> {
+    SubmissionServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
 }
 
 fn doctor(api: Api) -> DoctorServiceServer<Api> {

@@ -81,6 +81,7 @@ impl WorkService for Api {
                 previous_detail,
                 tier_id: leased.tier,
                 intents: leased.strays.iter().map(Into::into).collect(),
+                submission: leased.submission.as_ref().map(Into::into),
                 ..pb::LeaseJobResponse::default()
             }));
         }

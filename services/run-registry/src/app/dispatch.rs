@@ -159,7 +159,7 @@ impl Core {
     }
 }
 
-fn check_index(run: &RunAggregate, phase: usize) -> Result<(), Refusal> {
+pub(super) fn check_index(run: &RunAggregate, phase: usize) -> Result<(), Refusal> {
     if phase < run.phases.len() {
         return Ok(());
     }

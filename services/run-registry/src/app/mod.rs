@@ -20,6 +20,7 @@ pub mod promotions;
 pub mod reads;
 pub mod repair;
 pub mod reports;
+pub mod submissions;
 pub mod turns;
 pub mod work;
 pub mod workers;

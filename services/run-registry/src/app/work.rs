@@ -9,6 +9,7 @@ use autopack_domain::{
     run::{Changes, Run, RunAggregate, settle::Report},
     states::{AttemptState, TierState},
     strategy::PhaseStrategy,
+    submission::Submission,
     usage::Usage,
 };
 
@@ -34,6 +35,8 @@ pub struct LeasedPhase {
     pub previous: Option<(String, String)>,
     /// Id of the tier.
     pub tier: String,
+    /// The result to apply, where the builder is `external`.
+    pub submission: Option<Submission>,
     /// Attempts whose prepared landing did not succeed: their commits are strays on the branch.
     pub strays: Vec<Attempt>,
 }
@@ -80,6 +83,7 @@ impl Core {
                 spec: a.spec(record.phase).clone(),
                 strategy: a.phase_strategy(record.phase).clone(),
                 tier: a.tiers[a.phases[record.phase].tier].id.to_string(),
+                submission: submission_of(a, record.phase),
                 attempt: record,
                 previous,
                 strays: Vec::new(),
@@ -296,4 +300,9 @@ impl Core {
         .await
         .map(drop)
     }
+}
+
+fn submission_of(run: &autopack_domain::run::RunAggregate, phase: usize) -> Option<Submission> {
+    let handoff = run.phases[phase].handoff.as_ref()?;
+    handoff.submission.clone()
 }

@@ -8,6 +8,7 @@
 )]
 
 mod aging;
+mod audits;
 mod bus;
 mod commands;
 mod harness;
@@ -25,5 +26,6 @@ mod reports;
 mod self_check;
 mod set_aside;
 mod standby;
+mod submissions;
 mod watching;
 mod workers;

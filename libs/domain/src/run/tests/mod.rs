@@ -2,10 +2,11 @@
 
 mod control;
 mod ends;
+mod external;
 mod import;
 mod issues;
-mod sequences;
 mod promotions;
+mod sequences;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -86,7 +87,11 @@ fn strategy(plan: &Plan, tokens: u64) -> Strategy {
 
 impl Bench {
     fn new(hold: bool) -> Self {
-        let plan = Arc::new(read_plan(PLAN, &ReadOptions::default()).unwrap().plan);
+        Self::of(PLAN, hold)
+    }
+
+    fn of(plan: &str, hold: bool) -> Self {
+        let plan = Arc::new(read_plan(plan, &ReadOptions::default()).unwrap().plan);
         let strategy = Arc::new(strategy(&plan, 10_000));
         let new = NewRun {
             uid: RunUid(uuid::Uuid::from_u128(1)),
