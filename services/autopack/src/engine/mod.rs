@@ -257,7 +257,8 @@ impl Engine {
         let report = services.shutdown(DRAIN).await;
         if addresses.socket.is_some() {
             // What the drained services did last; the registry still answers.
-            files.finish().await;
+            // Boxed: every command ends with this one, and few serve.
+            Box::pin(files.finish()).await;
         }
         bus.close(GRACE).await;
         drop((clients, files, bus));

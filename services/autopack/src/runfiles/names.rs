@@ -57,7 +57,8 @@ pub(crate) fn name(text: &str) -> String {
 pub(crate) fn run_folder(id: &str) -> String {
     let name = name(id);
     let folded = name.to_ascii_lowercase();
-    let is_file = folded.starts_with("project_") && folded.ends_with(".json");
+    let of_project = folded.strip_prefix("project_");
+    let is_file = of_project.is_some_and(|rest| rest.strip_suffix(".json").is_some());
     if !is_file && !TAKEN.contains(&folded.as_str()) {
         return name;
     }

@@ -14,6 +14,7 @@ use super::{
     write::{self, Pack},
 };
 
+#[expect(clippy::unnecessary_wraps, reason = "fields of messages take options")]
 fn at(seconds: i64) -> Option<prost_types::Timestamp> {
     Some(prost_types::Timestamp { seconds, nanos: 0 })
 }

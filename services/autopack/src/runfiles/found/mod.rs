@@ -102,13 +102,12 @@ impl Reader<'_> {
         let tiers = self.place(tiers, &mut phases, &tiers_of);
         let text = |key: &str| page.get(key).unwrap_or_default().to_owned();
         let time = |key: &str| page.get(key).and_then(moment::parse);
-        let created_at = match time("Created").or(time("Created At")) {
-            Some(told) => told,
-            None => {
-                let note = format!("{SUMMARY} has no time of creation: that of the file is taken");
-                self.notes.push(note);
-                self.folder.modified(SUMMARY.as_ref())?
-            }
+        let created_at = if let Some(told) = time("Created").or(time("Created At")) {
+            told
+        } else {
+            let note = format!("{SUMMARY} has no time of creation: that of the file is taken");
+            self.notes.push(note);
+            self.folder.modified(SUMMARY.as_ref())?
         };
         let cause = page.get("Cause").or(page.get("Failure Reason"));
         let run = HistoricalRun {
