@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use autopack_domain::Reason;
 use autopack_runtime::{DataDir, Opened, RegistryFile, telemetry::propagation::inject_caller};
 use autopack_wire::{
-    client::{ClientOptions, Clients, channel_uds},
+    client::{ClientOptions, Clients, channel_uds, split_addresses},
     registry::GetInfoRequest,
     status::from_status,
 };
@@ -18,6 +18,8 @@ use crate::{
     error::CliError,
 };
 
+/// Tries of a call where several registries are named: their pauses last for as long as a standby takes to take over.
+const TAKEOVER_TRIES: u32 = 10;
 /// How long a process that holds the data directory may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -66,6 +68,9 @@ pub(crate) fn remote(settings: &Settings, address: &str) -> Result<Connection, C
         database: settings.database_identity.clone(),
         ..ClientOptions::default()
     };
+    if split_addresses(address).count() > 1 {
+        options.tries = TAKEOVER_TRIES;
+    }
     let clients = if let Some(path) = address.strip_prefix("unix:") {
         let path = absolute_path(std::path::Path::new(path.trim_start_matches("//")))?;
         let channel = channel_uds(&path).map_err(bad)?;
