@@ -29,6 +29,9 @@ const MAX_VALUE: usize = 256 * 1024;
 /// What each SQLite file begins with.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
+/// What a journal ends with that names the journal of several databases.
+const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+
 /// Why a file cannot be read as an older database.
 #[derive(Debug, thiserror::Error)]
 pub enum LegacyError {
@@ -106,6 +109,13 @@ pub fn copy(file: &Path, folder: &Path) -> Result<PathBuf, LegacyError> {
         // It may grow while it is copied.
         let mut bounded = io::Read::take(&mut source, MAX_FILE);
         io::copy(&mut bounded, &mut target).map_err(|e| fail(&from, e))?;
+        drop(target);
+        // SQLite deletes the file that such a journal names, wherever it lies.
+        if suffix == "-journal" && ends_with(&to, &JOURNAL_MAGIC).map_err(|e| fail(&to, e))? {
+            let detail = "its journal belongs to a transaction over several databases".to_owned();
+            let path = at(&from);
+            return Err(LegacyError::Damaged { path, detail });
+        }
     }
     let mut head = [0; 16];
     let mut copy = fs::File::open(&copied).map_err(|e| fail(&copied, e))?;
@@ -114,6 +124,19 @@ pub fn copy(file: &Path, folder: &Path) -> Result<PathBuf, LegacyError> {
         return Ok(copied);
     }
     Err(LegacyError::NotSqlite { path: at(file) })
+}
+
+/// Whether these are the last bytes of a file.
+fn ends_with(file: &Path, bytes: &[u8; 8]) -> io::Result<bool> {
+    use io::{Read as _, Seek as _};
+    let mut file = fs::File::open(file)?;
+    if file.metadata()?.len() < 8 {
+        return Ok(false);
+    }
+    file.seek(io::SeekFrom::End(-8))?;
+    let mut last = [0; 8];
+    file.read_exact(&mut last)?;
+    Ok(&last == bytes)
 }
 
 /// Every ordinary table of a copy; `name` is what messages call it.

@@ -93,6 +93,8 @@ impl NatsLine {
             self.writer.set_read_timeout(Some(bound)).unwrap();
             let arrived = match self.reader.fill_buf() {
                 Ok(bytes) => !bytes.is_empty(),
+                // A signal, such as that of a child's end.
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => false,
                 Err(error) => panic!("{error}"),
             };

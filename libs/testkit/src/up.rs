@@ -43,7 +43,10 @@ impl Autopack {
         let file = self.data().join("registry.json");
         within(BOUND, "registry.json of a serving process", || {
             if process.is_running() {
-                return file.is_file().then_some(());
+                // One that died leaves its file behind.
+                let text = std::fs::read(&file).ok()?;
+                let told: serde_json::Value = serde_json::from_slice(&text).ok()?;
+                return (told["pid"] == process.id()).then_some(());
             }
             panic!("`autopack {}` ended: {:?}", args[0], process.wait(BOUND));
         });

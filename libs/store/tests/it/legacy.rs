@@ -151,6 +151,24 @@ async fn a_cut_off_or_damaged_file_is_told_and_no_bytes_make_the_reader_panic() 
     assert!(refused > 20, "{refused} of 120 were refused");
 }
 
+/// SQLite would delete the file that the journal names.
+#[tokio::test]
+async fn a_journal_that_names_another_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.db");
+    fs::write(
+        &file,
+        fs::read(corpus("upstream-lowercase-states.db")).unwrap(),
+    )
+    .unwrap();
+    let magic = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    let mut journal = b"/precious".to_vec();
+    journal.extend(magic);
+    fs::write(folder.path().join("a.db-journal"), &journal).unwrap();
+    let error = tables(&file).await.unwrap_err();
+    assert!(error.to_string().contains("several databases"), "{error}");
+}
+
 /// Whatever was read can be judged.
 fn judge(found: &Collected) {
     for run in &found.runs {

@@ -139,7 +139,7 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
     ),
     (
         "/autopack.registry.v1.SubmissionService/UpdatePhaseStatus",
-        &[User, Builder],
+        &[User],
     ),
     (
         "/autopack.registry.v1.DispatchService/ListActiveRuns",

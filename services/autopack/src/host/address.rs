@@ -57,6 +57,9 @@ impl fmt::Display for Place {
     }
 }
 
+/// The API of github.com.
+const GITHUB_COM: &str = "https://api.github.com";
+
 /// The API of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Api {
@@ -77,7 +80,7 @@ impl Api {
             if is_github && kind != Some(HostKind::Gitea) {
                 return Ok(Self {
                     kind: HostKind::Github,
-                    base: "https://api.github.com".to_owned(),
+                    base: GITHUB_COM.to_owned(),
                 });
             }
             return Err(CliError::usage(format!(
@@ -106,6 +109,11 @@ impl Api {
             kind: kind.unwrap_or(guessed),
             base,
         })
+    }
+
+    /// Whether a token for github.com may go there.
+    pub(super) fn is_github_com(&self) -> bool {
+        self.base == GITHUB_COM
     }
 
     /// For people.

@@ -15,8 +15,6 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::output::one_line;
-
 /// How long one request may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Bytes of an answer at most.
@@ -60,7 +58,7 @@ impl Answer {
         Some(Duration::from_secs(number("retry-after").unwrap_or(60)))
     }
 
-    /// What the host says, in a line.
+    /// What the host says, as long as it is.
     pub(super) fn said(&self) -> String {
         let json = self.json();
         let mut said = json["message"].as_str().unwrap_or_default().to_owned();
@@ -72,9 +70,9 @@ impl Answer {
             }
         }
         if said.is_empty() {
-            said = String::from_utf8_lossy(&self.body[..self.body.len().min(500)]).into_owned();
+            said = String::from_utf8_lossy(&self.body).into_owned();
         }
-        one_line(&said, 500)
+        said
     }
 }
 

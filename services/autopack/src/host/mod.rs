@@ -51,6 +51,15 @@ impl std::fmt::Debug for Host {
     }
 }
 
+/// The variables of a host's token, the first that is set. What is meant for github.com goes nowhere else.
+fn token_names(api: &Api) -> &'static [&'static str] {
+    match (api.kind, api.is_github_com()) {
+        (HostKind::Github, true) => &["AUTOPACK_HOST_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"],
+        (HostKind::Github, false) => &["AUTOPACK_HOST_TOKEN", "GH_ENTERPRISE_TOKEN"],
+        (HostKind::Gitea, _) => &["AUTOPACK_HOST_TOKEN", "GITEA_TOKEN"],
+    }
+}
+
 /// The host of a run's repository.
 pub(crate) fn of(run: &types::Run, args: &HostArgs) -> Result<Host, CliError> {
     let remote = run.facts.get("remote_url");
@@ -63,15 +72,12 @@ pub(crate) fn of(run: &types::Run, args: &HostArgs) -> Result<Host, CliError> {
         .hint("a pull request needs a repository whose `origin` is https://HOST/OWNER/NAME or git@HOST:OWNER/NAME")
     })?;
     let api = Api::of(&place, args.host, args.host_api.as_deref())?;
-    let names: &[&str] = match api.kind {
-        HostKind::Github => &["AUTOPACK_HOST_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"],
-        HostKind::Gitea => &["AUTOPACK_HOST_TOKEN", "GITEA_TOKEN"],
+    let names = token_names(&api);
+    let set = |name: &&str| {
+        let token = std::env::var(name).ok()?.trim().to_owned();
+        (!token.is_empty()).then_some(token)
     };
-    let token = names
-        .iter()
-        .find_map(|name| std::env::var(name).ok())
-        .map(|token| token.trim().to_owned())
-        .filter(|token| !token.is_empty());
+    let token = names.iter().find_map(set);
     let token = token.ok_or_else(|| {
         CliError::usage(format!("no token for {}", api.host()))
             .hint(format!("set one of {}", names.join(", ")))
@@ -237,7 +243,8 @@ impl Host {
 
     /// What the host said, without the token.
     fn refused(&self, answer: &Answer, what: &str) -> CliError {
-        let said = answer.said().replace(&self.token, "***");
+        // Before the text is cut: a cut token would not be found.
+        let said = one_line(&answer.said().replace(&self.token, "***"), 500);
         let text = format!("{} {what}: {} {said}", self.api.host(), answer.status);
         let error = CliError::new(text);
         match answer.status {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use autopack_testkit::git_host::{Flavour, GitHost, TOKEN};
 use autopack_wire::types;
 
-use super::{Host, address::Api, address::Place};
+use super::{Host, address::Api, address::Place, token_names};
 use crate::{cli::HostKind, error::CliError};
 
 const TESTED: &str = "2fd4e1c67a2d28fced849ee1bb76e7391b93eb12";
@@ -182,4 +182,25 @@ async fn a_read_is_made_again_after_a_fault_of_the_host_and_a_post_is_not() {
         .filter(|c| c.starts_with("POST"))
         .count();
     assert_eq!(posts, 1);
+}
+
+#[test]
+fn a_token_for_one_host_is_not_looked_for_at_another() {
+    let names = |kind, base: &str| {
+        let base = base.to_owned();
+        token_names(&Api { kind, base })
+    };
+    let github_com = names(HostKind::Github, "https://api.github.com");
+    assert!(github_com.contains(&"GH_TOKEN"));
+    for (kind, base) in [
+        (HostKind::Github, "https://ghe.example/api/v3"),
+        (HostKind::Gitea, "https://git.example/api/v1"),
+    ] {
+        let names = names(kind, base);
+        assert!(
+            !names.contains(&"GH_TOKEN") && !names.contains(&"GITHUB_TOKEN"),
+            "{names:?}"
+        );
+        assert!(names.contains(&"AUTOPACK_HOST_TOKEN"));
+    }
 }

@@ -85,6 +85,8 @@ impl RunFiles {
     /// Until the subscription is lost. A dropped call leaves the follower as it was or further.
     async fn follow_bus(&self, bus: &Arc<dyn Bus>, follower: &mut Follower) {
         let Ok(mut source) = bus.events(EventOptions::default()).await else {
+            // The log can be read without it.
+            self.pass_or_warn(follower).await;
             return;
         };
         let mut look = true;
@@ -94,19 +96,22 @@ impl RunFiles {
                 return;
             }
             let start = Instant::now();
-            self.pass_or_warn(follower).await;
+            let read = self.pass_or_warn(follower).await;
             tokio::time::sleep(REST.max(start.elapsed() * RESTS)).await;
             match drain(&mut *source) {
-                Some(news) => look = news,
+                Some(news) => look = news || !read,
                 None => return,
             }
         }
     }
 
-    async fn pass_or_warn(&self, follower: &mut Follower) {
-        if let Err(error) = self.pass(follower).await {
+    /// Whether the log was read to its end.
+    async fn pass_or_warn(&self, follower: &mut Follower) -> bool {
+        let read = self.pass(follower).await;
+        if let Err(error) = &read {
             tracing::warn!(error = %error.message, "files of runs are late");
         }
+        read.is_ok()
     }
 
     /// Reads the log to its end and writes every run that it names; how many were written.

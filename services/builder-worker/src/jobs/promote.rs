@@ -9,7 +9,9 @@ use std::path::Path;
 use autopack_domain::Cause;
 use autopack_domain::promotion::{Promotion, PromotionIntent, PromotionState, PromotionStrategy};
 use autopack_domain::run::Run;
-use autopack_git::{FetchRefs, Identity, Landed, Oid, Prepared, PushOutcome, Strategy, message};
+use autopack_git::{
+    FetchRefs, GitError, Identity, Landed, Oid, Prepared, PushOutcome, Strategy, message,
+};
 
 use super::{Ended, conclude, refused};
 use crate::context::Context;
@@ -70,6 +72,9 @@ async fn work(cx: &Context, lease: &Lease, leased: &Leased) -> Result<(Promotion
         promotion,
         tested,
     };
+    if let Some(commit) = step.moved_before().await? {
+        return Ok((PromotionState::Landed, commit));
+    }
     step.check_tip(leased).await?;
     step.go().await
 }
@@ -118,10 +123,8 @@ impl Move<'_> {
             let detail = format!("{} has no branch {}", target.location, self.target());
             return Err(Stop::failed(Cause::PromotionTargetMissing, detail));
         };
-        if self.is_ours(&tip) {
-            // An earlier worker moved it and could not say so.
-            return self.landed(tip).await;
-        }
+        // It may have moved since the fetch.
+        self.opened.tree(Some(&tip), self.target()).await?;
         let wanted = &self.promotion.wanted.expected;
         if !wanted.is_empty() && *wanted != tip.as_str() {
             return Err(self.moved(Some(&tip), wanted));
@@ -171,10 +174,29 @@ impl Move<'_> {
         self.landed(commit).await
     }
 
-    /// Whether the branch holds the move that was stored last.
-    fn is_ours(&self, tip: &Oid) -> bool {
-        let intent = self.promotion.intent.as_ref();
-        intent.is_some_and(|intent| intent.commit == tip.as_str())
+    /// The move that an earlier worker stored, if the branch holds it: that worker could not say so, and whatever was
+    /// committed since came on top of it.
+    async fn moved_before(&self) -> Result<Option<Oid>, Stop> {
+        let Some(intent) = &self.promotion.intent else {
+            return Ok(None);
+        };
+        let commit = Oid::parse(&intent.commit)?;
+        let (own, target) = (&self.opened.repo.own, &self.opened.target);
+        let branches = FetchRefs::Branches(vec![self.target().to_owned()]);
+        own.fetch(target, &branches).await?;
+        let Some(tip) = own.read_branch(target, self.target()).await? else {
+            return Ok(None);
+        };
+        // It may have moved since the fetch.
+        self.opened.tree(Some(&tip), self.target()).await?;
+        match own.tree_of(&commit).await {
+            Ok(_) => {}
+            // Whoever made it kept it elsewhere, and the branch's history does not have it.
+            Err(GitError::ObjectMissing { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        let landed = own.is_ancestor(&commit, &tip).await?;
+        Ok(landed.then_some(commit))
     }
 
     /// Reads the branch back: it must hold the tested tree.

@@ -200,6 +200,31 @@ async fn whoever_comes_after_a_crash_finds_the_move_or_makes_it() {
     }
 }
 
+/// Whoever goes on from a move, or takes it back, finds it told as landed; it is not made again.
+#[tokio::test]
+async fn what_comes_on_top_of_a_move_before_it_is_told_changes_nothing_of_it() {
+    let mut world = landed().await;
+    world.fake.state().hang_in = Some("finish_promotion");
+    let wanted = promotion(&world, PromotionStrategy::Squash, "release");
+    world.fake.state().promotion = Some(wanted);
+    world.offer_job(JobKind::Promote, None).await;
+    until("the branch has moved", || {
+        world.fake.state().calls.contains(&"finish_promotion")
+    })
+    .await;
+    world.crash().await;
+    let on_top = advance(&world, "release", "other.txt");
+    world.git(&["branch", "-D", "autonomous/demo"]);
+    world.fake.state().hang_in = None;
+    world.start();
+    let stored = world.fake.state().promotion.clone().unwrap();
+    let intent = stored.intent.clone().unwrap();
+    let (state, commit) = promote(&mut world, stored).await.unwrap();
+    assert_eq!((state, commit), (PromotionState::Landed, intent.commit));
+    assert_eq!(tip(&world, "release"), on_top, "nothing moved");
+    world.shut_down().await;
+}
+
 async fn look(world: &mut World, compare_with: &str) -> Seen {
     {
         let mut state = world.fake.state();

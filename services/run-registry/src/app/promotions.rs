@@ -41,7 +41,7 @@ impl Core {
         let body = format!("{run} {:?} {}", asked.wanted, asked.by);
         let key = request_key(&asked.request, "PromoteRun", &body)?;
         let (clock, ids) = (Arc::clone(&self.ports.clock), Arc::clone(&self.ports.ids));
-        let request = asked.request.clone();
+        let (request, wanted) = (asked.request.clone(), asked.wanted.clone());
         let done = self
             .writer
             .on_run(run, key, move |a, c| {
@@ -59,11 +59,15 @@ impl Core {
             .await;
         match done {
             Err(WriteError::Repeated(run)) => {
-                let found = self.promotions_of(run).await?;
-                let first = found.into_iter().find(|p| p.request == request);
-                let first = first.ok_or_else(|| no_promotion(&run, "of this request"))?;
                 let record = self.writer.read(run, |a| a.run.clone()).await;
-                Ok((first, record.map_err(write_refusal)?))
+                let record = record.map_err(write_refusal)?;
+                let wanted = with_target(&record, wanted)?;
+                let found = self.promotions_of(run).await?;
+                // A request that joined an open promotion left its name at none.
+                let own = found.iter().find(|p| p.request == request);
+                let first = own.or_else(|| found.iter().find(|p| p.wanted == wanted));
+                let first = first.ok_or_else(|| no_promotion(&run, "of this request"))?;
+                Ok((first.clone(), record))
             }
             other => other.map_err(write_refusal),
         }
@@ -221,6 +225,9 @@ fn check_rules(a: &RunAggregate) -> Result<(), Refusal> {
     Err(refusal)
 }
 
+/// How the names of integration branches begin.
+const INTEGRATION: &str = "autonomous/";
+
 /// Names the branch: what the plan names as its base, unless that is no branch's name.
 fn with_target(run: &Run, mut wanted: Wanted) -> Result<Wanted, Refusal> {
     if wanted.target.is_empty() {
@@ -229,8 +236,8 @@ fn with_target(run: &Run, mut wanted: Wanted) -> Result<Wanted, Refusal> {
     let target = &wanted.target;
     let problem = if target.is_empty() || *target == run.base_sha || target == "HEAD" {
         "names no branch, and neither does the plan's base"
-    } else if *target == run.branch {
-        "is the integration branch itself"
+    } else if target.starts_with(INTEGRATION) {
+        "is the integration branch of a run, which only that run's landings move"
     } else if !is_branch(target) {
         "is no name of a branch"
     } else {

@@ -135,6 +135,10 @@ async fn refusals_of_promotions_are_named(place: Place) {
             with(|r| r.target_branch = "autonomous/a".into()),
             "target_branch",
         ),
+        (
+            with(|r| r.target_branch = "autonomous/another".into()),
+            "target_branch",
+        ),
         (with(|r| r.expected_tip = "HEAD".into()), "expected_tip"),
     ] {
         let status = promote(&h, request).await.unwrap_err();

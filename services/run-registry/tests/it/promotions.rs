@@ -233,6 +233,14 @@ async fn requests_for_a_promotion_are_idempotent_and_one_is_open_at_a_time(place
     let open = promote(&h, named.clone()).await.unwrap();
     assert_eq!(promote(&h, named.clone()).await.unwrap().uid, open.uid);
     assert_eq!(promote(&h, asking("a")).await.unwrap().uid, open.uid);
+    let joining = pb::PromoteRunRequest {
+        request_id: "r-2".into(),
+        ..asking("a")
+    };
+    for _ in 0..2 {
+        let joined = promote(&h, joining.clone()).await.unwrap();
+        assert_eq!(joined.uid, open.uid, "also when its answer was lost");
+    }
     let other = pb::PromoteRunRequest {
         strategy: "merge".into(),
         ..asking("a")
