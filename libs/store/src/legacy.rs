@@ -111,7 +111,7 @@ pub fn copy(file: &Path, folder: &Path) -> Result<PathBuf, LegacyError> {
         io::copy(&mut bounded, &mut target).map_err(|e| fail(&from, e))?;
         drop(target);
         // SQLite deletes the file that such a journal names, wherever it lies.
-        if suffix == "-journal" && ends_with(&to, &JOURNAL_MAGIC).map_err(|e| fail(&to, e))? {
+        if suffix == "-journal" && ends_with(&to, JOURNAL_MAGIC).map_err(|e| fail(&to, e))? {
             let detail = "its journal belongs to a transaction over several databases".to_owned();
             let path = at(&from);
             return Err(LegacyError::Damaged { path, detail });
@@ -127,7 +127,7 @@ pub fn copy(file: &Path, folder: &Path) -> Result<PathBuf, LegacyError> {
 }
 
 /// Whether these are the last bytes of a file.
-fn ends_with(file: &Path, bytes: &[u8; 8]) -> io::Result<bool> {
+fn ends_with(file: &Path, bytes: [u8; 8]) -> io::Result<bool> {
     use io::{Read as _, Seek as _};
     let mut file = fs::File::open(file)?;
     if file.metadata()?.len() < 8 {
@@ -136,7 +136,7 @@ fn ends_with(file: &Path, bytes: &[u8; 8]) -> io::Result<bool> {
     file.seek(io::SeekFrom::End(-8))?;
     let mut last = [0; 8];
     file.read_exact(&mut last)?;
-    Ok(&last == bytes)
+    Ok(last == bytes)
 }
 
 /// Every ordinary table of a copy; `name` is what messages call it.
