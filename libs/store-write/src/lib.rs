@@ -25,6 +25,7 @@ mod mend;
 mod parameters;
 mod place;
 mod regain;
+mod resting;
 mod session;
 mod watch;
 pub mod writer;

@@ -4,7 +4,7 @@
 //! batch that fails drops every aggregate it touched.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -18,7 +18,10 @@ use autopack_store::{StoreError, read, rows::event::StoredEvent};
 use futures::{StreamExt as _, stream};
 use sea_orm::DatabaseConnection;
 
-use crate::handle::{Cursor, Setting};
+use crate::{
+    handle::{Cursor, Setting},
+    resting::{self, Rest, Resting},
+};
 
 /// Turns an event into the bytes that are stored, relayed and watched.
 pub type Encoder = Arc<dyn Fn(&EventHeader, &Event) -> Vec<u8> + Send + Sync>;
@@ -45,12 +48,10 @@ pub struct RequestKey {
     pub digest: String,
 }
 
-/// Runs kept in memory between batches.
-const CACHE: usize = 512;
-/// Runs that have ended and are kept for the little that follows an end.
-const ENDED: usize = 32;
-/// Phases of such a run at most: a larger one takes more memory than reading it again is worth.
-const ENDED_PHASES: usize = 100;
+/// Runs kept in memory between batches: those that rest, and others.
+const CACHE: usize = resting::KEPT + 512;
+/// Phases of a run that is kept while it rests, at most: a larger one takes more memory than reading it again is worth.
+const RESTING_PHASES: usize = 100;
 /// Runs that are loaded at a time; as many as there are readers.
 const LOADS: usize = 4;
 
@@ -86,8 +87,8 @@ pub(crate) struct Session {
     pub(crate) sequence: u64,
     pub(crate) encoder: Encoder,
     pub(crate) recent: Vec<RunUid>,
-    /// Runs of the cache that have ended, the first one first.
-    pub(crate) ended: VecDeque<RunUid>,
+    /// Runs of the cache that nobody works on.
+    pub(crate) resting: Resting,
 }
 
 impl std::fmt::Debug for Session {
@@ -172,31 +173,30 @@ impl Session {
         self.sequence = sequence;
     }
 
-    /// After a commit: drops runs that nobody works on, so that idle runs cost no memory. Those that have just ended are
-    /// kept a little: their last snapshot is recorded, and who waited for the end reads them.
+    /// After a commit: drops runs that nobody works on, so that idle runs cost little memory. The latest are kept: who
+    /// waited for the end of a run reads it, and a run that waits for a person is often started soon.
     pub(crate) fn trim(&mut self) {
         let cache = &mut self.cache;
         for uid in self.touched.drain() {
             let Some(found) = cache.get(&uid).filter(|a| a.is_idle()) else {
                 continue;
             };
-            let ended = found.run.state.is_terminal();
-            let waits = found.run.paused || (found.run.frozen && !found.run.started);
-            if ended && found.phases.len() <= ENDED_PHASES {
-                if !self.ended.contains(&uid) {
-                    self.ended.push_back(uid);
-                }
-            } else if ended || waits {
+            let Some(rest) = Rest::of(found) else {
+                continue;
+            };
+            if found.phases.len() <= RESTING_PHASES {
+                self.resting.add(rest, uid);
+            } else {
                 cache.remove(&uid);
             }
         }
-        while self.ended.len() > ENDED {
-            let oldest = self.ended.pop_front();
-            // It may have been retried since.
-            if let Some(uid) = oldest
-                && cache.get(&uid).is_some_and(|a| a.run.state.is_terminal())
+        while let Some((rest, oldest)) = self.resting.next_out() {
+            // It may go on since.
+            if cache
+                .get(&oldest)
+                .is_some_and(|a| Rest::of(a) == Some(rest))
             {
-                cache.remove(&uid);
+                cache.remove(&oldest);
             }
         }
         // Each entry came with one of the cache.

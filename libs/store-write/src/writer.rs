@@ -91,7 +91,7 @@ impl Writer {
             sequence: read::last_sequence(&database.read).await?,
             encoder,
             recent: Vec::new(),
-            ended: std::collections::VecDeque::new(),
+            resting: crate::resting::Resting::default(),
         };
         let counters = Arc::new(Counters::default());
         let handle = WriterHandle {

@@ -230,7 +230,7 @@ impl Postgres {
 
     /// The postmaster and its children.
     #[track_caller]
-    fn processes(&self) -> (u32, Vec<u32>) {
+    pub fn processes(&self) -> (u32, Vec<u32>) {
         let pid = self
             .pid()
             .unwrap_or_else(|| panic!("PostgreSQL does not run"));

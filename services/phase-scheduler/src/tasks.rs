@@ -9,6 +9,7 @@ use autopack_bus::{BusError, EventItem, EventOptions, EventSource};
 use autopack_domain::RunUid;
 use autopack_policy::{dispatch::Action, fair::Policy};
 use autopack_wire::{
+    client::Clients,
     convert::{NamedLimits, snapshot_from_proto},
     registry::{
         GetPolicyRequest, GetPolicyResponse, GetSnapshotRequest, GetSnapshotResponse,
@@ -23,7 +24,7 @@ use tracing::{Instrument as _, Span};
 
 use crate::{
     Ports, SchedulerConfig,
-    dispatch::{Asked, ask, span},
+    dispatch::{Asked, Offer, ask, offer_together, span},
     figures::Figures,
     inquiry::Inquiry,
     state::{Request, State},
@@ -31,6 +32,8 @@ use crate::{
 
 /// Requests under way at a time.
 const CONCURRENCY: usize = 32;
+/// Runs whose offers share a call, at most.
+const TOGETHER: usize = 32;
 /// Events taken in before the next decision, at most.
 const BURST: usize = 2000;
 /// Wait after the bus or the registry could not answer, and while there is no worker; doubles.
@@ -41,8 +44,8 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 /// What came back.
 enum Done {
     Read(RunUid, Box<Result<GetSnapshotResponse, Status>>),
-    /// With the number of phases that it was to offer.
-    Asked(RunUid, Asked, usize),
+    /// With the number of phases that each was to offer.
+    Asked(Vec<(RunUid, Asked, usize)>),
     Listed(Result<ListActiveRunsResponse, Status>),
     Policy(Result<GetPolicyResponse, Status>),
 }
@@ -252,7 +255,7 @@ impl Loop {
                 return;
             };
             let clients = self.ports.clients.clone();
-            self.flights.push(match request {
+            let flight: BoxFuture<'static, Done> = match request {
                 Request::Read(uid) => Box::pin(async move {
                     let request = GetSnapshotRequest {
                         run_uid: uid.to_string(),
@@ -261,37 +264,72 @@ impl Loop {
                     Done::Read(uid, Box::new(answer.map(tonic::Response::into_inner)))
                 }),
                 Request::Ask(uid, version, action) => {
-                    let phases = match &action {
-                        Action::OfferPhases(phases) => phases.len(),
-                        _ => 0,
-                    };
                     let view = self.state.views.known.get(&uid);
                     let span = view.map_or_else(Span::none, |v| span(&v.run.run, &action));
-                    let asking = async move {
-                        let asked = ask(&clients, uid, version, action).await;
-                        Done::Asked(uid, asked, phases)
-                    };
-                    Box::pin(asking.instrument(span))
+                    match action {
+                        // What a traced run is asked for is a call of its trace.
+                        Action::OfferPhases(phases) if !self.is_traced(uid) => {
+                            let first = Offer {
+                                run: uid,
+                                version,
+                                phases,
+                            };
+                            Box::pin(together(clients, self.with_others(first)))
+                        }
+                        action => Box::pin(alone(clients, uid, version, action).instrument(span)),
+                    }
                 }
-            });
+            };
+            self.flights.push(flight);
         }
+    }
+
+    /// An offer with those that wait behind it, so that they cost one call and share a commit.
+    fn with_others(&mut self, first: Offer) -> Vec<Offer> {
+        let mut offers = vec![first];
+        while offers.len() < TOGETHER {
+            let Some(next) = self.state.outbox.pop_front() else {
+                break;
+            };
+            match next {
+                Request::Ask(run, version, Action::OfferPhases(phases)) if !self.is_traced(run) => {
+                    offers.push(Offer {
+                        run,
+                        version,
+                        phases,
+                    });
+                }
+                other => {
+                    self.state.outbox.push_front(other);
+                    break;
+                }
+            }
+        }
+        offers
+    }
+
+    fn is_traced(&self, run: RunUid) -> bool {
+        let view = self.state.views.known.get(&run);
+        view.is_some_and(|view| view.run.run.trace().is_some())
     }
 
     fn done(&mut self, done: Done) {
         let now = self.ports.clock.now();
         match done {
-            Done::Asked(uid, asked, phases) => {
-                if phases > 0 {
-                    self.figures.offered(phases, asked);
+            Done::Asked(answers) => {
+                if answers.iter().any(|(_, asked, _)| *asked == Asked::Later) {
+                    self.is_down();
                 }
-                match asked {
-                    Asked::Later => self.is_down(),
-                    Asked::Held(version) if version != self.state.policy_version => {
+                for (uid, asked, phases) in answers {
+                    if phases > 0 {
+                        self.figures.offered(phases, asked);
+                    }
+                    if matches!(asked, Asked::Held(version) if version != self.state.policy_version)
+                    {
                         self.policy.at = Instant::now();
                     }
-                    Asked::Held(_) | Asked::Done(_) | Asked::Stale => {}
+                    self.state.answered(uid, asked, now);
                 }
-                self.state.answered(uid, asked, now);
             }
             Done::Read(uid, answer) => match answer.map(snapshot_from_proto) {
                 Ok(Ok(run)) => self.state.read(uid, run),
@@ -364,6 +402,29 @@ impl Loop {
     fn keep_down(&mut self, wait: Duration) {
         self.retry = Some(Retry { down: true, wait });
     }
+}
+
+async fn alone(clients: Clients, run: RunUid, version: u64, action: Action) -> Done {
+    let phases = match &action {
+        Action::OfferPhases(phases) => phases.len(),
+        _ => 0,
+    };
+    Done::Asked(vec![(
+        run,
+        ask(&clients, run, version, action).await,
+        phases,
+    )])
+}
+
+async fn together(clients: Clients, offers: Vec<Offer>) -> Done {
+    let asked: Vec<_> = offers.iter().map(|o| (o.run, o.phases.len())).collect();
+    let answers = offer_together(&clients, offers).await;
+    let answers = asked.into_iter().zip(answers);
+    Done::Asked(
+        answers
+            .map(|((run, phases), answer)| (run, answer, phases))
+            .collect(),
+    )
 }
 
 fn policy_of(answer: GetPolicyResponse) -> Policy {

@@ -22,10 +22,10 @@ pub(crate) async fn runs(
     rig.prepare_all(&ids, phases, chained).await;
     let before = rig.counted();
     let watched = Watched::of(&rig.cluster);
-    let cpu = watched.cpu_seconds();
+    let spent = watched.spent();
     rig.begin_all(&ids).await;
     let ended = rig.finish_all(&ids).await;
-    let cpu = watched.cpu_seconds() - cpu;
+    let now = watched.spent();
     let total = runs * phases;
     let rate = Line::plain(
         "B2",
@@ -37,12 +37,7 @@ pub(crate) async fn runs(
     if workers == 1 {
         lines.extend(rig.per_phase("B2", &before, total));
     }
-    lines.push(Line::plain(
-        "B2",
-        "processor time of all services per 1,000 phases",
-        cpu / total as f64 * 1000.0,
-        "s",
-    ));
+    lines.extend(now.lines("B2", &spent, total));
     lines
 }
 

@@ -1,4 +1,4 @@
-//! Memory and processor time of the services, from `/proc`.
+//! Memory and processor time of the services and of the servers below them, from `/proc`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,9 +8,18 @@ use std::time::Duration;
 
 use autopack_testkit::Cluster;
 
+use crate::numbers::Line;
+
 /// The processes of a cluster, by name.
 #[derive(Clone)]
-pub(crate) struct Watched(Vec<(String, u32)>);
+pub(crate) struct Watched {
+    services: Vec<(String, u32)>,
+    /// The postmaster; it has a child per session.
+    database: u32,
+}
+
+/// Processor time in seconds, by name.
+pub(crate) struct Spent(BTreeMap<String, f64>);
 
 /// Samples until it is ended.
 pub(crate) struct Sampled {
@@ -32,12 +41,28 @@ impl Watched {
         };
         list.extend(more("scheduler", &cluster.schedulers));
         list.extend(more("a worker", &cluster.workers));
-        Self(list)
+        Self {
+            services: list,
+            database: cluster.database.server().processes().0,
+        }
     }
 
-    /// Of all of them together.
-    pub(crate) fn cpu_seconds(&self) -> f64 {
-        self.0.iter().map(|(_, id)| cpu_seconds(*id)).sum()
+    /// What each has used so far; replicas together, PostgreSQL with all its sessions.
+    pub(crate) fn spent(&self) -> Spent {
+        let mut spent = BTreeMap::new();
+        for (name, id) in &self.services {
+            *spent
+                .entry(name.replace("a worker", "workers"))
+                .or_default() += cpu_seconds(*id, 2);
+        }
+        let children = format!("/proc/{0}/task/{0}/children", self.database);
+        let children = std::fs::read_to_string(children).unwrap_or_default();
+        let children = children.split_whitespace().filter_map(|id| id.parse().ok());
+        let sessions: f64 = children.map(|id| cpu_seconds(id, 2)).sum();
+        // Those that ended are counted by their parent.
+        let database = sessions + cpu_seconds(self.database, 4);
+        spent.insert("PostgreSQL".to_owned(), database);
+        Spent(spent)
     }
 
     /// Samples the memory of each, four times a second.
@@ -47,7 +72,7 @@ impl Watched {
         let thread = std::thread::spawn(move || {
             let mut most: BTreeMap<String, f64> = BTreeMap::new();
             while !stopped.load(Ordering::Relaxed) {
-                for (name, id) in &self.0 {
+                for (name, id) in &self.services {
                     let most = most.entry(name.clone()).or_default();
                     *most = most.max(resident_mib(*id));
                 }
@@ -56,6 +81,24 @@ impl Watched {
             most
         });
         Sampled { stop, thread }
+    }
+}
+
+impl Spent {
+    /// What was used since `before` per 1,000 of `phases`, by name, and in all.
+    pub(crate) fn lines(&self, id: &'static str, before: &Self, phases: usize) -> Vec<Line> {
+        let line = |what: String, seconds: f64| {
+            let what = format!("processor time per 1,000 phases: {what}");
+            Line::plain(id, what, seconds / phases as f64 * 1000.0, "s")
+        };
+        let used = |name: &String, now: f64| now - before.0.get(name).unwrap_or(&0.0);
+        let by_name = self.0.iter().map(|(name, now)| (name, used(name, *now)));
+        let mut lines: Vec<Line> = by_name
+            .clone()
+            .map(|(name, used)| line(name.clone(), used))
+            .collect();
+        lines.push(line("all".to_owned(), by_name.map(|(_, used)| used).sum()));
+        lines
     }
 }
 
@@ -74,12 +117,13 @@ fn resident_mib(id: u32) -> f64 {
     kib.unwrap_or(0.0) / 1024.0
 }
 
-fn cpu_seconds(id: u32) -> f64 {
+/// The first `count` of: user's and system's time of the process, and of its ended children.
+fn cpu_seconds(id: u32, count: usize) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     let Some((_, rest)) = stat.rsplit_once(')') else {
         return 0.0;
     };
-    let fields = rest.split_whitespace().skip(11).take(2);
-    // utime and stime, 100 ticks a second.
+    let fields = rest.split_whitespace().skip(11).take(count);
+    // 100 ticks a second.
     fields.filter_map(|f| f.parse::<f64>().ok()).sum::<f64>() / 100.0
 }

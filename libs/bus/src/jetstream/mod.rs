@@ -74,6 +74,7 @@ pub(crate) struct Shared {
     counters: Arc<Counters>,
     numbers: Numbers,
     outgoing: mpsc::Sender<TelemetryMessage>,
+    tail: publish::Tail,
     /// The server is too old to read a stream in batches.
     one_by_one: bool,
     link: watch::Receiver<Link>,
@@ -104,6 +105,7 @@ impl JetStreamBus {
             counters,
             numbers: Numbers::new(),
             outgoing,
+            tail: publish::Tail::default(),
             one_by_one: version < BATCHES,
             client,
             context,

@@ -158,6 +158,10 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         &[Scheduler],
     ),
     (
+        "/autopack.registry.v1.DispatchService/OfferBatch",
+        &[Scheduler],
+    ),
+    (
         "/autopack.registry.v1.DispatchService/ExhaustBudget",
         &[Scheduler],
     ),

@@ -64,6 +64,8 @@ pub(crate) struct Inner {
     pub(crate) unreadable: BTreeSet<RunUid>,
     /// Nothing is answered.
     pub(crate) down: bool,
+    /// It does not know `OfferBatch`.
+    pub(crate) old: bool,
     pub(crate) policy: Policy,
     pub(crate) version: u64,
     /// Calls by method and run.
@@ -278,6 +280,31 @@ impl DispatchService for Stub {
             held: 0,
             policy_version,
         }))
+    }
+
+    async fn offer_batch(
+        &self,
+        request: Request<pb::OfferBatchRequest>,
+    ) -> Reply<pb::OfferBatchResponse> {
+        if self.called("batch", "")?.old {
+            return Err(Status::unimplemented("an older registry"));
+        }
+        let mut outcomes = Vec::new();
+        for offer in request.into_inner().offers {
+            use pb::offer_outcome::Outcome;
+            let outcome = match self.offer_phases(Request::new(offer)).await {
+                Ok(answer) => Outcome::Offered(answer.into_inner()),
+                Err(status) => Outcome::Refused(pb::OfferRefusal {
+                    code: status.code().into(),
+                    message: status.message().to_owned(),
+                    details: status.details().to_vec().into(),
+                }),
+            };
+            outcomes.push(pb::OfferOutcome {
+                outcome: Some(outcome),
+            });
+        }
+        Ok(Response::new(pb::OfferBatchResponse { outcomes }))
     }
 
     async fn exhaust_budget(

@@ -1,10 +1,11 @@
 //! `DispatchService`.
 
-use autopack_domain::{Cause, run::JobKind};
+use autopack_domain::{Cause, Reason, Refusal, run::JobKind};
 use autopack_wire::{
     convert::snapshot_to_proto,
     registry::{self as pb, dispatch_service_server::DispatchService},
 };
+use futures::future::join_all;
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -13,6 +14,41 @@ use super::{
 };
 
 type Reply<T> = Result<Response<T>, Status>;
+
+/// Runs of one call at most.
+const MAX_BATCH: usize = 64;
+
+impl Api {
+    async fn offer(&self, r: pb::OfferPhasesRequest) -> Result<pb::OfferPhasesResponse, Status> {
+        let phases = r.phases.iter().map(|p| *p as usize).collect();
+        let done = self
+            .core
+            .offer_phases(uid("run_uid", &r.run_uid)?, r.expected_version, phases)
+            .await
+            .map_err(refuse)?;
+        Ok(pb::OfferPhasesResponse {
+            version: done.version,
+            offered: done.offered,
+            held: done.held,
+            policy_version: done.policy,
+        })
+    }
+}
+
+fn outcome(done: Result<pb::OfferPhasesResponse, Status>) -> pb::OfferOutcome {
+    use pb::offer_outcome::Outcome;
+    let outcome = match done {
+        Ok(offered) => Outcome::Offered(offered),
+        Err(status) => Outcome::Refused(pb::OfferRefusal {
+            code: status.code().into(),
+            message: status.message().to_owned(),
+            details: status.details().to_vec().into(),
+        }),
+    };
+    pb::OfferOutcome {
+        outcome: Some(outcome),
+    }
+}
 
 #[tonic::async_trait]
 impl DispatchService for Api {
@@ -62,18 +98,24 @@ impl DispatchService for Api {
         &self,
         request: Request<pb::OfferPhasesRequest>,
     ) -> Reply<pb::OfferPhasesResponse> {
-        let r = request.into_inner();
-        let phases = r.phases.iter().map(|p| *p as usize).collect();
-        let done = self
-            .core
-            .offer_phases(uid("run_uid", &r.run_uid)?, r.expected_version, phases)
-            .await
-            .map_err(refuse)?;
-        Ok(Response::new(pb::OfferPhasesResponse {
-            version: done.version,
-            offered: done.offered,
-            held: done.held,
-            policy_version: done.policy,
+        let done = self.offer(request.into_inner()).await;
+        Ok(Response::new(done?))
+    }
+
+    async fn offer_batch(
+        &self,
+        request: Request<pb::OfferBatchRequest>,
+    ) -> Reply<pb::OfferBatchResponse> {
+        let offers = request.into_inner().offers;
+        if offers.len() > MAX_BATCH {
+            let text = format!("at most {MAX_BATCH} runs a call");
+            let refusal = Refusal::new(Reason::LimitExceeded, text).with("max", MAX_BATCH);
+            return Err(refuse(refusal));
+        }
+        // Side by side, so that they share a commit.
+        let outcomes = join_all(offers.into_iter().map(|offer| self.offer(offer))).await;
+        Ok(Response::new(pb::OfferBatchResponse {
+            outcomes: outcomes.into_iter().map(outcome).collect(),
         }))
     }
 
