@@ -67,6 +67,63 @@ async fn a_server_that_comes_back_goes_on_where_it_stopped() {
     assert!(matches!(item, Some(EventItem::Event(_))));
 }
 
+/// What the stream of events holds: the ids of its messages, in order.
+async fn stored(context: &async_nats::jetstream::Context) -> Vec<String> {
+    let mut stream = context.get_stream("AUTOPACK_EVENTS").await.unwrap();
+    let last = stream.info().await.unwrap().state.last_sequence;
+    let mut ids = Vec::new();
+    for sequence in 1..=last {
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        let id = message.headers.get(async_nats::header::NATS_MESSAGE_ID);
+        ids.push(id.map_or_else(String::new, ToString::to_string));
+    }
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_window_with_one_acknowledgement_is_stored_whole_whatever_came_between() {
+    let server = Nats::start(NatsVersion::Newest);
+    let bus = JetStreamBus::connect(BusConfig::at(server.url())).await;
+    let bus = bus.unwrap();
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    let window = |numbers: std::ops::RangeInclusive<u64>| numbers.map(|n| event("aa", n, n));
+    let ids = |numbers: std::ops::RangeInclusive<u64>| numbers.map(|n| format!("aa-{n}"));
+
+    bus.publish_events(window(1..=3).collect()).await.unwrap();
+    bus.publish_events(window(4..=6).collect()).await.unwrap();
+    assert_eq!(stored(&context).await, ids(1..=6).collect::<Vec<_>>());
+
+    // Another registry publishes: its message counts for none of ours.
+    let other = context.publish("autopack.events.p.bb.other", "x".into());
+    other.await.unwrap().await.unwrap();
+    bus.publish_events(window(7..=9).collect()).await.unwrap();
+    // A part of what comes was there before.
+    bus.publish_events(window(8..=11).collect()).await.unwrap();
+    bus.publish_events(window(12..=13).collect()).await.unwrap();
+    let expected: Vec<_> = ids(1..=6)
+        .chain([String::new()])
+        .chain(ids(7..=13))
+        .collect();
+    assert_eq!(stored(&context).await, expected);
+
+    // One of a window cannot be taken: the caller learns of it.
+    let mut large = event("aa", 15, 15);
+    large.event.text = "x".repeat(2 << 20);
+    let refused = bus
+        .publish_events(vec![event("aa", 14, 14), large, event("aa", 16, 16)])
+        .await;
+    assert!(matches!(refused, Err(BusError::Message(_))), "{refused:?}");
+
+    // The stream is made anew behind our back, with as many messages as it had, or none.
+    bus.publish_events(window(17..=18).collect()).await.unwrap();
+    context.delete_stream("AUTOPACK_EVENTS").await.unwrap();
+    bus.publish_events(window(19..=21).collect()).await.unwrap();
+    assert_eq!(stored(&context).await, ids(19..=21).collect::<Vec<_>>());
+    bus.publish_events(window(22..=23).collect()).await.unwrap();
+    assert_eq!(stored(&context).await, ids(19..=23).collect::<Vec<_>>());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_source_waits_through_an_outage_without_being_asked_again() {
     let mut server = Nats::start(NatsVersion::Newest);

@@ -116,3 +116,25 @@ async fn limits_are_read_when_a_decision_is_made() {
     assert_eq!(stub.offered(run), 5);
     supervisor.shutdown(Duration::from_secs(1)).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn offers_of_many_runs_share_a_call_and_an_older_registry_is_asked_for_each() {
+    for old in [false, true] {
+        let stub = Stub::new();
+        stub.0.lock().unwrap().old = old;
+        let runs: Vec<_> = (1..=8).map(|n| stub.add(n, 2, "")).collect();
+        let refused = runs[3];
+        stub.0.lock().unwrap().refused.insert(refused);
+        let (supervisor, _clients) = stub.scheduler().await;
+        let others = runs.iter().filter(|run| **run != refused);
+        until("the offers of all others", || {
+            others.clone().all(|run| stub.offered(*run) == 2)
+        })
+        .await;
+        assert_eq!(stub.offered(refused), 0);
+        assert_eq!(stub.calls("offer", &runs[0].to_string()), 1);
+        let calls = stub.calls("batch", "");
+        assert!((1..=4).contains(&calls), "{calls} calls for eight runs");
+        supervisor.shutdown(Duration::from_secs(1)).await;
+    }
+}

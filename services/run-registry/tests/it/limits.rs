@@ -9,6 +9,7 @@ use crate::harness::{Harness, Place, both, request};
 
 both!(
     schedulers_that_decide_at_once_do_not_pass_a_limit_together,
+    a_batch_of_offers_answers_for_each_run,
     a_place_that_is_freed_is_taken_once_and_a_restart_counts_anew,
     limits_change_by_parts_with_every_fault_at_once,
     a_paused_lane_survives_a_restart_and_only_holds_what_is_not_on_offer,
@@ -113,6 +114,71 @@ async fn schedulers_that_decide_at_once_do_not_pass_a_limit_together(place: Plac
         gpus += live.iter().filter(|p| p.is_multiple_of(2)).count();
     }
     assert!(gpus <= 2, "{gpus}");
+    h.stop().await;
+}
+
+async fn a_batch_of_offers_answers_for_each_run(place: Place) {
+    use pb::offer_outcome::Outcome;
+    let h = Harness::start(&place).await;
+    let runs = [started(&h, "a").await, started(&h, "b").await];
+    let limits = pb::SetProjectLimitsRequest {
+        per_run: Some(2),
+        ..change()
+    };
+    set(&h, limits).await;
+    let part = |uid: &str, expected_version: u64, phases: &[u32]| pb::OfferPhasesRequest {
+        run_uid: uid.to_owned(),
+        expected_version,
+        phases: phases.to_vec(),
+    };
+    let unknown = uuid::Uuid::now_v7().to_string();
+    let offers = vec![
+        part(&runs[0].uid, 0, &[0, 1, 2]),
+        part(&runs[1].uid, 9999, &[0]),
+        part(&unknown, 0, &[0]),
+        part("not a uid", 0, &[0]),
+        part(&runs[1].uid, 0, &[3]),
+    ];
+    let mut dispatch = h.clients.dispatch.clone();
+    let request = pb::OfferBatchRequest { offers };
+    let answer = dispatch.offer_batch(request).await.unwrap().into_inner();
+    let outcomes: Vec<_> = answer
+        .outcomes
+        .into_iter()
+        .map(|o| o.outcome.unwrap())
+        .collect();
+    let offered = |outcome: &Outcome| match outcome {
+        Outcome::Offered(done) => (done.offered, done.held),
+        Outcome::Refused(refusal) => panic!("{refusal:?}"),
+    };
+    let reason = |outcome: &Outcome| {
+        let Outcome::Refused(refusal) = outcome.clone() else {
+            panic!("{outcome:?}");
+        };
+        let code = tonic::Code::from_i32(refusal.code);
+        from_status(&tonic::Status::with_details(
+            code,
+            refusal.message,
+            refusal.details,
+        ))
+        .reason_code
+    };
+    assert_eq!(offered(&outcomes[0]), (2, 1));
+    let refused: Vec<_> = outcomes[1..4].iter().map(reason).collect();
+    assert_eq!(
+        refused,
+        ["VERSION_CONFLICT", "RUN_NOT_FOUND", "ARGUMENT_INVALID"]
+    );
+    assert_eq!(offered(&outcomes[4]), (1, 0));
+
+    let offers = vec![part(&unknown, 0, &[0]); 65];
+    let refused = dispatch.offer_batch(pb::OfferBatchRequest { offers }).await;
+    let refused = from_status(&refused.unwrap_err());
+    assert!(
+        refused.is(autopack_domain::Reason::LimitExceeded),
+        "{refused:?}"
+    );
+    assert_eq!(refused.metadata["max"], "64");
     h.stop().await;
 }
 
