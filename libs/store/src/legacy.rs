@@ -73,7 +73,9 @@ pub enum LegacyError {
         detail: String,
     },
     /// Its rows are more than is read.
-    #[error("the rows of {path} have more than {max} bytes together: the limit was reached in table `{table}`")]
+    #[error(
+        "the rows of {path} have more than {max} bytes together: the limit was reached in table `{table}`"
+    )]
     TooMuch {
         /// The file.
         path: String,

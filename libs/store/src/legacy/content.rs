@@ -40,7 +40,9 @@ pub(super) async fn read(
     while let Some(row) = stream.try_next().await.map_err(|e| source.failed(&e))? {
         let mut read = row_of(&row, columns);
         let named = key.and_then(|n| read.columns.get(&columns[n]));
-        read.key = named.cloned().unwrap_or_else(|| format!("#{}", found.len() + 1));
+        read.key = named
+            .cloned()
+            .unwrap_or_else(|| format!("#{}", found.len() + 1));
         let taken = size(&read);
         if taken > *left {
             return Err(LegacyError::TooMuch {
@@ -118,6 +120,8 @@ fn order(row: &SqliteRow, key: Option<usize>) -> Order {
 /// What a row takes in memory.
 fn size(row: &Row) -> usize {
     let values = row.columns.iter();
-    let values: usize = values.map(|(name, value)| name.len() + value.len() + BESIDE).sum();
+    let values: usize = values
+        .map(|(name, value)| name.len() + value.len() + BESIDE)
+        .sum();
     values + 2 * row.key.len() + BESIDE
 }

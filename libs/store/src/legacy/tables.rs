@@ -22,14 +22,18 @@ pub(super) async fn find(
     db: &mut SqliteConnection,
     source: &Source<'_>,
 ) -> Result<Vec<(String, Vec<String>)>, LegacyError> {
-    let ask = async |db: &mut SqliteConnection, sql: String| -> Result<Vec<SqliteRow>, LegacyError> {
-        rows(db, sql).await.map_err(|e| source.failed(&e))
-    };
+    let ask =
+        async |db: &mut SqliteConnection, sql: String| -> Result<Vec<SqliteRow>, LegacyError> {
+            rows(db, sql).await.map_err(|e| source.failed(&e))
+        };
     let written = ask(db, "SELECT name, sql FROM sqlite_schema".to_owned()).await?;
     for row in &written {
         let name = text(row, "name").unwrap_or_default();
         if text(row, "sql").is_some_and(|sql| is_virtual(&sql)) {
-            let detail = format!("`{}` is a table of a module, which is not read", clip(&name));
+            let detail = format!(
+                "`{}` is a table of a module, which is not read",
+                clip(&name)
+            );
             return Err(source.foreign(detail));
         }
     }
@@ -39,7 +43,10 @@ pub(super) async fn find(
     let listed = ask(db, listed.to_owned()).await?;
     let names: Vec<String> = listed.iter().filter_map(|row| text(row, "name")).collect();
     if names.len() > MAX_TABLES {
-        let detail = format!("it has {} tables, {MAX_TABLES} at most are read", names.len());
+        let detail = format!(
+            "it has {} tables, {MAX_TABLES} at most are read",
+            names.len()
+        );
         return Err(source.foreign(detail));
     }
     if names.iter().any(|name| name == "run_document") {
@@ -69,7 +76,9 @@ fn columns(table: &str, described: &[SqliteRow]) -> Result<Vec<String>, String> 
     use sea_orm::sqlx::Row as _;
     if described.len() > MAX_COLUMNS {
         let table = clip(table);
-        return Err(format!("its table `{table}` has more than {MAX_COLUMNS} columns"));
+        return Err(format!(
+            "its table `{table}` has more than {MAX_COLUMNS} columns"
+        ));
     }
     let mut columns = Vec::with_capacity(described.len());
     for row in described {
@@ -89,9 +98,14 @@ fn needed(found: &[(String, Vec<String>)]) -> Result<(), String> {
     for (table, needed) in NEEDED {
         let Some((_, columns)) = found.iter().find(|(name, _)| name == table) else {
             let names: Vec<String> = found.iter().take(20).map(|(name, _)| clip(name)).collect();
-            return Err(format!("it has no table `{table}`, only: {}", names.join(", ")));
+            return Err(format!(
+                "it has no table `{table}`, only: {}",
+                names.join(", ")
+            ));
         };
-        let missing = needed.iter().find(|c| !columns.iter().any(|known| known == *c));
+        let missing = needed
+            .iter()
+            .find(|c| !columns.iter().any(|known| known == *c));
         if let Some(missing) = missing {
             return Err(format!("its table `{table}` has no column `{missing}`"));
         }
@@ -138,7 +152,13 @@ mod tests {
         ] {
             assert!(is_virtual(sql), "{sql}");
         }
-        for sql in ["CREATE TABLE virtual (a)", "CREATE TABLE t (a)", "CREATE", "CREATE é", ""] {
+        for sql in [
+            "CREATE TABLE virtual (a)",
+            "CREATE TABLE t (a)",
+            "CREATE",
+            "CREATE é",
+            "",
+        ] {
             assert!(!is_virtual(sql), "{sql}");
         }
     }

@@ -288,16 +288,32 @@ async fn a_small_file_with_large_rows_is_refused_while_it_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.db");
     let more = "INSERT INTO runs WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT 'r' || i, 'QUEUED', '2025' FROM n";
-    let large = format!("ALTER TABLE runs ADD COLUMN goal TEXT DEFAULT '{}'", "x".repeat(200_000));
-    make(&file, &[RUNS, PHASES, more, &large]).await.close().await.unwrap();
-    assert!(fs::metadata(&file).unwrap().len() < 1 << 20, "the file itself is small");
+    let large = format!(
+        "ALTER TABLE runs ADD COLUMN goal TEXT DEFAULT '{}'",
+        "x".repeat(200_000)
+    );
+    make(&file, &[RUNS, PHASES, more, &large])
+        .await
+        .close()
+        .await
+        .unwrap();
+    assert!(
+        fs::metadata(&file).unwrap().len() < 1 << 20,
+        "the file itself is small"
+    );
     let bounds = Bounds {
         bytes: 8 << 20,
         ..Bounds::default()
     };
     let error = tables_within(&file, &bounds).await.unwrap_err();
-    assert!(matches!(&error, LegacyError::TooMuch { table, .. } if table == "runs"), "{error}");
-    assert!(error.to_string().contains("8388608 bytes together"), "{error}");
+    assert!(
+        matches!(&error, LegacyError::TooMuch { table, .. } if table == "runs"),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("8388608 bytes together"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -332,7 +348,11 @@ async fn what_a_file_would_compute_is_not_run() {
         ),
     ] {
         fs::remove_file(&file).unwrap();
-        make(&file, &[RUNS, PHASES, sql]).await.close().await.unwrap();
+        make(&file, &[RUNS, PHASES, sql])
+            .await
+            .close()
+            .await
+            .unwrap();
         let error = tables(&file).await.unwrap_err();
         assert!(matches!(error, LegacyError::Foreign { .. }), "{error}");
         assert!(error.to_string().contains(words), "{error}");
@@ -361,9 +381,15 @@ async fn reading_ends_when_its_time_is_over() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.db");
     let more = "INSERT INTO runs WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT 'r' || i, 'QUEUED', '2025' FROM n";
-    make(&file, &[RUNS, PHASES, more]).await.close().await.unwrap();
+    make(&file, &[RUNS, PHASES, more])
+        .await
+        .close()
+        .await
+        .unwrap();
     let bounds = Bounds::default();
-    bounds.late.store(true, std::sync::atomic::Ordering::Relaxed);
+    bounds
+        .late
+        .store(true, std::sync::atomic::Ordering::Relaxed);
     let error = tables_within(&file, &bounds).await.unwrap_err();
     assert!(matches!(error, LegacyError::TooSlow { .. }), "{error}");
 }

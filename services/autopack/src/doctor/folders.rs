@@ -130,7 +130,8 @@ async fn take(
 /// There was no room for so many folders.
 fn left(base: &Path, count: usize) -> Finding {
     let place = Place::new("folder", base.display().to_string(), "");
-    let problem = format!("{count} folders of runs were not looked at: there is no room for more at a time");
+    let problem =
+        format!("{count} folders of runs were not looked at: there is no room for more at a time");
     Finding::new(FindingCode::RunFolderUnreadable, place, problem)
         .valid(["at most 1,000 unknown folders with 64 MiB together"])
         .fix("`autopack doctor --fix` imports what it reads, and goes on from there when it is called again; `--run RUN` looks at one folder; folders of no use can be moved away.")

@@ -7,7 +7,7 @@
 //! - [`refs`]: a run against its branch
 //! - [`files`], [`parked`]: runs against their folders; [`folders`], [`import`]: runs that only a folder knows
 //! - [`findings`]: findings for people, for programs, and as a plan; [`host`]: this machine
-//! - [`journal`]: repairs as a file for people
+//! - [`journal`]: repairs as a file for people; [`probe`]: a run of our own on the live system
 
 pub(crate) mod files;
 pub(crate) mod findings;
@@ -16,6 +16,7 @@ pub(crate) mod host;
 mod import;
 pub(crate) mod journal;
 mod parked;
+pub(crate) mod probe;
 mod records;
 mod refs;
 

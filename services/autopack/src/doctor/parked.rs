@@ -76,7 +76,8 @@ async fn run(clients: &Clients, uid: &str) -> Result<Option<types::Run>, CliErro
 
 fn finding(run: &str, folder: String, parked: &Parked, why: &str) -> Finding {
     let tries = parked.failures;
-    let problem = format!("the files of run {run} could not be written, {tries} times so far: {why}");
+    let problem =
+        format!("the files of run {run} could not be written, {tries} times so far: {why}");
     let place = Place::new("folder", folder, "");
     let mut finding = Finding::new(FindingCode::RunFilesParked, place, problem)
         .valid(["a folder that can be written, or none"])

@@ -134,7 +134,9 @@ fn look(entry: &fs::DirEntry) -> std::io::Result<Option<Entry>> {
 /// Removes a folder that is ours and whose run has ended; `false`: it is another one.
 fn remove(base: &Path, path: &Path) -> std::io::Result<bool> {
     let name = Path::new(path.file_name().unwrap_or_default());
-    let folder = Folder::there(base)?.map(|base| base.open(name)).transpose()?;
+    let folder = Folder::there(base)?
+        .map(|base| base.open(name))
+        .transpose()?;
     let mark = folder.flatten().map(|folder| write::mark(&folder));
     if !mark.transpose()?.flatten().is_some_and(|mark| mark.ended) {
         return Ok(false);
@@ -265,7 +267,9 @@ mod tests {
         let flags = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
         for part in path.components() {
             let part: &Path = part.as_ref();
-            let from = at.as_ref().map_or(rustix::fs::CWD, |fd| std::os::fd::AsFd::as_fd(fd));
+            let from = at
+                .as_ref()
+                .map_or(rustix::fs::CWD, |fd| std::os::fd::AsFd::as_fd(fd));
             let _ = rustix::fs::mkdirat(from, part, rustix::fs::Mode::RWXU);
             let Ok(fd) = rustix::fs::openat(from, part, flags, rustix::fs::Mode::empty()) else {
                 return false;

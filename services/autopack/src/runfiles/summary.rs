@@ -230,7 +230,8 @@ impl Mark {
         Some(Self {
             uid: value.get("uid")?.as_str()?.to_owned(),
             version: value.get("version")?.as_u64()?,
-            ended: autopack_domain::states::RunState::parse(value.get("state")?.as_str()?)?.is_terminal(),
+            ended: autopack_domain::states::RunState::parse(value.get("state")?.as_str()?)?
+                .is_terminal(),
         })
     }
 }

@@ -112,7 +112,11 @@ mod tests {
         waiting.failed("a", &"x".repeat(1000), start);
         waiting.done("b");
         waiting.name("a".to_owned());
-        assert_eq!(waiting.due(start), [""; 0], "its next event does not shorten the pause");
+        assert_eq!(
+            waiting.due(start),
+            [""; 0],
+            "its next event does not shorten the pause"
+        );
         assert_eq!(waiting.next(start), Some(at(1)));
         assert_eq!(waiting.due(at(1)), ["a"]);
         for _ in 0..100 {

@@ -372,12 +372,15 @@ fn a_lost_database_is_made_again_from_the_folders_and_what_cannot_be_is_told() {
 /// What health checks say of the files of runs.
 fn files_are_well(autopack: &Autopack) -> Option<bool> {
     let file = fs::read_to_string(autopack.data().join("registry.json")).ok()?;
-    let socket = serde_json::from_str::<Value>(&file).ok()?["socket"].as_str()?.to_owned();
+    let socket = serde_json::from_str::<Value>(&file).ok()?["socket"]
+        .as_str()?
+        .to_owned();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let tls = autopack_wire::client::ClientTls::default();
         let channel = autopack_wire::client::channel(&format!("unix:{socket}"), &tls).ok()?;
-        let asked = autopack_wire::client::check_health(channel, "run_files", Duration::from_secs(5));
+        let asked =
+            autopack_wire::client::check_health(channel, "run_files", Duration::from_secs(5));
         asked.await.ok()
     })
 }
@@ -420,10 +423,18 @@ fn a_run_whose_files_cannot_be_written_is_parked_and_named_and_the_others_go_on(
     assert_eq!(files_are_well(&autopack), Some(false));
     let found = autopack.ask(&["doctor"]);
     found.done.expect_code(0);
-    assert_eq!(codes(&found.json), ["RUN_FILES_PARKED"; 2], "{:#}", found.json);
+    assert_eq!(
+        codes(&found.json),
+        ["RUN_FILES_PARKED"; 2],
+        "{:#}",
+        found.json
+    );
     let finding = found.json["findings"].as_array().unwrap();
     let finding = finding.iter().find(|f| f["run"] == "live").unwrap();
-    assert!(finding["what"].as_str().unwrap().contains("is no folder"), "{finding}");
+    assert!(
+        finding["what"].as_str().unwrap().contains("is no folder"),
+        "{finding}"
+    );
     // Without an event and without a start.
     fs::remove_file(runs.join("live")).unwrap();
     written("live");
@@ -431,7 +442,9 @@ fn a_run_whose_files_cannot_be_written_is_parked_and_named_and_the_others_go_on(
     fs::remove_file(runs.join("later")).unwrap();
     let up = autopack.up(&[]);
     written("later");
-    within(BOUND, "nothing to be parked", || parked().is_empty().then_some(()));
+    within(BOUND, "nothing to be parked", || {
+        parked().is_empty().then_some(())
+    });
     assert_eq!(files_are_well(&autopack), Some(true));
     assert_eq!(codes(&autopack.ask(&["doctor"]).json), [""; 0]);
     up.stop().expect_code(0);

@@ -10,6 +10,7 @@ mod many;
 mod plan_new;
 mod plans;
 mod preflight;
+mod probe;
 mod promote;
 mod queue;
 pub(crate) mod serving;

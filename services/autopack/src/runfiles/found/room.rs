@@ -60,7 +60,10 @@ impl Room {
         max: u64,
     ) -> io::Result<Option<Vec<u8>>> {
         if self.over {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "is not read any more"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "is not read any more",
+            ));
         }
         let found = folder.read(path, max)?;
         let size = found.as_ref().map_or(0, |content| content.len() as u64);
@@ -70,7 +73,10 @@ impl Room {
         }
         if size > self.bytes {
             self.over = true;
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "is not read any more"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "is not read any more",
+            ));
         }
         self.folder -= size;
         self.bytes -= size;
