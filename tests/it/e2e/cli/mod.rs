@@ -7,6 +7,7 @@ mod files;
 mod import;
 mod issues;
 mod many;
+mod parked;
 mod plan_new;
 mod plans;
 mod preflight;
