@@ -389,7 +389,7 @@ async fn the_documentation_names_tables_plans_and_requests(place: Place) {
             assert_eq!(f.required, f.default_source.is_empty(), "{at}");
         }
     }
-    // A request and a plan of nothing but what is said to be required, and who builds.
+    // A request and a plan of nothing but what is said to be required (of a phase, its name or its goal), and who builds.
     let required = |subject: &pb::SchemaSubject| -> Vec<String> {
         let fields = subject.fields.iter().filter(|f| f.required);
         fields.map(|f| f.name.clone()).collect()
@@ -412,7 +412,7 @@ async fn the_documentation_names_tables_plans_and_requests(place: Place) {
         ]
     );
     let request = pb::CreateRunRequest {
-        document: r#"{"schema":"autopack/plan/v1","run":{"goal":"g"},"tiers":[{"id":"T1","phases":[{"id":"P1.1"}]}]}"#.into(),
+        document: r#"{"schema":"autopack/plan/v1","run":{"goal":"g"},"tiers":[{"id":"T1","phases":[{"id":"P1.1","goal":"g"}]}]}"#.into(),
         repository: "/r".into(),
         default_builder_json: r#"{"kind":"noop"}"#.into(),
         ..pb::CreateRunRequest::default()
