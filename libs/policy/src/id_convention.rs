@@ -7,9 +7,10 @@
 pub const MINIMUM: usize = 5;
 
 /// What phase ids look like beside their run's id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Convention {
     /// A phase has an id of its own: run `build-1`, phase `build-1-phase1` or `P1.1`.
+    #[default]
     ParentChild,
     /// A run of one phase gives it its own id.
     SameId,
@@ -22,6 +23,13 @@ impl Convention {
             Self::ParentChild => "parent_child",
             Self::SameId => "same_id",
         }
+    }
+
+    /// Reads a spelling; `None`: it is of another version.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::ParentChild, Self::SameId]
+            .into_iter()
+            .find(|known| known.as_str() == text)
     }
 
     /// What it asks for, in words.

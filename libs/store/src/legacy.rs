@@ -1,31 +1,37 @@
 //! Reads the tables of an older Autopack database.
 //!
 //! Invariant: the file itself is never opened as a database and never written: what is read is a private copy of it,
-//! with its write-ahead log or journal. The file is not trusted: only ordinary tables are read, sizes are bounded, no
-//! view, trigger or function of the file runs, and whatever its bytes are, the answer is rows or a [`LegacyError`].
+//! with its write-ahead log or journal. The file is not trusted: only ordinary tables are read, sizes and time are
+//! bounded, no view, trigger, constraint or function of the file runs, and whatever its bytes are, the answer is rows or
+//! a [`LegacyError`].
+//!
+//! - [`tables`]: which tables there are, and that nothing in the file computes
+//! - [`content`]: the rows of a table, within bounds
+
+mod content;
+mod tables;
 
 use std::{
-    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use autopack_domain::import::legacy::{Row, Table};
-use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, QueryResult,
-    Statement,
+use autopack_domain::import::legacy::Table;
+use sea_orm::sqlx::{
+    self, AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteRow},
 };
 
 /// Bytes of a file at most.
 pub const MAX_FILE: u64 = 1 << 30;
-/// Tables of a file at most.
-const MAX_TABLES: usize = 200;
-/// Rows of a table at most.
-const MAX_ROWS: usize = 500_000;
-/// Columns of a table at most.
-const MAX_COLUMNS: usize = 200;
-/// Bytes of a value at most; a row with a larger one cannot be read.
-const MAX_VALUE: usize = 256 * 1024;
+/// Bytes of all rows together at most, with the names of their columns: a file may hold far less than its rows do.
+pub const MAX_ROWS_BYTES: usize = 512 << 20;
+/// Steps of the database's machine between two looks at the time.
+const STEPS: i32 = 10_000;
 /// What each SQLite file begins with.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
@@ -65,6 +71,24 @@ pub enum LegacyError {
         path: String,
         /// What SQLite says.
         detail: String,
+    },
+    /// Its rows are more than is read.
+    #[error(
+        "the rows of {path} have more than {max} bytes together: the limit was reached in table `{table}`"
+    )]
+    TooMuch {
+        /// The file.
+        path: String,
+        /// The table in which it was reached.
+        table: String,
+        /// The bound.
+        max: usize,
+    },
+    /// Reading it takes longer than it may.
+    #[error("reading {path} takes too long")]
+    TooSlow {
+        /// The file.
+        path: String,
     },
     /// Another program's.
     #[error("{path} is no database of an older Autopack: {detail}")]
@@ -139,193 +163,86 @@ fn ends_with(file: &Path, bytes: [u8; 8]) -> io::Result<bool> {
     Ok(last == bytes)
 }
 
-/// Every ordinary table of a copy; `name` is what messages call it.
-pub async fn read(copied: &Path, name: &str) -> Result<Vec<Table>, LegacyError> {
-    let db = open(copied).await.map_err(|e| damaged(name, &e))?;
-    let tables = tables(&db, name).await;
-    let closed = db.close().await.map_err(|e| damaged(name, &e));
-    let tables = tables?;
-    closed.map(|()| tables)
+/// What a file may cost.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// Bytes of all rows together, with the names of their columns.
+    pub bytes: usize,
+    /// Set by the caller when the time is over: whatever is being read ends with [`LegacyError::TooSlow`].
+    pub late: Arc<AtomicBool>,
 }
 
-async fn open(copied: &Path) -> Result<DatabaseConnection, DbErr> {
-    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rw", copied.display()));
-    // What is set below holds for this connection only.
-    options.max_connections(1).sqlx_logging(false);
-    let db = Database::connect(options).await?;
-    for pragma in [
-        "PRAGMA trusted_schema = OFF",
-        "PRAGMA query_only = ON",
-        "PRAGMA mmap_size = 0",
-    ] {
-        db.execute_unprepared(pragma).await?;
-    }
-    Ok(db)
-}
-
-fn damaged(name: &str, error: &DbErr) -> LegacyError {
-    LegacyError::Damaged {
-        path: name.to_owned(),
-        detail: error.to_string(),
-    }
-}
-
-async fn tables(db: &DatabaseConnection, name: &str) -> Result<Vec<Table>, LegacyError> {
-    let check = rows(db, "PRAGMA quick_check(1)").await;
-    let check = check.map_err(|e| damaged(name, &e))?;
-    let answer = check.first().and_then(|row| text(row, "quick_check"));
-    if answer.as_deref() != Some("ok") {
-        return Err(LegacyError::Damaged {
-            path: name.to_owned(),
-            detail: answer.unwrap_or_else(|| "the check gave no answer".to_owned()),
-        });
-    }
-    // A table of a module is not read: it would run code of ours on data of theirs.
-    let listed = rows(
-        db,
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-         AND upper(ltrim(sql)) NOT LIKE 'CREATE VIRTUAL%' ORDER BY name",
-    );
-    let listed = listed.await.map_err(|e| damaged(name, &e))?;
-    let names: Vec<String> = listed.iter().filter_map(|row| text(row, "name")).collect();
-    let foreign = |detail: String| LegacyError::Foreign {
-        path: name.to_owned(),
-        detail,
-    };
-    if names.len() > MAX_TABLES {
-        let detail = format!(
-            "it has {} tables, {MAX_TABLES} at most are read",
-            names.len()
-        );
-        return Err(foreign(detail));
-    }
-    if names.iter().any(|name| name == "run_document") {
-        let detail = "it is a database of this system; set database or --data-dir to it".to_owned();
-        return Err(foreign(detail));
-    }
-    let mut found = Vec::with_capacity(names.len());
-    for table in names {
-        let columns = columns(db, &table).await.map_err(|e| damaged(name, &e))?;
-        found.push((table, columns));
-    }
-    for (table, needed) in [
-        ("runs", ["id", "state", "created_at"]),
-        ("phases", ["run_id", "phase_id", "state"]),
-    ] {
-        let Some((_, columns)) = found.iter().find(|(name, _)| name == table) else {
-            let names: Vec<&str> = found
-                .iter()
-                .take(20)
-                .map(|(name, _)| name.as_str())
-                .collect();
-            let detail = format!("it has no table `{table}`, only: {}", names.join(", "));
-            return Err(foreign(detail));
-        };
-        if let Some(missing) = needed
-            .iter()
-            .find(|c| !columns.iter().any(|known| known == *c))
-        {
-            return Err(foreign(format!(
-                "its table `{table}` has no column `{missing}`"
-            )));
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            bytes: MAX_ROWS_BYTES,
+            late: Arc::default(),
         }
     }
+}
+
+/// Every ordinary table of a copy; `name` is what messages call it.
+pub async fn read(copied: &Path, name: &str, bounds: &Bounds) -> Result<Vec<Table>, LegacyError> {
+    let source = Source { name, bounds };
+    let mut db = open(copied, bounds).await.map_err(|e| source.failed(&e))?;
+    let found = tables::find(&mut db, &source).await?;
+    let mut left = bounds.bytes;
     let mut tables = Vec::with_capacity(found.len());
     for (table, columns) in found {
-        if columns.len() > MAX_COLUMNS {
-            let detail = format!("its table `{table}` has more than {MAX_COLUMNS} columns");
-            return Err(foreign(detail));
-        }
-        let rows = content(db, &table, &columns)
-            .await
-            .map_err(|e| damaged(name, &e))?;
-        if rows.len() > MAX_ROWS {
-            let detail = format!("its table `{table}` has more than {MAX_ROWS} rows");
-            return Err(foreign(detail));
-        }
+        let rows = content::read(&mut db, &source, &table, &columns, &mut left).await?;
         tables.push(Table { name: table, rows });
     }
+    db.close().await.map_err(|e| source.failed(&e))?;
     Ok(tables)
 }
 
-/// The stored columns of a table: computed ones are left out.
-async fn columns(db: &DatabaseConnection, table: &str) -> Result<Vec<String>, DbErr> {
-    let found = rows(db, &format!("PRAGMA table_info({})", quoted(table))).await?;
-    Ok(found.iter().filter_map(|row| text(row, "name")).collect())
+/// One connection, which has few rows in memory at a time and asks now and then whether it may go on.
+async fn open(copied: &Path, bounds: &Bounds) -> Result<SqliteConnection, sqlx::Error> {
+    let options = SqliteConnectOptions::new()
+        .filename(copied)
+        .row_buffer_size(1)
+        .pragma("trusted_schema", "OFF")
+        .pragma("ignore_check_constraints", "ON")
+        .pragma("query_only", "ON")
+        .pragma("mmap_size", "0")
+        .disable_statement_logging();
+    let mut db = options.connect().await?;
+    let late = Arc::clone(&bounds.late);
+    db.lock_handle()
+        .await?
+        .set_progress_handler(STEPS, move || !late.load(Ordering::Relaxed));
+    Ok(db)
 }
 
-async fn content(
-    db: &DatabaseConnection,
-    table: &str,
-    columns: &[String],
-) -> Result<Vec<Row>, DbErr> {
-    let mut chosen = Vec::with_capacity(columns.len());
-    for (n, column) in columns.iter().enumerate() {
-        let column = quoted(column);
-        chosen.push(format!(
-            "substr(CAST({column} AS BLOB), 1, {}) AS v{n}, typeof({column}) AS t{n}",
-            MAX_VALUE + 1
-        ));
-    }
-    let key = columns.iter().position(|c| c == "id" || c == "event_id");
-    let order = key.map_or(String::new(), |n| {
-        format!(" ORDER BY {}", quoted(&columns[n]))
-    });
-    let sql = format!(
-        "SELECT {} FROM {}{order} LIMIT {}",
-        chosen.join(", "),
-        quoted(table),
-        MAX_ROWS + 1
-    );
-    let found = rows(db, &sql).await?;
-    let read = found.iter().enumerate().map(|(number, row)| {
-        let mut read = row_of(row, columns);
-        let named = key.and_then(|n| read.columns.get(&columns[n]));
-        read.key = named.cloned().unwrap_or_else(|| format!("#{}", number + 1));
-        read
-    });
-    Ok(read.collect())
+/// What is read, for messages.
+struct Source<'a> {
+    name: &'a str,
+    bounds: &'a Bounds,
 }
 
-fn row_of(row: &QueryResult, columns: &[String]) -> Row {
-    let mut read = Row::default();
-    let mut texts = BTreeMap::new();
-    for (n, column) in columns.iter().enumerate() {
-        let kind = text(row, &format!("t{n}")).unwrap_or_default();
-        if kind == "null" {
-            continue;
+impl Source<'_> {
+    /// What SQLite says of it; but what was told to end is not damaged.
+    fn failed(&self, error: &sqlx::Error) -> LegacyError {
+        let path = self.name.to_owned();
+        if self.bounds.late.load(Ordering::Relaxed) {
+            return LegacyError::TooSlow { path };
         }
-        let bytes = row.try_get::<Option<Vec<u8>>>("", &format!("v{n}"));
-        // A value of no bytes may come back as none.
-        let bytes = bytes.ok().flatten().unwrap_or_default();
-        let problem = if kind == "blob" {
-            "holds bytes, not text"
-        } else if bytes.len() > MAX_VALUE {
-            "is too long"
-        } else {
-            match String::from_utf8(bytes) {
-                Ok(value) => {
-                    texts.insert(column.clone(), value);
-                    continue;
-                }
-                Err(_) => "is not UTF-8",
-            }
-        };
-        let column: String = column.chars().take(80).collect();
-        read.unreadable
-            .get_or_insert(format!("column {column} {problem}"));
+        let detail = error.to_string();
+        LegacyError::Damaged { path, detail }
     }
-    read.columns = texts;
-    read
+
+    fn foreign(&self, detail: String) -> LegacyError {
+        let path = self.name.to_owned();
+        LegacyError::Foreign { path, detail }
+    }
 }
 
-async fn rows(db: &DatabaseConnection, sql: &str) -> Result<Vec<QueryResult>, DbErr> {
-    db.query_all_raw(Statement::from_string(DbBackend::Sqlite, sql))
-        .await
+async fn rows(db: &mut SqliteConnection, sql: String) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    sqlx::query(AssertSqlSafe(sql)).fetch_all(db).await
 }
 
-fn text(row: &QueryResult, name: &str) -> Option<String> {
-    row.try_get::<Option<String>>("", name).ok().flatten()
+fn text(row: &SqliteRow, name: &str) -> Option<String> {
+    row.try_get::<Option<String>, _>(name).ok().flatten()
 }
 
 /// A name in quotes.

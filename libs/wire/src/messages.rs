@@ -1,7 +1,9 @@
 //! Messages of the contract as documentation: fields with the comments of `proto/`, read from the descriptor.
 //!
-//! Invariant: what is said of a field is what stands above it in `proto/`; only which fields a request must have is
-//! written by hand ([`REQUIRED`]), and a test keeps the names honest.
+//! Invariant: what is said of a field is what stands above it in `proto/`; only which fields a request must have
+//! ([`REQUIRED`]), and which texts are accepted ([`values`]), is written by hand, and tests keep the names honest.
+
+mod values;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +21,14 @@ pub struct Field {
     pub kind: String,
     /// Whether a request without it is refused.
     pub required: bool,
+    /// What it is if it is not sent, as JSON; empty: it is required.
+    pub default: String,
+    /// Where that comes from; empty: it is required.
+    pub source: &'static str,
+    /// The closed list, or the form; empty: free.
+    pub allowed: Vec<String>,
+    /// A value that is accepted, as JSON.
+    pub example: String,
 }
 
 /// A message.
@@ -57,6 +67,7 @@ pub const REQUIRED: &[(&str, &[&str])] = &[
 pub fn requests() -> BTreeMap<String, Description> {
     // The descriptor was written by this crate's own build.
     let set = FileDescriptorSet::decode(crate::DESCRIPTOR).unwrap_or_default();
+    let enums = values::enums(&set);
     let mut found = BTreeMap::new();
     for file in set
         .file
@@ -79,12 +90,21 @@ pub fn requests() -> BTreeMap<String, Description> {
             }
             let required = REQUIRED.iter().find(|(name, _)| *name == message.name());
             let required = required.map(|(_, fields)| *fields).unwrap_or_default();
-            let fields = message.field.iter().enumerate().map(|(m, field)| Field {
-                name: field.name().to_owned(),
-                // Messages are field 4 of a file, fields are field 2 of a message.
-                text: said(&[4, n as i32, 2, m as i32]),
-                kind: kind(message, field),
-                required: required.contains(&field.name()),
+            let fields = message.field.iter().enumerate().map(|(m, field)| {
+                let kind = kind(message, field);
+                let required = required.contains(&field.name());
+                let values = values::of(field, &kind, required, &enums);
+                Field {
+                    name: field.name().to_owned(),
+                    // Messages are field 4 of a file, fields are field 2 of a message.
+                    text: said(&[4, n as i32, 2, m as i32]),
+                    kind,
+                    required,
+                    default: values.default,
+                    source: values.source,
+                    allowed: values.allowed,
+                    example: values.example,
+                }
             });
             let description = Description {
                 name: message.name().to_owned(),
@@ -146,11 +166,26 @@ mod tests {
         }
         for description in all.values() {
             for field in &description.fields {
+                let at = format!("{}.{}", description.name, field.name);
+                assert!(!field.text.is_empty(), "{at}");
+                assert_eq!(field.required, field.default.is_empty(), "{at}");
+                assert_eq!(field.required, field.source.is_empty(), "{at}");
+                let example = serde_json::from_str::<serde_json::Value>(&field.example);
+                let example = example.unwrap_or_else(|e| panic!("{at}: {}: {e}", field.example));
+                // An empty text is what a first page and the default take.
+                let empty = example == "" && field.name != "page_token";
                 assert!(
-                    !field.text.is_empty(),
-                    "{}.{}",
-                    description.name,
-                    field.name
+                    !empty,
+                    "{at}: libs/wire/src/messages/values.rs has no example"
+                );
+                let closed = field.allowed.len() > 1 && field.kind != "bool";
+                let listed = example
+                    .as_str()
+                    .is_some_and(|e| field.allowed.iter().any(|a| a == e));
+                assert!(
+                    !closed || listed,
+                    "{at}: {example} is not in {:?}",
+                    field.allowed
                 );
             }
         }

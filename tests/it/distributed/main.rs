@@ -14,6 +14,7 @@ mod life;
 mod make_up;
 mod numbers;
 mod own_numbers;
+mod probes;
 mod promote;
 mod rig;
 mod submissions;

@@ -17,6 +17,8 @@ pub use words::{anchor, category_of, files_in};
 
 use autopack_domain::Fault;
 
+use crate::id_convention::Convention;
+
 /// What somebody wants built.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Brief {
@@ -52,6 +54,8 @@ pub struct Choices {
     pub builder: Option<serde_json::Value>,
     /// Where the brief came from, for the first line.
     pub from: String,
+    /// How phases are named beside their run.
+    pub convention: Convention,
 }
 
 impl Brief {

@@ -1,7 +1,7 @@
 //! The plan as text.
 //!
-//! Invariant: a phase for each group; ids are parent and child, so that no phase is named as its run; every text is
-//! quoted, so nothing that was written can become structure.
+//! Invariant: a phase for each group; ids follow the convention of the choices, parent and child unless that says
+//! otherwise; every text is quoted, so nothing that was written can become structure.
 
 use std::fmt::Write as _;
 
@@ -56,6 +56,7 @@ pub fn render(brief: &Brief, choices: &Choices) -> String {
         None => text.push_str("  # No builder is named: pass --builder to `autopack run`, or set default_builder here.\n"),
     }
     text.push_str("tiers:\n");
+    let all = tiers.iter().map(|(_, groups)| groups.len()).sum();
     let mut number = 0;
     for (index, (name, groups)) in tiers.iter().enumerate() {
         let _ = writeln!(text, "  - id: T{}", index + 1);
@@ -63,7 +64,11 @@ pub fn render(brief: &Brief, choices: &Choices) -> String {
         text.push_str("    phases:\n");
         for group in groups {
             number += 1;
-            phase(&mut text, &format!("{id}-phase{number}"), group);
+            phase(
+                &mut text,
+                &choices.convention.phase_id(&id, number, all),
+                group,
+            );
         }
     }
     text

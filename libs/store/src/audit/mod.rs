@@ -6,6 +6,7 @@
 //! - [`columns`]: values against closed lists, forms, ranges and types
 //! - [`documents`]: JSON columns against their schemas
 //! - [`relations`]: rows without the row they belong to, or without one they need; records that disagree
+//! - [`totals`]: counters of issues and accounts of tokens against what they count
 //! - [`database`]: constraints of state columns, the event log and its cursors
 //! - [`ids`]: ids of runs and phases, for the convention
 
@@ -15,6 +16,7 @@ pub mod documents;
 pub mod ids;
 pub mod relations;
 pub(crate) mod sql;
+pub mod totals;
 
 use std::collections::BTreeMap;
 
@@ -83,6 +85,7 @@ pub async fn examine<C: ConnectionTrait>(db: &C, scope: &Scope) -> Result<Audit,
         }
     }
     audit.add(relations::missing(db, scope).await?, scope.limit);
+    audit.add(totals::examine(db, scope).await?, scope.limit);
     if scope.run.is_none() {
         audit.add(database::constraints(db).await?, scope.limit);
         audit.add(database::log(db).await?, scope.limit);

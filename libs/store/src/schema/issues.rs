@@ -21,7 +21,7 @@ pub(super) fn counters(column: Column) -> Vec<Column> {
     vec![
         count("minor_issues", "0", "Distinct open keys that are minor.").default("0"),
         count("major_issues", "0", "Distinct open keys that are major.").default("0"),
-        count("resolved_issues", "0", "Distinct keys that were cleaned.").default("0"),
+        count("resolved_issues", "1", "Distinct keys that were cleaned.").default("0"),
         column,
     ]
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use autopack_domain::import::legacy::{Collected, Table, collect};
-use autopack_store::legacy::{LegacyError, copy, read};
+use autopack_store::legacy::{Bounds, LegacyError, copy, read};
 use sea_orm::{ConnectOptions, ConnectionTrait as _, DatabaseConnection};
 
 const RICH: &str = "upstream-2025-12-28.db";
@@ -24,9 +24,13 @@ fn corpus(name: &str) -> PathBuf {
 
 /// As the command reads a file.
 async fn tables(file: &Path) -> Result<Vec<Table>, LegacyError> {
+    tables_within(file, &Bounds::default()).await
+}
+
+async fn tables_within(file: &Path, bounds: &Bounds) -> Result<Vec<Table>, LegacyError> {
     let folder = tempfile::tempdir().unwrap();
     let copied = copy(file, folder.path())?;
-    read(&copied, "old.db").await
+    read(&copied, "old.db", bounds).await
 }
 
 async fn make(file: &Path, sql: &[&str]) -> DatabaseConnection {
@@ -276,4 +280,137 @@ async fn a_row_that_is_no_text_sets_its_run_aside_and_no_other() {
             ),
         ]
     );
+}
+
+/// A column with a default costs a file nothing, and each of its rows the whole text.
+#[tokio::test]
+async fn a_small_file_with_large_rows_is_refused_while_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.db");
+    let more = "INSERT INTO runs WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT 'r' || i, 'QUEUED', '2025' FROM n";
+    let large = format!(
+        "ALTER TABLE runs ADD COLUMN goal TEXT DEFAULT '{}'",
+        "x".repeat(200_000)
+    );
+    make(&file, &[RUNS, PHASES, more, &large])
+        .await
+        .close()
+        .await
+        .unwrap();
+    assert!(
+        fs::metadata(&file).unwrap().len() < 1 << 20,
+        "the file itself is small"
+    );
+    let bounds = Bounds {
+        bytes: 8 << 20,
+        ..Bounds::default()
+    };
+    let error = tables_within(&file, &bounds).await.unwrap_err();
+    assert!(
+        matches!(&error, LegacyError::TooMuch { table, .. } if table == "runs"),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("8388608 bytes together"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_a_file_would_compute_is_not_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.db");
+    // A constraint that no row satisfies: whoever evaluated it would call the file damaged.
+    let checked = "CREATE TABLE notes (run_id TEXT CHECK (length(run_id) < 0))";
+    let sql = [
+        RUNS,
+        PHASES,
+        ONE_RUN,
+        ONE_PHASE,
+        checked,
+        "PRAGMA ignore_check_constraints = ON",
+        "INSERT INTO notes VALUES ('r')",
+        "CREATE VIEW odd AS SELECT * FROM nowhere",
+        "CREATE TRIGGER odd AFTER INSERT ON runs BEGIN SELECT raise(ABORT, 'odd'); END",
+    ];
+    make(&file, &sql).await.close().await.unwrap();
+    let found = tables(&file).await.unwrap();
+    let names: Vec<&str> = found.iter().map(|table| table.name.as_str()).collect();
+    assert_eq!(names, ["notes", "phases", "runs"]);
+    for (sql, words) in [
+        (
+            "ALTER TABLE phases ADD COLUMN twice TEXT GENERATED ALWAYS AS (state || state)",
+            "column `twice` of its table `phases` is computed",
+        ),
+        (
+            "CREATE VIRTUAL TABLE words USING fts5(text)",
+            "`words` is a table of a module",
+        ),
+    ] {
+        fs::remove_file(&file).unwrap();
+        make(&file, &[RUNS, PHASES, sql])
+            .await
+            .close()
+            .await
+            .unwrap();
+        let error = tables(&file).await.unwrap_err();
+        assert!(matches!(error, LegacyError::Foreign { .. }), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+/// A row of the schema that gives a view the name of a table.
+#[tokio::test]
+async fn what_only_calls_itself_a_table_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.db");
+    let sql = [
+        RUNS,
+        "CREATE TABLE other (run_id TEXT, phase_id TEXT, state TEXT)",
+        "CREATE VIEW phases AS WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT i AS run_id, i AS phase_id, i AS state FROM n",
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_schema SET type = 'table' WHERE name = 'phases'",
+    ];
+    make(&file, &sql).await.close().await.unwrap();
+    let error = tables(&file).await.unwrap_err().to_string();
+    let told = error.contains("malformed database schema") || error.contains("no table `phases`");
+    assert!(told, "{error}");
+}
+
+#[tokio::test]
+async fn reading_ends_when_its_time_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.db");
+    let more = "INSERT INTO runs WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT 'r' || i, 'QUEUED', '2025' FROM n";
+    make(&file, &[RUNS, PHASES, more])
+        .await
+        .close()
+        .await
+        .unwrap();
+    let bounds = Bounds::default();
+    bounds
+        .late
+        .store(true, std::sync::atomic::Ordering::Relaxed);
+    let error = tables_within(&file, &bounds).await.unwrap_err();
+    assert!(matches!(error, LegacyError::TooSlow { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn rows_come_in_the_order_of_their_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.db");
+    let sql = [
+        RUNS,
+        PHASES,
+        "INSERT INTO runs VALUES ('b', 'QUEUED', '2025'), ('a', 'QUEUED', '2025')",
+        "INSERT INTO phases VALUES (10, 'a', 'P', 'QUEUED'), (9, 'a', 'P', 'QUEUED')",
+    ];
+    make(&file, &sql).await.close().await.unwrap();
+    let keys: Vec<String> = tables(&file)
+        .await
+        .unwrap()
+        .iter()
+        .flat_map(|table| table.rows.iter().map(|row| row.key.clone()))
+        .collect();
+    assert_eq!(keys, ["9", "10", "a", "b"]);
 }

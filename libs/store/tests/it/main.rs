@@ -11,3 +11,4 @@ mod audit;
 mod base;
 mod legacy;
 mod schema;
+mod totals;

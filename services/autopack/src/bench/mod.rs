@@ -13,6 +13,7 @@ mod usage;
 use std::path::Path;
 
 use numbers::Line;
+pub(crate) use patch::make_repository;
 
 /// Everything that was printed.
 #[derive(Clone, Debug, Default, serde::Serialize)]

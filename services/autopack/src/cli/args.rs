@@ -287,6 +287,7 @@ Examples:
   autopack doctor --fix                   mend what the reviewed alias table knows, and files of runs
   autopack doctor --plan > findings.json  one phase a finding
   autopack doctor ids                     how runs and phases are named
+  autopack doctor --probe complete        a run of its own, by the live system's workers
 
 Exits 1 on an error; a warning alone exits 0. With nobody serving it opens the database itself.")]
 pub(crate) struct DoctorArgs {
@@ -304,6 +305,37 @@ pub(crate) struct DoctorArgs {
     /// Print the findings as a plan
     #[arg(long)]
     pub(crate) plan: bool,
+    /// Instead: drive a run of its own through the live system, and compare what is read with what was written
+    #[arg(long, value_name = "PROBE", conflicts_with_all = ["verify", "run", "fix", "plan"])]
+    pub(crate) probe: Option<ProbeKind>,
+    /// Repository of the probe's run, as the workers reach it [default: one in the data directory]
+    #[arg(long, value_name = "DIR_OR_URL", requires = "probe")]
+    pub(crate) repo: Option<String>,
+    /// Seconds that the probe's run may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, requires = "probe", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(crate) timeout: u32,
+}
+
+/// What `--probe` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ProbeKind {
+    /// A held run is stored, paused, resumed and cancelled
+    RunState,
+    /// Issues of a held run are recorded and counted
+    Issues,
+    /// A run that changes nothing is worked on to its end
+    Complete,
+}
+
+impl ProbeKind {
+    /// As it is written on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::RunState => "run-state",
+            Self::Issues => "issues",
+            Self::Complete => "complete",
+        }
+    }
 }
 
 /// `doctor ids`.

@@ -17,8 +17,8 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use args::{
     AddPhaseArgs, ArtifactArgs, BenchArgs, CancelArgs, DlqCommand, DoctorArgs, DoctorCommand,
-    ExplainArgs, NewRun, PhaseRef, PlanCommand, PlanExplainArgs, PlanValidateArgs, RulesetCommand,
-    RunArgs, RunRef, RunsArgs, SubmitArgs, UpArgs,
+    ExplainArgs, NewRun, PhaseRef, PlanCommand, PlanExplainArgs, PlanValidateArgs, ProbeKind,
+    RulesetCommand, RunArgs, RunRef, RunsArgs, SubmitArgs, UpArgs,
 };
 pub(crate) use export::ExportArgs;
 pub(crate) use import::{ImportArgs, Source as ImportSource};

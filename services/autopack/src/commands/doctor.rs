@@ -1,4 +1,4 @@
-//! `autopack doctor [--verify] [--fix] [--plan]` and `autopack doctor ids`.
+//! `autopack doctor [--verify] [--fix] [--plan]` and `autopack doctor ids`; probes are [`probe`].
 //!
 //! Invariant: nothing is changed without `--fix`; whatever keeps the check from looking is itself a finding.
 
@@ -14,7 +14,7 @@ use autopack_wire::{
 };
 use serde_json::{Value, json};
 
-use super::{Context, runs};
+use super::{Context, probe, runs};
 use crate::{
     cli::{DoctorArgs, DoctorCommand, RunsArgs},
     connect::Connection,
@@ -44,6 +44,9 @@ struct Diagnosis {
 pub(super) async fn run(context: &Context, args: DoctorArgs) -> Outcome {
     if let Some(DoctorCommand::Ids { project }) = &args.command {
         return ids(context, project.clone().unwrap_or_default()).await;
+    }
+    if let Some(kind) = args.probe {
+        return probe::run(context, &args, kind).await;
     }
     let mut found = Diagnosis::default();
     match autopack_git::check_version(&target::git()).await {
@@ -398,4 +401,25 @@ fn repair(r: &RepairRecord) -> Value {
         "after": r.after,
         "rule": r.rule,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_without_its_bus_is_an_error() {
+        for (connected, errors) in [(true, 0), (false, 1)] {
+            let mut found = Diagnosis::default();
+            found.take(DiagnoseResponse {
+                bus_connected: connected,
+                ..DiagnoseResponse::default()
+            });
+            let bus = found
+                .findings
+                .iter()
+                .filter(|f| f.code == FindingCode::BusUnusable);
+            assert_eq!((bus.count(), found.is_well()), (errors, connected));
+        }
+    }
 }

@@ -1,9 +1,13 @@
 //! `autopack import sqlite:FILE [--dry-run] [--project NAME]`.
 //!
 //! Invariant: each row of the file is told: imported, there already, or set aside with a reason; the three add up to the
-//! rows of its table.
+//! rows of its table. Reading the file ends in time, whatever is in it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use autopack_domain::import::{MAX_DOCUMENT, MAX_DOCUMENTS, legacy};
 use autopack_runtime::{IdSource as _, V7Ids};
@@ -22,6 +26,8 @@ use crate::{
 
 /// Bytes of the documents of one request: below what the registry takes.
 const BATCH: usize = 2 << 20;
+/// How long reading the file may take.
+const LIMIT: Duration = Duration::from_mins(5);
 
 pub(super) async fn run(context: &Context, args: ImportArgs) -> Outcome {
     let ImportSource::Sqlite(file) = &args.source;
@@ -47,12 +53,22 @@ async fn read(file: &Path) -> Result<legacy::Collected, CliError> {
     let (from, to) = (file.to_owned(), scratch.0.clone());
     let copied = tokio::task::spawn_blocking(move || reader::copy(&from, &to)).await;
     let copied = copied.map_err(|error| CliError::new(error.to_string()))?;
-    let tables = match copied {
-        Ok(copied) => reader::read(&copied, &file.display().to_string()).await,
-        Err(error) => Err(error),
-    };
+    let copied = copied.map_err(|error| refused(&error))?;
+    let (bounds, shown) = (reader::Bounds::default(), file.display().to_string());
+    let reading = reader::read(&copied, &shown, &bounds);
+    let tables = in_time(LIMIT, &bounds.late, reading).await;
     let tables = tables.map_err(|error| refused(&error))?;
     Ok(legacy::collect(&tables, &name))
+}
+
+/// Tells the work when its time is over, and waits for its end.
+async fn in_time<T>(limit: Duration, late: &AtomicBool, work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    tokio::select! {
+        done = &mut work => return done,
+        () = tokio::time::sleep(limit) => late.store(true, Ordering::Relaxed),
+    }
+    work.await
 }
 
 fn refused(error: &reader::LegacyError) -> CliError {
@@ -60,6 +76,12 @@ fn refused(error: &reader::LegacyError) -> CliError {
         reader::LegacyError::File { .. } => "name the file, such as sqlite:old/autopack.db",
         reader::LegacyError::TooLarge { .. } => {
             "delete what is not needed in a copy of it, and import the copy"
+        }
+        reader::LegacyError::TooMuch { .. } => {
+            "a column with a long default makes every row as long; drop it in a copy of the file, and import the copy"
+        }
+        reader::LegacyError::TooSlow { .. } => {
+            "the disk is slow, or the file means harm; try a copy of it on another disk"
         }
         reader::LegacyError::NotSqlite { .. } => {
             "the older system keeps its SQLite database in a file such as autopack.db"
@@ -147,4 +169,24 @@ async fn flush(
         tally.take(assembled, answer);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn reading_is_told_when_its_time_is_over() {
+        let late = AtomicBool::new(false);
+        let endless = async {
+            while !late.load(Ordering::Relaxed) {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            "told"
+        };
+        assert_eq!(in_time(LIMIT, &late, endless).await, "told");
+        let late = AtomicBool::new(false);
+        assert_eq!(in_time(LIMIT, &late, async { 7 }).await, 7);
+        assert!(!late.load(Ordering::Relaxed));
+    }
 }

@@ -15,6 +15,7 @@ mod issues;
 mod plan;
 mod plan_new;
 mod preflight;
+mod probe;
 mod promote;
 mod queue;
 mod reads;

@@ -7,12 +7,16 @@ use std::{
     fs,
     io::{BufRead as _, IsTerminal as _, Write as _},
     path::Path,
+    time::Duration,
 };
 
 use autopack_domain::Reason;
-use autopack_policy::draft::{Brief, Choices, Group, anchor, render};
+use autopack_policy::{
+    draft::{Brief, Choices, Group, anchor, render},
+    id_convention::Convention,
+};
 use autopack_runtime::{IdSource as _, V7Ids};
-use autopack_wire::contract;
+use autopack_wire::{contract, registry::InferIdsRequest};
 use serde_json::json;
 
 use super::{Context, plan::check_text};
@@ -26,6 +30,9 @@ use crate::{
     submit::{builder, builder_json, prepare},
     target,
 };
+
+/// How long a registry is asked for its convention.
+const ASKING: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(context: &Context, args: PlanNewArgs) -> Outcome {
     let to_stdout = args.output == Path::new("-");
@@ -44,7 +51,8 @@ pub(super) async fn run(context: &Context, args: PlanNewArgs) -> Outcome {
     }
     // Refused here with the words of the flag, not with those of a plan.
     builder(args.builder.as_deref())?;
-    let text = render(&brief, &choices(&args));
+    let convention = Box::pin(convention(context)).await;
+    let text = render(&brief, &choices(&args, convention.unwrap_or_default()));
     let document = Document::made(text, &args.output)?;
     let checked = check_text(context, &document, args.repo.as_deref()).await?;
     if checked.faults.is_empty()
@@ -63,6 +71,12 @@ pub(super) async fn run(context: &Context, args: PlanNewArgs) -> Outcome {
     }
     for note in brief.notes.iter().chain(&checked.warnings) {
         context.ui.say(&format!("note: {note}"));
+    }
+    if let Some(convention) = convention {
+        let rule = convention.rule();
+        context.ui.say(&format!(
+            "note: ids are those of the runs that are there: {rule}"
+        ));
     }
     if to_stdout {
         stdout(&document.text);
@@ -83,7 +97,27 @@ pub(super) async fn run(context: &Context, args: PlanNewArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
-fn choices(args: &PlanNewArgs) -> Choices {
+/// How phases are named in the runs that a registry knows; `None`: none answers, or too few runs say it. Nothing is made
+/// only to be asked.
+async fn convention(context: &Context) -> Option<Convention> {
+    if context.registry.is_none() && !context.settings.database_file().exists() {
+        return None;
+    }
+    let asking = async {
+        let connection = context.connect().await.ok()?;
+        let request = InferIdsRequest {
+            project: String::new(),
+        };
+        let answer = connection.clients.doctor().infer_ids(request).await;
+        connection.close().await;
+        let found = answer.ok()?.into_inner();
+        let found = (!found.assumed).then_some(found.convention)?;
+        Convention::parse(&found)
+    };
+    tokio::time::timeout(ASKING, asking).await.ok().flatten()
+}
+
+fn choices(args: &PlanNewArgs, convention: Convention) -> Choices {
     let builder = args.builder.as_deref().map(builder_json);
     Choices {
         id: args.id.clone().unwrap_or_default(),
@@ -94,6 +128,7 @@ fn choices(args: &PlanNewArgs) -> Choices {
             || "a goal and a list".to_owned(),
             |path| path.display().to_string(),
         ),
+        convention,
     }
 }
 

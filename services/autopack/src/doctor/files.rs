@@ -1,7 +1,8 @@
-//! Runs against the files about them, both ways.
+//! Runs against the files about them, both ways; here from the database to the disk.
 //!
 //! Invariant: without `fix` nothing is changed; with it, what the database knows is written again, and what only a
-//! folder knows is imported. A run that the files have not come to yet is counted, and is no finding.
+//! folder knows is imported ([`folders`]). A run that the files have not come to yet is counted, and is no finding; one
+//! whose files could not be written is ([`parked`]).
 
 use std::{
     collections::HashSet,
@@ -9,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use autopack_domain::{Fault, Finding, FindingCode, Reason, finding::Place, ids::is_user_id};
+use autopack_domain::{Finding, FindingCode, Reason, finding::Place};
 use autopack_wire::{
     client::Clients,
     registry::{GetInfoRequest, GetRunRequest, ListChangesRequest, ListRunsRequest},
@@ -21,14 +22,12 @@ use crate::{
     runfiles::{
         Bounds, Cursor, LOOK_BACK, Layout, Rendered,
         compare::{Standing, compare},
-        found::{self, scan},
-        names::run_folder,
         render_run, write_run,
     },
     view::{has_ended, micros},
 };
 
-use super::import::{self, Imported};
+use super::{folders, parked};
 
 /// Runs that are compared file by file unless all are asked for.
 const FEW: usize = 200;
@@ -36,8 +35,8 @@ const FEW: usize = 200;
 const PAGE: i32 = 500;
 /// Pages of the log after the cursor that are read.
 const MAX_PAGES: usize = 100;
-/// Folders without a run that are named.
-const SHOWN: usize = 100;
+/// Folders and parked runs that are named.
+pub(super) const SHOWN: usize = 100;
 
 /// What is looked at, and how.
 #[derive(Clone, Debug)]
@@ -75,7 +74,7 @@ pub(crate) struct Files {
 pub(crate) async fn examine(clients: &Clients, ask: &Ask) -> Result<Files, CliError> {
     let mut files = Files::default();
     // First: what is imported has a folder to be written, too.
-    disk_to_database(clients, ask, &mut files).await?;
+    folders::examine(clients, ask, &mut files).await?;
     database_to_disk(clients, ask, &mut files).await?;
     Ok(files)
 }
@@ -88,10 +87,15 @@ async fn database_to_disk(clients: &Clients, ask: &Ask, files: &mut Files) -> Re
         Some(cursor) => Some(changed(clients, cursor.sequence).await?),
         None => None,
     };
-    let removed_until = cursor.map_or(0, |cursor| cursor.removed_until_us);
+    let (removed_until, parked) = match cursor {
+        Some(cursor) => (cursor.removed_until_us, cursor.parked),
+        None => (0, Vec::new()),
+    };
+    parked::examine(clients, ask, &parked, files).await?;
     for run in runs(clients, ask).await? {
         let ended = run.complete_time.as_ref().map_or(0, micros);
-        if !has_ended(&run) {
+        let is_parked = parked.iter().any(|parked| parked.uid == run.uid);
+        if !has_ended(&run) || is_parked {
             continue;
         }
         // A run that cannot be read is a finding of its own.
@@ -177,7 +181,7 @@ async fn runs(clients: &Clients, ask: &Ask) -> Result<Vec<types::Run>, CliError>
     }
 }
 
-async fn standing(base: &Path, made: &Rendered) -> io::Result<Standing> {
+pub(super) async fn standing(base: &Path, made: &Rendered) -> io::Result<Standing> {
     let (base, made) = (base.to_owned(), made.clone());
     let compared = tokio::task::spawn_blocking(move || compare(&base, &made)).await;
     compared.map_err(io::Error::other)?
@@ -216,123 +220,4 @@ fn of_run(
         .valid(["the files that `autopack export` writes"]);
     finding.safe = Some("the folder again".to_owned());
     Some(finding)
-}
-
-async fn disk_to_database(clients: &Clients, ask: &Ask, files: &mut Files) -> Result<(), CliError> {
-    let base = ask.base.clone();
-    let scanned = tokio::task::spawn_blocking(move || scan::scan(&base)).await;
-    let failed = |error: io::Error| CliError::io("cannot read", &ask.base, &error);
-    let scanned = scanned.map_err(|error| CliError::new(error.to_string()))?;
-    let found = scanned.map_err(failed)?;
-    let place = |path: &Path| Place::new("folder", ask.base.join(path).display().to_string(), "");
-    let wanted = |path: &Path| {
-        let of = |id: &String| run_folder(id).eq_ignore_ascii_case(&found::id_of(path));
-        ask.run.as_ref().is_none_or(of)
-    };
-    for (path, problem) in found
-        .odd
-        .iter()
-        .filter(|(path, _)| wanted(path))
-        .take(SHOWN)
-    {
-        let code = FindingCode::RunFolderUnreadable;
-        files
-            .findings
-            .push(Finding::new(code, place(path), problem).valid(["the folder of a run"]));
-    }
-    if found.more {
-        let problem = format!(
-            "more than {} entries: the rest is not looked at",
-            scan::MAX_ENTRIES
-        );
-        let finding = Finding::new(
-            FindingCode::RunFolderUnreadable,
-            place(Path::new("")),
-            problem,
-        );
-        files.findings.push(finding);
-    }
-    let mut shown = 0;
-    for path in found.runs.iter().filter(|path| wanted(path)) {
-        files.folders += 1;
-        let id = found::id_of(path);
-        if is_known(clients, &id).await? {
-            continue;
-        }
-        let (base, at) = (ask.base.clone(), path.clone());
-        let read = tokio::task::spawn_blocking(move || found::read(&base, &at)).await;
-        let read = read.map_err(|error| CliError::new(error.to_string()))?;
-        let read = match read {
-            Ok(read) => read,
-            Err(error) => Err(vec![Fault::new("folder", error.to_string())]),
-        };
-        let imported = match &read {
-            Ok(run) => import::run(clients, run, !ask.fix).await?,
-            Err(faults) => Imported::SetAside(faults.clone()),
-        };
-        match imported {
-            Imported::Stored => {
-                let line = format!("{}: imported as run {id}", ask.base.join(path).display());
-                files.mended.push(line);
-            }
-            Imported::Possible | Imported::SetAside(_) if shown >= SHOWN => {}
-            Imported::Possible => files.findings.push(only_on_disk(&id, place(path), None)),
-            Imported::SetAside(faults) => {
-                files
-                    .findings
-                    .push(only_on_disk(&id, place(path), Some(&faults)));
-            }
-        }
-        shown += 1;
-    }
-    Ok(())
-}
-
-/// Whether the database has a run of this id, readable or not.
-async fn is_known(clients: &Clients, id: &str) -> Result<bool, CliError> {
-    if !is_user_id(id) {
-        // Escaped names are those of runs whose ids are no names; older systems' were never escaped.
-        return Ok(id.contains('%'));
-    }
-    let asked = GetRunRequest {
-        run_id: id.to_owned(),
-        brief: true,
-    };
-    match clients.registry.clone().get_run(asked).await {
-        Ok(_) => Ok(true),
-        Err(status) => {
-            let error = CliError::from(status);
-            if error.code == Reason::RunNotFound.code() {
-                return Ok(false);
-            }
-            if error.unreachable {
-                return Err(error);
-            }
-            // It is there and cannot be read: another finding.
-            Ok(true)
-        }
-    }
-}
-
-fn only_on_disk(id: &str, place: Place, faults: Option<&[Fault]>) -> Finding {
-    let code = FindingCode::RunNotInDatabase;
-    let problem = format!("run {id} has a folder, and the database does not know it");
-    let mut finding = Finding::new(code, place, problem).run(id);
-    match faults {
-        None => finding.safe = Some("the run into the database".to_owned()),
-        Some(faults) => {
-            let list = faults
-                .iter()
-                .take(5)
-                .map(|f| format!("{}: {}", f.path, f.problem));
-            let list: Vec<String> = list.collect();
-            let valid = faults.iter().flat_map(|fault| &fault.allowed);
-            let valid: Vec<String> = valid.take(20).cloned().collect();
-            finding = finding.valid(valid).fix(format!(
-                "Correct in the folder, then run `autopack doctor --fix` again: {}",
-                list.join("; ")
-            ));
-        }
-    }
-    finding
 }

@@ -52,16 +52,22 @@ pub(crate) fn data_dir(path: &Path) -> Vec<Finding> {
     }
     if let Ok(stat) = rustix::fs::statvfs(path) {
         let free = stat.f_bavail.saturating_mul(stat.f_frsize) >> 20;
-        if free < LEAST_MB {
-            let problem = format!("{free} MiB are free below {shown}");
-            found.push(
-                finding(FindingCode::DiskLow, "disk", problem)
-                    .value(&free.to_string())
-                    .valid([format!("at least {LEAST_MB} MiB")]),
-            );
-        }
+        found.extend(disk(free, &shown));
     }
     found
+}
+
+/// A disk with this much room, MiB.
+fn disk(free: u64, place: &str) -> Option<Finding> {
+    (free < LEAST_MB).then(|| {
+        finding(
+            FindingCode::DiskLow,
+            "disk",
+            format!("{free} MiB are free below {place}"),
+        )
+        .value(&free.to_string())
+        .valid([format!("at least {LEAST_MB} MiB")])
+    })
 }
 
 /// Our clock against the registry's.
@@ -105,6 +111,17 @@ mod tests {
             let found = skew(ours, theirs).unwrap();
             assert_eq!(found.code, FindingCode::ClockSkewed);
         }
+    }
+
+    #[test]
+    fn a_disk_with_less_than_a_gibibyte_is_low() {
+        assert!(disk(1024, "/d").is_none());
+        let found = disk(1023, "/d").unwrap();
+        assert_eq!(
+            (found.code, found.value.as_deref()),
+            (FindingCode::DiskLow, Some("1023"))
+        );
+        assert!(found.problem.contains("/d") && !found.code.is_error());
     }
 
     #[test]

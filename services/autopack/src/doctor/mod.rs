@@ -5,15 +5,18 @@
 //!
 //! - [`records`]: a run against its own phases and attempts
 //! - [`refs`]: a run against its branch
-//! - [`files`]: runs against their folders, both ways; [`import`]: runs that only a folder knows
+//! - [`files`], [`parked`]: runs against their folders; [`folders`], [`import`]: runs that only a folder knows
 //! - [`findings`]: findings for people, for programs, and as a plan; [`host`]: this machine
-//! - [`journal`]: repairs as a file for people
+//! - [`journal`]: repairs as a file for people; [`probe`]: a run of our own on the live system
 
 pub(crate) mod files;
 pub(crate) mod findings;
+mod folders;
 pub(crate) mod host;
 mod import;
 pub(crate) mod journal;
+mod parked;
+pub(crate) mod probe;
 mod records;
 mod refs;
 

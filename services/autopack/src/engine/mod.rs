@@ -203,7 +203,7 @@ impl Engine {
         } else if let Scope::All { slots, listen, .. } = scope {
             clear(&data.tmp());
             parts.work(data.path(), slots, scheduler, control);
-            parts.watch_ends(files.clone());
+            parts.watch_ends(files.clone().with_probes(probes.clone()));
             addresses = parts.listen(&data, listen, addresses).await?;
             probes.set_ready(true).await;
             data.write_registry(&addresses)

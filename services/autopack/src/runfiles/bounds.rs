@@ -1,16 +1,19 @@
 //! The files of runs within bounds: the longest ended go first.
 //!
-//! Invariant: only folders that hold a summary are touched, and never the one that was written last. The registry
-//! still knows the runs whose files went.
+//! Invariant: only folders whose summary is ours and says that the run has ended are touched, and never the one that was
+//! written last; one that cannot be read or removed keeps no other from it. The registry still knows the runs whose files
+//! went.
 
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use autopack_domain::fault::Fault;
 
-use super::layout::SUMMARY_JSON;
+use super::{folder::Folder, layout::SUMMARY_JSON, write};
 
 /// How many runs keep files, and how much these may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,14 +24,19 @@ pub(crate) struct Bounds {
     pub(crate) bytes: u64,
 }
 
-/// What went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What went, and what could not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Kept {
-    /// Folders.
+    /// Folders that went.
     pub(crate) removed: usize,
     /// When the youngest of them was written, in microseconds; 0: none went.
     pub(crate) until_us: i64,
+    /// Folders that could not be read or removed, and why.
+    pub(crate) failed: Vec<(PathBuf, String)>,
 }
+
+/// A folder of a run: when its summary was written, its bytes, and where it is.
+type Entry = (SystemTime, u64, PathBuf);
 
 impl Default for Bounds {
     fn default() -> Self {
@@ -70,39 +78,71 @@ impl Bounds {
 
     /// Removes the longest ended until the rest is few and small enough. Blocks.
     pub(crate) fn keep(self, folder: &Path, last: &Path) -> std::io::Result<Kept> {
-        let mut all = Vec::new();
+        let (mut all, mut kept) = (Vec::new(), Kept::default());
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
-            let path = entry.path();
-            // Somebody else's, or removed in the meantime.
-            let Ok(summary) = fs::symlink_metadata(path.join(SUMMARY_JSON)) else {
-                continue;
-            };
-            if !entry.file_type()?.is_dir() || !summary.is_file() {
-                continue;
+            match look(&entry) {
+                Ok(found) => all.extend(found),
+                Err(error) => kept.failed.push((entry.path(), error.to_string())),
             }
-            all.push((summary.modified()?, bytes(&path)?, path));
         }
         all.sort();
         let mut left = all.len();
         let mut size: u64 = all.iter().map(|(_, bytes, _)| bytes).sum();
-        let mut kept = Kept::default();
         for (written, bytes, path) in all {
             if left <= self.entries && size <= self.bytes {
                 break;
             }
-            if path != last {
-                fs::remove_dir_all(&path)?;
-                left -= 1;
-                size = size.saturating_sub(bytes);
-                kept.removed += 1;
-                let since = written.duration_since(std::time::UNIX_EPOCH);
-                let until = since.map_or(0, |since| since.as_micros());
-                kept.until_us = i64::try_from(until).unwrap_or(i64::MAX);
+            if path == last {
+                continue;
             }
+            match remove(folder, &path) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    kept.failed.push((path, error.to_string()));
+                    continue;
+                }
+            }
+            left -= 1;
+            size = size.saturating_sub(bytes);
+            kept.removed += 1;
+            let since = written.duration_since(std::time::UNIX_EPOCH);
+            let until = since.map_or(0, |since| since.as_micros());
+            kept.until_us = i64::try_from(until).unwrap_or(i64::MAX);
         }
         Ok(kept)
     }
+}
+
+/// What a folder takes; `None`: it is no folder with a summary.
+fn look(entry: &fs::DirEntry) -> std::io::Result<Option<Entry>> {
+    let path = entry.path();
+    let summary = match fs::symlink_metadata(path.join(SUMMARY_JSON)) {
+        // Somebody else's, or removed in the meantime.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        found => found?,
+    };
+    if !entry.file_type()?.is_dir() || !summary.is_file() {
+        return Ok(None);
+    }
+    Ok(Some((summary.modified()?, bytes(&path)?, path)))
+}
+
+/// Removes a folder that is ours and whose run has ended; `false`: it is another one.
+fn remove(base: &Path, path: &Path) -> std::io::Result<bool> {
+    let name = Path::new(path.file_name().unwrap_or_default());
+    let folder = Folder::there(base)?
+        .map(|base| base.open(name))
+        .transpose()?;
+    let mark = folder.flatten().map(|folder| write::mark(&folder));
+    if !mark.transpose()?.flatten().is_some_and(|mark| mark.ended) {
+        return Ok(false);
+    }
+    fs::remove_dir_all(path)?;
+    Ok(true)
 }
 
 /// What the files below a folder hold.
@@ -135,13 +175,24 @@ mod tests {
             fs::create_dir_all(folder.join("incident")).unwrap();
             fs::write(folder.join("incident/log"), vec![b'x'; 900]).unwrap();
             let summary = folder.join(SUMMARY_JSON);
-            fs::write(&summary, vec![b'x'; 100]).unwrap();
-            let file = fs::File::options().write(true).open(&summary).unwrap();
-            let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(n as u64);
-            file.set_modified(at).unwrap();
+            fs::write(&summary, mark("DONE_SUCCESS")).unwrap();
+            date(&summary, n as u64);
         }
         fs::create_dir(runs.path().join("other")).unwrap();
         runs
+    }
+
+    /// As if it was written then.
+    fn date(path: &Path, second: u64) {
+        let file = fs::File::options().write(true).open(path).unwrap();
+        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(second);
+        file.set_modified(at).unwrap();
+    }
+
+    /// A summary of 100 bytes.
+    fn mark(state: &str) -> String {
+        let mark = serde_json::json!({ "uid": "u", "version": 1, "state": state });
+        format!("{:100}", mark.to_string())
     }
 
     fn left(runs: &Path) -> Vec<String> {
@@ -172,6 +223,60 @@ mod tests {
         let kept = small.keep(runs.path(), &last).unwrap();
         assert_eq!((kept.removed, kept.until_us), (1, 1_000_000));
         assert_eq!(left(runs.path()), ["c", "d", "other"]);
+    }
+
+    #[test]
+    fn one_folder_in_the_way_keeps_no_other_from_going() {
+        let runs = filled();
+        let write = |path: &str, text: &str| fs::write(runs.path().join(path), text).unwrap();
+        write("a/run_summary.json", "somebody else's");
+        write("b/run_summary.json", &mark("PHASE_EXECUTION"));
+        for (n, name) in ["a", "b"].iter().enumerate() {
+            date(&runs.path().join(name).join(SUMMARY_JSON), n as u64);
+        }
+        let few = Bounds {
+            entries: 1,
+            ..Bounds::default()
+        };
+        let kept = few.keep(runs.path(), &runs.path().join("d")).unwrap();
+        assert_eq!((kept.removed, kept.until_us), (1, 2_000_000), "{kept:?}");
+        assert_eq!(left(runs.path()), ["a", "b", "d", "other"]);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_read_is_named_and_the_others_go() {
+        let runs = filled();
+        // What is deeper than the system takes at once cannot be read by root either.
+        let folder = runs.path().join("a");
+        let deep = (0..20).fold(folder, |at, _| at.join("x".repeat(250)));
+        let made = deep_folder(&deep);
+        let few = Bounds {
+            entries: 1,
+            ..Bounds::default()
+        };
+        let kept = few.keep(runs.path(), &runs.path().join("d")).unwrap();
+        assert!(made && kept.removed == 2, "{kept:?}");
+        assert_eq!(kept.failed.len(), 1, "{kept:?}");
+        assert_eq!(kept.failed[0].0, runs.path().join("a"));
+        assert_eq!(left(runs.path()), ["a", "d", "other"]);
+    }
+
+    /// A folder whose whole path is longer than the system takes at once.
+    fn deep_folder(path: &Path) -> bool {
+        let mut at: Option<std::os::fd::OwnedFd> = None;
+        let flags = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+        for part in path.components() {
+            let part: &Path = part.as_ref();
+            let from = at
+                .as_ref()
+                .map_or(rustix::fs::CWD, |fd| std::os::fd::AsFd::as_fd(fd));
+            let _ = rustix::fs::mkdirat(from, part, rustix::fs::Mode::RWXU);
+            let Ok(fd) = rustix::fs::openat(from, part, flags, rustix::fs::Mode::empty()) else {
+                return false;
+            };
+            at = Some(fd);
+        }
+        true
     }
 
     #[test]

@@ -7,10 +7,12 @@ use std::{io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{folder::Folder, write};
+use super::{folder::Folder, waiting::Parked, write};
 
 /// Name of the file.
 const FILE: &str = ".projection.json";
+/// Bytes of it.
+const MAX_FILE: u64 = 16 << 20;
 
 /// How far the files of a base folder are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,18 +20,21 @@ const FILE: &str = ".projection.json";
 pub(crate) struct Cursor {
     /// Identity of the database.
     pub(crate) database: String,
-    /// The files of every event up to this one are written.
+    /// The files of every event up to this one are written, but for what is parked.
     pub(crate) sequence: u64,
     /// Folders of runs that ended until then went for want of room, in microseconds.
     #[serde(default)]
     pub(crate) removed_until_us: i64,
+    /// Runs whose files could not be written and are still to be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) parked: Vec<Parked>,
 }
 
 impl Cursor {
     /// Reads it; `None`: there is none for this database. Blocks.
     pub(crate) fn read(base: &Path, database: &str) -> Option<Self> {
         let folder = Folder::there(base).ok()??;
-        let content = folder.read(Path::new(FILE), 4096).ok()??;
+        let content = folder.read(Path::new(FILE), MAX_FILE).ok()??;
         let cursor: Self = serde_json::from_slice(&content).ok()?;
         (cursor.database == database).then_some(cursor)
     }
@@ -53,6 +58,11 @@ mod tests {
             database: "a".to_owned(),
             sequence: 7,
             removed_until_us: 3,
+            parked: vec![Parked {
+                uid: "u".to_owned(),
+                failures: 2,
+                why: "a folder stands there".to_owned(),
+            }],
         };
         cursor.store(base.path()).unwrap();
         assert_eq!(Cursor::read(base.path(), "a"), Some(cursor));

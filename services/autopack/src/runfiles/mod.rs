@@ -8,7 +8,7 @@
 //! - [`gather`]: what the registry knows of a run
 //! - [`render`]: from that to files, with [`summary`], [`details`], [`issues`], [`incident`]
 //! - [`folder`], [`write`]: files that appear whole, in folders that nobody swaps
-//! - [`projector`], [`cursor`]: follows the log of events, from where it stopped
+//! - [`projector`], [`cursor`], [`waiting`]: follows the log of events, from where it stopped
 //! - [`compare`]: whether a folder is what it should be
 //! - [`found`]: reads a folder back, in either layout
 
@@ -28,6 +28,7 @@ mod render;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod write;
 
 use std::{
@@ -36,7 +37,7 @@ use std::{
 };
 
 use autopack_runtime::failpoint;
-use autopack_wire::client::Clients;
+use autopack_wire::{client::Clients, serve::Probes};
 use tokio::sync::Mutex;
 
 use crate::{error::CliError, failpoints::BEFORE_FILES};
@@ -46,7 +47,11 @@ pub(crate) use cursor::Cursor;
 pub(crate) use layout::Layout;
 pub(crate) use projector::LOOK_BACK;
 pub(crate) use render::Rendered;
+pub(crate) use waiting::Parked;
 pub(crate) use write::Pack;
+
+/// The health name that says whether every run has its files.
+pub(crate) const HEALTH: &str = "run_files";
 
 /// Reads a run and makes its files, without writing any.
 pub(crate) async fn render_run(
@@ -90,6 +95,8 @@ pub(crate) struct RunFiles {
     base: PathBuf,
     clients: Clients,
     bounds: Bounds,
+    /// What is told whether something could not be written.
+    probes: Option<Probes>,
     /// One run at a time.
     turn: Arc<Mutex<()>>,
 }
@@ -101,7 +108,16 @@ impl RunFiles {
             base,
             clients,
             bounds,
+            probes: None,
             turn: Arc::default(),
+        }
+    }
+
+    /// Health checks hear of runs whose files could not be written.
+    pub(crate) fn with_probes(self, probes: Probes) -> Self {
+        Self {
+            probes: Some(probes),
+            ..self
         }
     }
 

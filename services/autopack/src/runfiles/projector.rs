@@ -1,11 +1,13 @@
 //! Follows the log of events, and writes the files of every run that changed.
 //!
 //! Invariant: the log says what is to be written, from a stored cursor; the bus only says that it is time to look. What
-//! was committed before a crash is written after it. At most a tenth of the time goes into it.
+//! was committed before a crash is written after it, each run once a pass; a run that cannot be written is stored with the
+//! cursor and tried again, and holds up no other. At most a tenth of the time goes into it.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use autopack_bus::{Bus, EventOptions, EventSource};
+use autopack_domain::Reason;
 use autopack_wire::{
     registry::{GetInfoRequest, ListChangesRequest, ListChangesResponse, ListRunsRequest},
     types,
@@ -14,7 +16,13 @@ use futures::FutureExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Layout, RunFiles, bounds::Kept, cursor::Cursor, folder::Folder, write};
+use super::{
+    HEALTH, Layout, RunFiles,
+    cursor::Cursor,
+    folder::Folder,
+    waiting::{MOST, Waiting},
+    write,
+};
 use crate::error::CliError;
 
 /// The least between two passes, and the pause after a subscription was lost.
@@ -23,8 +31,8 @@ const REST: Duration = Duration::from_secs(1);
 const RESTS: u32 = 9;
 /// How long the last pass may take.
 const LAST: Duration = Duration::from_secs(3);
-/// How often the files of a run are tried before they wait for its next event.
-const TRIES: u32 = 5;
+/// Runs that the log may name before their files are written.
+const BATCH: usize = 5000;
 /// How often the bounds are looked at.
 const ROOM: Duration = Duration::from_mins(1);
 /// Runs that are looked at where no cursor says how far the files are.
@@ -38,10 +46,13 @@ struct Follower {
     cursor: Option<Cursor>,
     /// The cursor as it is stored.
     stored: Option<Cursor>,
-    /// Uids of runs, with the failures so far.
-    waiting: BTreeMap<String, u32>,
+    waiting: Waiting,
     /// When the bounds were kept.
     room: Option<Instant>,
+    /// Folders that were said to be in the way of the bounds.
+    named: BTreeSet<PathBuf>,
+    /// What health checks were told.
+    told: Option<bool>,
 }
 
 impl RunFiles {
@@ -91,9 +102,13 @@ impl RunFiles {
         };
         let mut look = true;
         loop {
-            // What could not be written is tried again without being asked.
-            if !look && follower.waiting.is_empty() && !is_some(source.next().await) {
-                return;
+            if !look {
+                // What could not be written is tried again without being asked.
+                let next = follower.waiting.next(Instant::now());
+                tokio::select! {
+                    item = source.next() => if !is_some(item) { return },
+                    () = until(next) => {}
+                }
             }
             let start = Instant::now();
             let read = self.pass_or_warn(follower).await;
@@ -108,42 +123,65 @@ impl RunFiles {
     /// Whether the log was read to its end.
     async fn pass_or_warn(&self, follower: &mut Follower) -> bool {
         let read = self.pass(follower).await;
-        if let Err(error) = &read {
+        self.tell(follower).await;
+        read.unwrap_or_else(|error| {
             tracing::warn!(error = %error.message, "files of runs are late");
-        }
-        read.is_ok()
+            false
+        })
     }
 
-    /// Reads the log to its end and writes every run that it names; how many were written.
-    async fn pass(&self, follower: &mut Follower) -> Result<usize, CliError> {
-        let mut count = 0;
-        let mut last = None;
+    /// Health checks hear whether something is parked.
+    async fn tell(&self, follower: &mut Follower) {
+        let well = follower.waiting.parked().is_empty();
+        if let Some(probes) = &self.probes
+            && follower.told != Some(well)
+        {
+            probes.set(HEALTH, well).await;
+            follower.told = Some(well);
+        }
+    }
+
+    /// Reads the log to its end, or as far as one pass goes, and writes every run that it names; whether it was the end.
+    async fn pass(&self, follower: &mut Follower) -> Result<bool, CliError> {
+        let more = self.read(follower).await?;
+        let last = self.write_waiting(&mut follower.waiting).await?;
+        self.keep_bounds(follower, last.as_ref()).await;
+        let parked = follower.waiting.parked();
+        if let Some(cursor) = &mut follower.cursor {
+            cursor.parked = parked;
+        }
+        if follower.stored != follower.cursor {
+            self.store(follower).await?;
+        }
+        Ok(!more)
+    }
+
+    /// Reads which runs changed; whether there is more.
+    async fn read(&self, follower: &mut Follower) -> Result<bool, CliError> {
         loop {
             let cursor = match &follower.cursor {
                 Some(cursor) => cursor.clone(),
                 None => self.begin(follower, true).await?,
             };
+            if follower.waiting.len() >= MOST {
+                follower.cursor = Some(cursor);
+                return Ok(false);
+            }
             let mut found = self.changes(cursor.sequence).await?;
             if found.sequence < cursor.sequence {
                 // A log that is shorter than what was read is another one: an older copy was restored.
                 follower.cursor = Some(self.begin(follower, false).await?);
                 continue;
             }
-            let named = found.run_uids.drain(..).map(|uid| (uid, 0));
-            follower.waiting.extend(named);
+            for uid in found.run_uids.drain(..) {
+                follower.waiting.name(uid);
+            }
             follower.cursor = Some(Cursor {
                 sequence: found.sequence,
                 ..cursor
             });
-            let (written, folder) = self.write_waiting(&mut follower.waiting).await;
-            count += written;
-            last = folder.or(last);
-            self.keep_bounds(follower, last.as_ref()).await;
-            if follower.waiting.is_empty() && follower.stored != follower.cursor {
-                self.store(follower).await?;
-            }
-            if !found.more {
-                return Ok(count);
+            if !found.more || follower.waiting.due(Instant::now()).len() >= BATCH {
+                return Ok(found.more);
             }
         }
     }
@@ -167,18 +205,19 @@ impl RunFiles {
         let read = tokio::task::spawn_blocking(move || Cursor::read(&base, &of)).await;
         if let (Ok(Some(cursor)), true) = (read, resume) {
             follower.stored = Some(cursor.clone());
+            follower.waiting.resume(&cursor.parked);
             return Ok(cursor);
         }
         let sequence = self.changes(u64::MAX).await?.sequence;
         for run in self.newest(LOOK_BACK.min(self.bounds.entries)).await? {
             if !self.is_current(&run).await {
-                follower.waiting.insert(run.uid, 0);
+                follower.waiting.name(run.uid);
             }
         }
         Ok(Cursor {
             database,
             sequence,
-            removed_until_us: 0,
+            ..Cursor::default()
         })
     }
 
@@ -213,29 +252,25 @@ impl RunFiles {
         matches!(found, Ok(Ok(Some(mark))) if mark.uid == run.uid && mark.version == run.version)
     }
 
-    /// Writes what waits; what fails waits on, a few times. How many were written, and the last one's folder.
-    async fn write_waiting(&self, waiting: &mut BTreeMap<String, u32>) -> (usize, Option<PathBuf>) {
-        let (mut count, mut last) = (0, None);
-        let uids: Vec<String> = waiting.keys().cloned().collect();
-        for uid in uids {
+    /// Writes what is due; what fails is parked. The last folder.
+    async fn write_waiting(&self, waiting: &mut Waiting) -> Result<Option<PathBuf>, CliError> {
+        let mut last = None;
+        for uid in waiting.due(Instant::now()) {
             match self.write(&uid).await {
                 Ok(folder) => {
-                    count += 1;
                     last = Some(folder);
-                    waiting.remove(&uid);
+                    waiting.done(&uid);
                 }
+                Err(error) if error.unreachable => return Err(error),
+                Err(error) if error.code == Reason::RunNotFound.code() => waiting.done(&uid),
                 Err(error) => {
-                    let failures = waiting.entry(uid.clone()).or_default();
-                    *failures += 1;
-                    tracing::warn!(run = uid, error = %error.message, "the files of a run were not written");
-                    if *failures >= TRIES {
-                        // `autopack doctor` names its folder.
-                        waiting.remove(&uid);
-                    }
+                    let why = error.message;
+                    tracing::warn!(run = uid, error = %why, "the files of a run were not written");
+                    waiting.failed(&uid, &why, Instant::now());
                 }
             }
         }
-        (count, last)
+        Ok(last)
     }
 
     /// Keeps the bounds, now and then; what cannot be removed now is so later.
@@ -246,16 +281,29 @@ impl RunFiles {
         }
         follower.room = Some(Instant::now());
         let (bounds, base) = (self.bounds, self.base.clone());
-        match tokio::task::spawn_blocking(move || bounds.keep(&base, &last)).await {
-            Ok(Ok(Kept { removed: 0, .. })) => {}
-            Ok(Ok(kept)) => {
-                if let Some(cursor) = &mut follower.cursor {
-                    cursor.removed_until_us = cursor.removed_until_us.max(kept.until_us);
-                }
-                tracing::info!(kept.removed, "files of runs that ended long ago went");
+        let kept = match tokio::task::spawn_blocking(move || bounds.keep(&base, &last)).await {
+            Ok(Ok(kept)) => kept,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "files of runs were not looked at");
+                return;
             }
-            Ok(Err(error)) => tracing::warn!(%error, "files of runs could not be removed"),
-            Err(error) => tracing::warn!(%error, "files of runs were not looked at"),
+            Err(error) => {
+                tracing::warn!(%error, "files of runs were not looked at");
+                return;
+            }
+        };
+        for (path, why) in &kept.failed {
+            if !follower.named.contains(path) {
+                let path = path.display();
+                tracing::warn!(%path, why, "a folder is in the way of the bounds and was passed over");
+            }
+        }
+        follower.named = kept.failed.into_iter().map(|(path, _)| path).collect();
+        if kept.removed > 0 {
+            if let Some(cursor) = &mut follower.cursor {
+                cursor.removed_until_us = cursor.removed_until_us.max(kept.until_us);
+            }
+            tracing::info!(kept.removed, "files of runs that ended long ago went");
         }
     }
 
@@ -269,6 +317,14 @@ impl RunFiles {
             .map_err(|error| CliError::io("cannot write in", &self.base, &error))?;
         follower.stored = Some(cursor);
         Ok(())
+    }
+}
+
+/// Waits for a moment; without one, for ever.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -219,6 +219,8 @@ pub(crate) struct Mark {
     pub(crate) uid: String,
     /// Version of the run.
     pub(crate) version: u64,
+    /// The run had ended.
+    pub(crate) ended: bool,
 }
 
 impl Mark {
@@ -228,6 +230,8 @@ impl Mark {
         Some(Self {
             uid: value.get("uid")?.as_str()?.to_owned(),
             version: value.get("version")?.as_u64()?,
+            ended: autopack_domain::states::RunState::parse(value.get("state")?.as_str()?)?
+                .is_terminal(),
         })
     }
 }

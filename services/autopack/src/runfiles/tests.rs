@@ -280,7 +280,9 @@ fn what_is_written_reads_back_in_either_layout_and_is_the_owners_alone() {
         let folder = base.join(&files.folder);
         assert_eq!((mode(&base), mode(&folder)), (0o700, 0o700));
         assert_eq!(mode(&folder.join("run_summary.md")), 0o600);
-        let found = found::read(&base, &files.folder).unwrap().unwrap();
+        let found = found::read(&base, &files.folder, &mut found::room::Room::default())
+            .unwrap()
+            .unwrap();
         assert_eq!(found.project, "Autopack");
         let run = &found.run;
         assert_eq!(

@@ -99,7 +99,11 @@ fn of_request(request: &Description) -> pb::SchemaSubject {
         description: f.text.clone(),
         r#type: f.kind.clone(),
         required: f.required,
-        ..pb::SchemaField::default()
+        default_value: f.default.clone(),
+        default_source: f.source.to_owned(),
+        allowed: f.allowed.clone(),
+        example: f.example.clone(),
+        json_schema: String::new(),
     };
     pb::SchemaSubject {
         name: request.name.clone(),

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use autopack_domain::{
     Fault, Reason, Refusal, RunUid,
-    import::{HistoricalRun, MAX_DOCUMENT, MAX_DOCUMENTS, Mended},
+    import::{HistoricalRun, MAX_DOCUMENT, MAX_DOCUMENTS, Mended, ORIGIN_FACT},
     run::{Changes, Run, RunAggregate, create::NewRun, import::Import},
     states::RunState,
 };
@@ -194,8 +194,11 @@ impl Core {
                 mended: Vec::new(),
             }));
         }
+        let from = stored.facts.get(ORIGIN_FACT);
+        let from = from.map_or("made here".to_owned(), |from| format!("from {from}"));
         let text = format!(
-            "run `{}` is stored already, with another content ({})",
+            "run `{}` is stored already, with another content ({}, {from}), and that one stays; to keep both, import this one \
+             into another database (--data-dir), or under another id in a copy of what is imported",
             stored.id, stored.state
         );
         let fault = Fault::new("id", text);

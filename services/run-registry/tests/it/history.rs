@@ -45,7 +45,9 @@ impl Original {
     pub(crate) async fn read(file: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let copied = reader::copy(file, folder.path()).unwrap();
-        let tables = reader::read(&copied, "the file").await.unwrap();
+        let tables = reader::read(&copied, "the file", &reader::Bounds::default())
+            .await
+            .unwrap();
         let name = file.file_name().unwrap().to_string_lossy();
         let found = legacy::collect(&tables, &name);
         Self { folder, found }

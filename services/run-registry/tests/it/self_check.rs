@@ -370,6 +370,62 @@ async fn the_documentation_names_tables_plans_and_requests(place: Place) {
             .json_schema
             .contains("protected_paths")
     );
+    let issues = ask("ListIssuesRequest")
+        .await
+        .unwrap()
+        .into_inner()
+        .subjects
+        .remove(0);
+    let severity = field(&issues, "severity");
+    assert_eq!(severity.allowed, ["minor", "major"]);
+    assert_eq!(
+        (severity.default_value.as_str(), severity.example.as_str()),
+        ("\"\"", "\"minor\"")
+    );
+    for subject in [&plan, &create, &issues] {
+        for f in &subject.fields {
+            let at = format!("{}.{}: {f:?}", subject.name, f.name);
+            assert!(!f.description.is_empty() && !f.example.is_empty(), "{at}");
+            assert_eq!(f.required, f.default_source.is_empty(), "{at}");
+        }
+    }
+    // A request and a plan of nothing but what is said to be required (of a phase, its name or its goal), and who builds.
+    let required = |subject: &pb::SchemaSubject| -> Vec<String> {
+        let fields = subject.fields.iter().filter(|f| f.required);
+        fields.map(|f| f.name.clone()).collect()
+    };
+    assert_eq!(required(&create), ["document", "repository"]);
+    let top: Vec<String> = required(&plan)
+        .into_iter()
+        .filter(|path| path.matches('.').count() < 3)
+        .collect();
+    assert_eq!(
+        top,
+        [
+            "schema",
+            "run",
+            "run.goal",
+            "tiers",
+            "tiers[].id",
+            "tiers[].phases",
+            "tiers[].phases[].id"
+        ]
+    );
+    let request = pb::CreateRunRequest {
+        document: r#"{"schema":"autopack/plan/v1","run":{"goal":"g"},"tiers":[{"id":"T1","phases":[{"id":"P1.1","goal":"g"}]}]}"#.into(),
+        repository: "/r".into(),
+        default_builder_json: r#"{"kind":"noop"}"#.into(),
+        ..pb::CreateRunRequest::default()
+    };
+    let made = h
+        .clients
+        .registry
+        .clone()
+        .create_run(request)
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(made.run.is_some(), "{made:?}");
     let all = ask("").await.unwrap().into_inner();
     assert!(all.subjects.len() > 20 && all.known.len() > all.subjects.len());
     let refused = ask("phases").await.unwrap_err();

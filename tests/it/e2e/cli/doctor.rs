@@ -124,3 +124,96 @@ fn ids_and_schema_are_printed_for_people_and_programs() {
         unknown.stderr
     );
 }
+
+/// The only finding, which is an error with everything that a person needs.
+fn only(answer: &Value, code: &str) -> Value {
+    assert_eq!(codes(answer), [code], "{answer:#}");
+    let finding = answer["findings"][0].clone();
+    for key in ["what", "where", "matters", "fix"] {
+        assert!(!finding[key].is_null(), "{key}: {finding}");
+    }
+    finding
+}
+
+#[test]
+fn a_configuration_that_no_service_takes_is_a_finding() {
+    let autopack = Autopack::new().with("MAX_ATTEMPTS", "many");
+    let found = autopack.ask(&["doctor"]);
+    found.done.expect_code(1);
+    let finding = only(&found.json, "CONFIGURATION_INVALID");
+    assert_eq!(finding["where"]["column"], "MAX_ATTEMPTS");
+}
+
+#[test]
+fn a_machine_without_git_is_a_finding() {
+    let autopack = Autopack::new();
+    let empty = autopack.folder("empty");
+    let autopack = autopack.with("PATH", empty.to_str().unwrap());
+    let found = autopack.ask(&["doctor"]);
+    found.done.expect_code(1);
+    only(&found.json, "GIT_UNUSABLE");
+}
+
+#[test]
+fn a_database_that_cannot_be_opened_is_a_finding() {
+    let autopack = Autopack::new();
+    autopack.ask(&["doctor"]).done.expect_code(0);
+    let file = autopack.data().join("db/registry.sqlite");
+    for suffix in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", file.display()));
+    }
+    std::fs::write(
+        &file,
+        "this is no database, and long enough to be looked at as one".repeat(100),
+    )
+    .unwrap();
+    let found = autopack.ask(&["doctor"]);
+    found.done.expect_code(1);
+    only(&found.json, "DATABASE_UNUSABLE");
+}
+
+#[test]
+fn counters_and_accounts_that_are_not_their_rows_are_errors() {
+    let played = play(
+        "demo",
+        TempRepo::small(),
+        &Plan::new("demo").phase(Phase::patch("P1", adding("a", "a\n"))),
+    );
+    let autopack = &played.autopack;
+    damage(
+        autopack,
+        &[
+            "UPDATE phase SET tokens_settled = 70",
+            "UPDATE run SET minor_issues = 2",
+        ],
+    );
+    let sick = autopack.ask(&["doctor", "--run", "demo"]);
+    sick.done.expect_code(1);
+    let totals = ["RECORD_DIFFERS"; 4];
+    let found = codes(&sick.json);
+    assert_eq!(found[..4], totals, "{:#}", sick.json);
+    assert_eq!(
+        found[4..],
+        ["RUN_FILES_DIFFER"],
+        "they show what was stored"
+    );
+    let what = |n: usize| {
+        sick.json["findings"][n]["what"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert!(
+        what(0).contains("distinct keys") && what(0).contains("2 minor"),
+        "{}",
+        what(0)
+    );
+    assert!(what(1).contains("sum of its attempts"), "{}", what(1));
+    for n in 0..4 {
+        let finding = &sick.json["findings"][n];
+        assert!(
+            finding["safe"].is_null() && finding["run"] == "demo",
+            "{finding}"
+        );
+    }
+}

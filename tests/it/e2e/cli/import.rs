@@ -91,10 +91,13 @@ fn a_real_database_is_imported_once_and_the_self_check_is_content() {
     lower.done.expect_code(1);
     assert_eq!(table(&lower.json, "phases"), (0, 0, 7));
     let reason = lower.json["set_aside"].to_string();
-    assert!(
-        reason.contains("is stored already, with another content"),
-        "{reason}"
-    );
+    for words in [
+        "is stored already, with another content",
+        "from sqlite upstream-2025-12-28.db",
+        "--data-dir",
+    ] {
+        assert!(reason.contains(words), "{words}: {reason}");
+    }
     is_sound(&autopack, 70);
     let metrics = autopack.call(&["report", "runs"]);
     metrics.expect_code(0);
@@ -110,6 +113,25 @@ fn a_real_database_is_imported_once_and_the_self_check_is_content() {
         "{}",
         retry.stderr
     );
+}
+
+/// What a refusal says to do, does.
+#[test]
+fn a_second_corpus_with_the_id_of_the_first_goes_into_a_database_of_its_own() {
+    let lower = source(&corpus("upstream-lowercase-states.db"));
+    let rich = source(&corpus("upstream-2025-12-28.db"));
+    let autopack = Autopack::new();
+    autopack.ask(&["import", &lower]).done.expect_code(0);
+    let second = autopack.ask(&["import", &rich]);
+    second.done.expect_code(1);
+    assert_eq!(table(&second.json, "runs"), (69, 0, 1), "the others go on");
+    let aside = autopack.call(&["import", &rich]);
+    for words in ["with another content", "--data-dir", "another id"] {
+        assert!(aside.stdout.contains(words), "{words}: {}", aside.stdout);
+    }
+    let other = Autopack::new();
+    other.ask(&["import", &rich]).done.expect_code(0);
+    is_sound(&other, 70);
 }
 
 #[test]

@@ -155,3 +155,62 @@ fn scenario_goal_outside_scope() {
         "{faults:?}"
     );
 }
+
+/// `plan new` names phases as the runs that are there do; too few of them prove nothing.
+#[test]
+fn phases_are_named_by_the_convention_of_the_runs_that_are_there() {
+    let (autopack, repo) = (Autopack::new(), TempRepo::small());
+    let folder = autopack.folder("new");
+    let made = |name: &str, items: &[&str]| -> Vec<String> {
+        let plan = folder.join(name);
+        let mut args = vec![
+            "plan",
+            "new",
+            "--id",
+            "x",
+            "--goal",
+            "G",
+            "--builder",
+            "noop",
+            "--output",
+            text(&plan),
+        ];
+        for item in items {
+            args.extend(["--item", item]);
+        }
+        autopack.call(&args).expect_code(0);
+        let explained = autopack.read(&["plan", "explain", text(&plan)]);
+        let phases = explained["plan"]["tiers"][0]["phases"].as_array().unwrap();
+        phases
+            .iter()
+            .map(|p| p["id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(made("none.yaml", &["I"]), ["x-phase1"]);
+    assert!(
+        !autopack.data().join("db").exists(),
+        "nothing is made only to be asked"
+    );
+    let submit = |id: &str| {
+        let plan = format!(
+            "schema: autopack/plan/v1\nrun: {{ id: {id}, goal: g }}\ntiers: [{{ id: T1, phases: [{{ id: {id}, goal: g, builder: {{ kind: noop }} }}] }}]\n"
+        );
+        let file = folder.join(format!("{id}.in.yaml"));
+        std::fs::write(&file, plan).unwrap();
+        autopack.read(&["submit", text(&file), "--repo", text(repo.path()), "--hold"]);
+    };
+    for n in 0..4 {
+        submit(&format!("r{n}"));
+    }
+    assert_eq!(
+        made("few.yaml", &["I"]),
+        ["x-phase1"],
+        "four runs prove nothing"
+    );
+    submit("r4");
+    assert_eq!(made("one.yaml", &["I"]), ["x"]);
+    assert_eq!(made("two.yaml", &["I", "J"]), ["x-phase1", "x-phase2"]);
+    let up = autopack.up(&[]);
+    assert_eq!(made("served.yaml", &["I"]), ["x"]);
+    up.stop().expect_code(0);
+}

@@ -1,13 +1,15 @@
 //! Reads the folder of a run back, in either layout, as a run of the past.
 //!
-//! Invariant: bounded in files and bytes, follows no link, and never fails on what it reads: every fault is named with
-//! its file. What the texts mean is checked by [`HistoricalRun::check`], not here.
+//! Invariant: bounded in files and bytes, each folder and all together, follows no link, and never fails on what it reads:
+//! every fault is named with its file. What the texts mean is checked by [`HistoricalRun::check`], not here.
 //!
+//! - [`room`]: how much is read
 //! - [`page`]: summaries, tiers and phases; [`notes`]: issues
 //! - [`scan`]: which folders below a base folder are runs
 
 mod notes;
 mod page;
+pub(crate) mod room;
 pub(crate) mod scan;
 #[cfg(test)]
 mod tests;
@@ -19,7 +21,7 @@ use autopack_domain::{
     import::{HistoricalPhase, HistoricalRun, HistoricalTier, Origin, SCHEMA, moment},
 };
 
-use self::page::Page;
+use self::{page::Page, room::Room};
 use super::{
     folder::{Entry, Folder},
     layout::SUMMARY,
@@ -43,8 +45,14 @@ pub(crate) struct Found {
     pub(crate) notes: Vec<String>,
 }
 
-/// Reads the folder of a run below a base folder. `Err` within holds every fault. Blocks.
-pub(crate) fn read(base: &Path, path: &Path) -> io::Result<Result<Found, Vec<Fault>>> {
+/// Reads the folder of a run below a base folder, as far as there is room: if [`Room::is_over`] afterwards, the answer
+/// tells nothing. `Err` within holds every fault. Blocks.
+pub(crate) fn read(
+    base: &Path,
+    path: &Path,
+    room: &mut Room,
+) -> io::Result<Result<Found, Vec<Fault>>> {
+    room.enter();
     let folder = match Folder::there(base)? {
         Some(base) => base.open(path)?,
         None => None,
@@ -52,6 +60,7 @@ pub(crate) fn read(base: &Path, path: &Path) -> io::Result<Result<Found, Vec<Fau
     let folder = folder.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     let mut reader = Reader {
         folder: &folder,
+        room,
         faults: Vec::new(),
         notes: Vec::new(),
     };
@@ -84,6 +93,7 @@ pub(crate) fn id_of(path: &Path) -> String {
 
 struct Reader<'a> {
     folder: &'a Folder,
+    room: &'a mut Room,
     faults: Vec<Fault>,
     notes: Vec<String>,
 }
@@ -137,7 +147,7 @@ impl Reader<'_> {
     /// A page, or a fault.
     fn page(&mut self, path: &Path) -> io::Result<Option<Page>> {
         let shown = path.display().to_string();
-        let content = match self.folder.read(path, MAX_PAGE) {
+        let content = match self.room.read(self.folder, path, MAX_PAGE) {
             Ok(Some(content)) => content,
             Ok(None) => {
                 self.faults.push(Fault::new(shown, "is not there"));

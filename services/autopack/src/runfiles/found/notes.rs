@@ -139,7 +139,7 @@ fn text(value: &Value) -> String {
 
 /// A JSON object, or a fault.
 fn json(reader: &mut Reader<'_>, file: &str) -> io::Result<Option<Value>> {
-    let problem = match reader.folder.read(Path::new(file), MAX_FILE) {
+    let problem = match reader.room.read(reader.folder, Path::new(file), MAX_FILE) {
         Ok(None) => return Ok(None),
         Ok(Some(content)) => match serde_json::from_slice::<Value>(&content) {
             Ok(value) if value.is_object() => return Ok(Some(value)),

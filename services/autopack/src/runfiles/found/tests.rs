@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
-use super::{read, scan::*};
+use super::{read, room::Room, scan::*};
 
 /// A run as the older system wrote it: no goal, no tier in the files of phases, times without a zone.
 fn older(base: &Path, path: &str) {
@@ -49,7 +49,9 @@ fn an_older_run_is_read_with_its_tiers_by_their_counts() {
     let [path] = scanned.runs.as_slice() else {
         panic!("{scanned:?}")
     };
-    let found = read(base.path(), path).unwrap().unwrap();
+    let found = read(base.path(), path, &mut Room::default())
+        .unwrap()
+        .unwrap();
     let run = &found.run;
     assert_eq!(run.id, "phase3-delegated-20251202-134835");
     assert_eq!(run.created_at.0, 1_764_683_315_123_456);
@@ -86,7 +88,9 @@ fn every_fault_is_told_with_its_file() {
     symlink("/etc/passwd", folder.join("phases/phase_01_P1.2.md")).unwrap();
     let huge = fs::File::create(folder.join("phases/phase_09_P9.md")).unwrap();
     huge.set_len(1 << 40).unwrap();
-    let faults = read(base.path(), Path::new("bad")).unwrap().unwrap_err();
+    let faults = read(base.path(), Path::new("bad"), &mut Room::default())
+        .unwrap()
+        .unwrap_err();
     let told: Vec<String> = faults
         .iter()
         .map(|f| format!("{}: {}", f.path, f.problem))
@@ -112,12 +116,18 @@ fn states_and_ids_are_checked_and_valid_ones_are_named() {
     let folder = base.path().join("bad id");
     let summary = "# Run\n\n## Status\n- **State:** RUNNING\n- **Created:** 2025-12-02\n";
     fs::write(folder.join("run_summary.md"), summary).unwrap();
-    let faults = read(base.path(), Path::new("bad id")).unwrap().unwrap_err();
+    let faults = read(base.path(), Path::new("bad id"), &mut Room::default())
+        .unwrap()
+        .unwrap_err();
     let paths: Vec<&str> = faults.iter().map(|f| f.path.as_str()).collect();
     assert_eq!(paths, ["id", "state"]);
     assert!(faults[1].allowed.contains(&"DONE_SUCCESS".to_owned()));
     fs::write(folder.join("run_summary.md"), "").unwrap();
-    assert!(read(base.path(), Path::new("bad id")).unwrap().is_err());
+    assert!(
+        read(base.path(), Path::new("bad id"), &mut Room::default())
+            .unwrap()
+            .is_err()
+    );
 }
 
 #[test]
@@ -168,4 +178,48 @@ fn a_folder_without_end_is_looked_at_to_a_bound() {
     };
     let scanned = scan_within(base.path(), bounds).unwrap();
     assert!(scanned.more && scanned.runs.is_empty());
+}
+
+#[test]
+fn folders_are_read_as_long_as_there_is_room_for_all_of_them() {
+    let base = tempfile::tempdir().unwrap();
+    for run in ["a", "b", "c"] {
+        older(base.path(), run);
+        fs::write(
+            base.path().join(run).join("phases/phase_02_P2.1.md"),
+            vec![b'x'; 900_000],
+        )
+        .unwrap();
+    }
+    let mut few = Room::new(2, 64 << 20);
+    let mut small = Room::new(1000, 2_000_000);
+    for (n, run) in ["a", "b", "c"].iter().enumerate() {
+        for room in [&mut few, &mut small] {
+            let _ = read(base.path(), Path::new(run), room).unwrap();
+            assert_eq!(room.is_over(), n == 2, "{run}: {room:?}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_without_measure_is_at_fault_and_ends_nothing() {
+    let base = tempfile::tempdir().unwrap();
+    older(base.path(), "large");
+    for n in 3..25 {
+        let file = base
+            .path()
+            .join(format!("large/phases/phase_{n:02}_P{n}.md"));
+        fs::write(file, vec![b'x'; 900_000]).unwrap();
+    }
+    let mut room = Room::default();
+    let faults = read(base.path(), Path::new("large"), &mut room)
+        .unwrap()
+        .unwrap_err();
+    assert!(
+        faults
+            .iter()
+            .any(|f| f.problem.contains("larger than 16777216 bytes")),
+        "{faults:?}"
+    );
+    assert!(!room.is_over());
 }

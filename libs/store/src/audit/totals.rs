@@ -1,0 +1,173 @@
+//! Stored totals against what they are totals of: distinct keys of issues, and what attempts used.
+//!
+//! Invariant: the rule is the domain's (`IssueBook::counts`, `Account::settle`), said in SQL; a value that is no number of
+//! tokens adds nothing and fails nothing, for the check of columns names it.
+
+use autopack_domain::{Finding, FindingCode, import::ORIGIN_FACT, states::AttemptState};
+use sea_orm::ConnectionTrait;
+
+use super::{Scope, place, sql};
+use crate::StoreError;
+
+/// Tokens that a sum takes for a number of tokens.
+const MOST: i64 = 1_000_000_000_000_000;
+
+/// One comparison: the statement has `row_key`, `run_uid`, `value` (as stored) and `wanted` (as computed).
+struct Total {
+    table: &'static str,
+    column: &'static str,
+    problem: &'static str,
+    fix: &'static str,
+    from: String,
+}
+
+/// What mends counters of issues.
+const RECOUNT: &str = "All three levels are counted anew when the next issue of the phase is recorded; the issues \
+                       themselves (`autopack issues RUN`) are whole. Find out who wrote the counters.";
+/// What mends accounts.
+const REBOOK: &str = "The attempts are the record (`autopack attempts RUN PHASE`): restore the account from a backup, or \
+                      set it to the sum that the finding names while the registry is stopped.";
+
+/// Totals that are not those of their rows.
+pub async fn examine<C: ConnectionTrait>(
+    db: &C,
+    scope: &Scope,
+) -> Result<Vec<Finding>, StoreError> {
+    let mut found = Vec::new();
+    let run = scope.run.as_ref().map_or("1 = 1".to_owned(), |uid| {
+        format!("f.run_uid = {}", sql::quoted(uid))
+    });
+    for total in issues().into_iter().chain(tokens()) {
+        let statement = format!(
+            "SELECT * FROM ({}) f WHERE {run} AND f.value <> f.wanted ORDER BY f.row_key LIMIT {}",
+            total.from,
+            scope.limit + 1
+        );
+        for row in sql::rows(db, statement).await? {
+            let text = |name: &str| sql::text(&row, name).unwrap_or_default();
+            let at = place(total.table, &text("row_key"), total.column);
+            let problem = format!(
+                "{}: {} stored, {} counted",
+                total.problem,
+                text("value"),
+                text("wanted")
+            );
+            found.push(
+                Finding::new(FindingCode::RecordDiffers, at, problem)
+                    .value(&text("value"))
+                    .valid([text("wanted")])
+                    .fix(total.fix)
+                    .run(text("run_uid")),
+            );
+        }
+    }
+    Ok(found)
+}
+
+/// Distinct keys of a phase, a tier and a run; a key is as grave as its gravest open issue.
+fn issues() -> [Total; 4] {
+    let worst = "MAX(CASE WHEN i.resolved_at IS NOT NULL THEN 0 WHEN i.effective_severity = 'major' THEN 2 ELSE 1 END)";
+    let counted = |keys: &str, by: &str| {
+        format!(
+            "SELECT {by}, SUM(CASE WHEN k.worst = 1 THEN 1 ELSE 0 END) AS minor, SUM(CASE WHEN k.worst = 2 THEN 1 ELSE 0 END) AS major, \
+             SUM(CASE WHEN k.worst = 0 THEN 1 ELSE 0 END) AS resolved FROM ({keys}) k GROUP BY {by}"
+        )
+    };
+    let shown = "CAST(t.minor_issues AS TEXT) || ' minor, ' || CAST(t.major_issues AS TEXT) || ' major, ' || CAST(t.resolved_issues AS TEXT) || ' resolved' AS value, \
+                 CAST(COALESCE(c.minor, 0) AS TEXT) || ' minor, ' || CAST(COALESCE(c.major, 0) AS TEXT) || ' major, ' || CAST(COALESCE(c.resolved, 0) AS TEXT) || ' resolved' AS wanted";
+    let of_phase = format!(
+        "SELECT i.run_uid AS run_uid, i.phase AS idx, {worst} AS worst FROM issue i WHERE i.phase >= 0 GROUP BY i.run_uid, i.phase, i.issue_key"
+    );
+    let of_tier = format!(
+        "SELECT i.run_uid AS run_uid, p.tier AS idx, {worst} AS worst FROM issue i JOIN phase p ON p.run_uid = i.run_uid AND p.idx = i.phase GROUP BY i.run_uid, p.tier, i.issue_key"
+    );
+    let of_run = format!(
+        "SELECT i.run_uid AS run_uid, {worst} AS worst FROM issue i GROUP BY i.run_uid, i.issue_key"
+    );
+    let below = |table: &str, keys: &str| {
+        let counted = counted(keys, "k.run_uid, k.idx");
+        format!(
+            "SELECT t.run_uid || '/' || CAST(t.idx AS TEXT) AS row_key, t.run_uid AS run_uid, {shown} FROM {table} t \
+             LEFT JOIN ({counted}) c ON c.run_uid = t.run_uid AND c.idx = t.idx"
+        )
+    };
+    let state = "SELECT t.run_uid || '/' || CAST(t.idx AS TEXT) AS row_key, t.run_uid AS run_uid, CAST(t.issue_state AS TEXT) AS value, \
+                 CASE WHEN t.major_issues > 0 THEN 'has_major_issues' WHEN t.minor_issues > 0 THEN 'has_minor_issues' ELSE 'no_issues' END AS wanted FROM phase t";
+    let one = |table, column, problem, from| Total {
+        table,
+        column,
+        problem,
+        fix: RECOUNT,
+        from,
+    };
+    let problem = "the counters are not the distinct keys of its issues";
+    let counted = counted(&of_run, "k.run_uid");
+    let run = format!(
+        "SELECT t.uid AS row_key, t.uid AS run_uid, {shown} FROM run t LEFT JOIN ({counted}) c ON c.run_uid = t.uid"
+    );
+    [
+        one("phase", "minor_issues", problem, below("phase", &of_phase)),
+        one("tier", "minor_issues", problem, below("tier", &of_tier)),
+        one("run", "minor_issues", problem, run),
+        one(
+            "phase",
+            "issue_state",
+            "the state is not that of its counters",
+            state.to_owned(),
+        ),
+    ]
+}
+
+/// What attempts used and hold, against the account of their phase; and accounts of phases against those above.
+fn tokens() -> [Total; 3] {
+    let number =
+        |column: &str| format!("CASE WHEN {column} BETWEEN 0 AND {MOST} THEN {column} ELSE 0 END");
+    let open = AttemptState::spellings()
+        .into_iter()
+        .filter(|spelling| AttemptState::parse(spelling).is_some_and(|state| !state.is_terminal()));
+    let open: Vec<String> = open.map(sql::quoted).collect();
+    let (open, used, held) = (
+        open.join(","),
+        number("a.tokens_used"),
+        number("a.tokens_reserved"),
+    );
+    let attempts = format!(
+        "SELECT a.run_uid AS run_uid, a.phase AS idx, SUM(CASE WHEN a.state IN ({open}) THEN 0 ELSE {used} END) AS settled, \
+         SUM(CASE WHEN a.state IN ({open}) THEN {held} ELSE 0 END) AS reserved FROM attempt a GROUP BY a.run_uid, a.phase"
+    );
+    let (settled, reserved) = (number("p.tokens_settled"), number("p.tokens_reserved"));
+    let phases = |by: &str| {
+        format!(
+            "SELECT {by}, SUM({settled}) AS settled, SUM({reserved}) AS reserved FROM phase p GROUP BY {by}"
+        )
+    };
+    let shown = "CAST(t.tokens_settled AS TEXT) || ' used, ' || CAST(t.tokens_reserved AS TEXT) || ' reserved' AS value, \
+                 CAST(COALESCE(c.settled, 0) AS TEXT) || ' used, ' || CAST(COALESCE(c.reserved, 0) AS TEXT) || ' reserved' AS wanted";
+    // An older system kept tokens of phases without a record of their attempts.
+    let phase = format!(
+        "SELECT t.run_uid || '/' || CAST(t.idx AS TEXT) AS row_key, t.run_uid AS run_uid, {shown} FROM phase t \
+         LEFT JOIN ({attempts}) c ON c.run_uid = t.run_uid AND c.idx = t.idx \
+         WHERE c.run_uid IS NOT NULL OR NOT EXISTS (SELECT 1 FROM run r WHERE r.uid = t.run_uid AND CAST(r.facts AS TEXT) LIKE '%\"{ORIGIN_FACT}\":%')"
+    );
+    let by_tier = phases("p.run_uid, p.tier");
+    let tier = format!(
+        "SELECT t.run_uid || '/' || CAST(t.idx AS TEXT) AS row_key, t.run_uid AS run_uid, {shown} FROM tier t \
+         LEFT JOIN ({by_tier}) c ON c.run_uid = t.run_uid AND c.tier = t.idx"
+    );
+    let by_run = phases("p.run_uid");
+    let run = format!(
+        "SELECT t.uid AS row_key, t.uid AS run_uid, {shown} FROM run t LEFT JOIN ({by_run}) c ON c.run_uid = t.uid"
+    );
+    let one = |table, problem, from| Total {
+        table,
+        column: "tokens_settled",
+        problem,
+        fix: REBOOK,
+        from,
+    };
+    [
+        one("phase", "the account is not the sum of its attempts", phase),
+        one("tier", "the account is not the sum of its phases", tier),
+        one("run", "the account is not the sum of its phases", run),
+    ]
+}
