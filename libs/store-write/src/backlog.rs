@@ -9,11 +9,12 @@ use std::collections::BTreeSet;
 use autopack_domain::{
     Timestamp,
     backlog::{BacklogEntry, Sighting},
+    issue::Issue,
     run::{Changes, RunAggregate},
 };
 use autopack_store::{StoreError, issues};
 
-use crate::session::Session;
+use crate::{handle::Unreadable, session::Session};
 
 /// What one command saw and cleaned.
 #[derive(Debug)]
@@ -80,6 +81,51 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Takes an issue of a run that cannot be read into the run's rows and the backlog; one that is open is left as it is.
+    pub(crate) async fn note_unreadable(
+        &mut self,
+        found: &Unreadable,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if self.pending.changes.contains_key(&found.run) {
+            // A command has just read it.
+            return Ok(());
+        }
+        let new = found.issue.clone();
+        let place = (found.run, new.key.clone());
+        let known = issues::one(&self.read, found.run, None, &new.key).await?;
+        let open = known
+            .as_ref()
+            .is_some_and(|issue| issue.resolved_at.is_none());
+        if open || self.pending.unreadable.contains_key(&place) {
+            return Ok(());
+        }
+        let seen = Sighting {
+            key: new.key.clone(),
+            severity: new.severity,
+            category: new.category.clone(),
+            paths: new.paths.clone(),
+            tier: None,
+            new_in_run: known.is_none(),
+            at: now,
+        };
+        let issue = match known {
+            Some(mut issue) => {
+                issue.again(new, false, None, now);
+                issue
+            }
+            None => Issue::first(new, ("", ""), false, None, now),
+        };
+        self.pending.unreadable.insert(place, issue);
+        let heard = Heard {
+            project: found.project.clone(),
+            run: found.run_id.clone(),
+            seen: vec![seen],
+            cleaned: BTreeSet::new(),
+        };
+        self.hear(heard, now).await
     }
 
     fn is_pending(&self, project: &str, key: &str) -> bool {

@@ -136,6 +136,8 @@ impl Batch {
                     }]);
                 }
                 Setting::Mend(mend) => self.raw(mend.statements(self.backend(), now)),
+                // Kept as the issue that it is.
+                Setting::Unreadable(_) => {}
             }
         }
     }

@@ -111,6 +111,11 @@ impl Writer {
                     // What is in memory was read before the row is mended.
                     self.session.cache.remove(&mend.run);
                 }
+                if let Setting::Unreadable(found) = setting {
+                    let now = (self.clock)();
+                    self.session.note_unreadable(found, now).await?;
+                    return Ok(Ok(Box::new(())));
+                }
                 self.session.pending.settings.push(setting.clone());
                 Ok(Ok(Box::new(())))
             }

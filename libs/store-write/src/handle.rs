@@ -14,6 +14,7 @@ use std::{
 
 use autopack_domain::{
     Reason, Refusal, RunUid,
+    issue::NewIssue,
     run::{Changes, Run, RunAggregate},
 };
 use autopack_store::{StoreError, rows::event::StoredEvent};
@@ -103,6 +104,21 @@ pub enum Setting {
     Lane(String, bool),
     /// A stored state that is mended.
     Mend(Mend),
+    /// A run that cannot be read has this issue, unless it has it already.
+    Unreadable(Unreadable),
+}
+
+/// An issue of a run whose rows cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The run.
+    pub run: RunUid,
+    /// Its id, as stored.
+    pub run_id: String,
+    /// Its project, as stored.
+    pub project: String,
+    /// What is wrong.
+    pub issue: NewIssue,
 }
 
 pub(crate) enum Work {

@@ -5,7 +5,7 @@
 use autopack_domain::{
     RunUid, Timestamp,
     backlog::BacklogEntry,
-    issue::{Issue, IssueBook, Place},
+    issue::{INTEGRITY, Issue, IssueBook, Place, REGISTRY},
     states::RunState,
 };
 use sea_orm::{
@@ -14,6 +14,7 @@ use sea_orm::{
 
 use crate::{
     CorruptRow, StoreError,
+    audit::sql,
     entity::{backlog, issue, run},
     rows,
 };
@@ -27,6 +28,59 @@ pub(crate) async fn book<C: ConnectionTrait>(db: &C, run: &str) -> Result<IssueB
         book.put(place, issue);
     }
     Ok(book)
+}
+
+/// One issue of a run, without the run; `None`: there is none, or its row does not parse.
+pub async fn one<C: ConnectionTrait>(
+    db: &C,
+    run: RunUid,
+    place: Place,
+    key: &str,
+) -> Result<Option<Issue>, StoreError> {
+    let at = (run.to_string(), rows::issue::phase(place), key.to_owned());
+    let found = issue::Entity::find_by_id(at).one(db).await?;
+    Ok(found
+        .and_then(|row| rows::issue::read(row).ok())
+        .map(|(_, issue)| issue))
+}
+
+/// Runs of which the registry has said that they cannot be read, as far as that is open.
+pub async fn unreadable<C: ConnectionTrait>(db: &C) -> Result<Vec<RunUid>, StoreError> {
+    let found: Vec<String> = issue::Entity::find()
+        .filter(issue::Column::Phase.eq(rows::issue::OWN))
+        .filter(issue::Column::Category.eq(INTEGRITY))
+        .filter(issue::Column::Source.eq(REGISTRY))
+        .filter(issue::Column::ResolvedAt.is_null())
+        .select_only()
+        .column(issue::Column::RunUid)
+        .distinct()
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(found.iter().filter_map(|uid| uid.parse().ok()).collect())
+}
+
+/// The project of a run, and its phases by their places with their ids, as stored: nothing else of the run is read.
+pub async fn whose<C: ConnectionTrait>(
+    db: &C,
+    run: RunUid,
+) -> Result<Option<(String, Vec<(i64, String)>)>, StoreError> {
+    let uid = sql::quoted(&run.to_string());
+    let own = format!("SELECT CAST(project AS TEXT) AS project FROM run WHERE uid = {uid}");
+    let Some(project) = sql::rows(db, own)
+        .await?
+        .first()
+        .and_then(|row| sql::text(row, "project"))
+    else {
+        return Ok(None);
+    };
+    let phases = format!("SELECT idx, CAST(id AS TEXT) AS id FROM phase WHERE run_uid = {uid}");
+    let phases = sql::rows(db, phases).await?;
+    let phases = phases.iter().filter_map(|row| {
+        let place: i64 = row.try_get("", "idx").ok()?;
+        Some((place, sql::text(row, "id")?))
+    });
+    Ok(Some((project, phases.collect())))
 }
 
 /// What a page of issues is about.

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use autopack_domain::{
     AttemptUid, Fault, Fence, Reason, Refusal, RunUid,
     backlog::{BacklogEntry, BacklogStatus},
-    issue::{Issue, NewIssue, Place, Severity},
+    issue::{DebtStatus, Issue, IssueCounts, NewIssue, Place, Severity},
     phase::Phase,
     plan::SafetyProfile,
     run::{Run, RunAggregate},
@@ -48,7 +48,9 @@ pub struct IssuePage {
     /// The token of the next page.
     pub next: String,
     /// Distinct keys over the whole run.
-    pub run: Run,
+    pub counts: IssueCounts,
+    /// What the minor ones amount to; of a run that cannot be read, whatever it tolerates.
+    pub debt: DebtStatus,
 }
 
 /// A page of a backlog.
@@ -131,10 +133,10 @@ impl Core {
         Ok(Some((entry, status)))
     }
 
-    /// A page of a run's issues.
+    /// A page of a run's issues; the run may be one that cannot be read.
     pub async fn list_issues(
         &self,
-        run: RunUid,
+        run: &str,
         phase: &str,
         severity: &str,
         resolved: bool,
@@ -147,15 +149,15 @@ impl Core {
             return Err(Refusal::invalid(Reason::ArgumentInvalid, vec![fault]));
         }
         let after = parse_token::<1>(token)?.map(|([phase], key)| (phase, key));
-        let whole = self.snapshot(run).await?;
+        let owner = self.owner(run).await?;
         let filter = IssueFilter {
             place: (!phase.is_empty())
-                .then(|| place_of(&whole, phase))
+                .then(|| owner.place(phase))
                 .transpose()?,
             severity: (!severity.is_empty()).then(|| severity.to_owned()),
             resolved,
         };
-        let rows = issues::list(&self.database.read, run, &filter, size + 1, after)
+        let rows = issues::list(&self.database.read, owner.uid(), &filter, size + 1, after)
             .await
             .map_err(store_refusal)?;
         let page = &rows[..rows.len().min(size as usize)];
@@ -164,12 +166,14 @@ impl Core {
             _ => String::new(),
         };
         let sound = page.iter().filter_map(|row| row.issue.as_ref().ok());
+        let (counts, debt) = owner.counts();
         Ok(IssuePage {
             issues: sound
-                .map(|(place, issue)| placed(&whole, *place, issue))
+                .map(|(place, issue)| owner.placed(*place, issue))
                 .collect(),
             next,
-            run: whole.run,
+            counts,
+            debt,
         })
     }
 
@@ -273,14 +277,14 @@ pub(super) fn profile_of(text: &str) -> Result<SafetyProfile, Refusal> {
 }
 
 /// The place that an id names; empty: the run itself.
-fn place_of(a: &RunAggregate, phase: &str) -> Result<Place, Refusal> {
+pub(super) fn place_of(a: &RunAggregate, phase: &str) -> Result<Place, Refusal> {
     if phase.is_empty() {
         return Ok(None);
     }
     a.find_phase(phase).map(Some)
 }
 
-fn placed(a: &RunAggregate, place: Place, issue: &Issue) -> Placed {
+pub(super) fn placed(a: &RunAggregate, place: Place, issue: &Issue) -> Placed {
     let ids = place.and_then(|p| a.phases.get(p)).map(|phase| {
         let tier = &a.tiers[phase.tier];
         (phase.id.to_string(), tier.id.to_string())

@@ -1,0 +1,81 @@
+//! Runs that cannot be read: each has a major issue that says so, recorded and listed without reading the run.
+//!
+//! Invariant: an issue is recorded once per place of a fault, and is open as long as the run is set aside.
+
+use std::collections::BTreeSet;
+
+use autopack_domain::{Refusal, RunUid, issue::NewIssue};
+use autopack_store::{SetAside, issues};
+use autopack_store_write::{Setting, Unreadable};
+
+use super::{Core, lock, store_refusal, write_refusal};
+
+/// What has been recorded since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// Whether the issues that an earlier registry recorded were looked at.
+    looked_back: bool,
+    /// Uids of runs whose issue is stored.
+    runs: BTreeSet<String>,
+}
+
+impl Core {
+    /// Brings issues in line with what is set aside; idempotent, and without work mostly nothing.
+    pub(crate) async fn tell_unreadable(&self) -> Result<(), Refusal> {
+        if !lock(&self.told).looked_back {
+            self.look_back().await?;
+            lock(&self.told).looked_back = true;
+        }
+        let aside: Vec<SetAside> = {
+            let told = lock(&self.told);
+            let aside = lock(&self.set_aside);
+            let new = aside.iter().filter(|a| !told.runs.contains(&a.run_uid));
+            new.cloned().collect()
+        };
+        for found in aside {
+            self.record_unreadable(&found).await?;
+            lock(&self.told).runs.insert(found.run_uid);
+        }
+        Ok(())
+    }
+
+    /// Issues of an earlier registry whose runs were mended while none ran.
+    async fn look_back(&self) -> Result<(), Refusal> {
+        let told = issues::unreadable(&self.database.read).await;
+        for uid in self.sound(told)? {
+            self.is_readable(uid).await?;
+        }
+        Ok(())
+    }
+
+    async fn record_unreadable(&self, found: &SetAside) -> Result<(), Refusal> {
+        let Ok(run) = found.run_uid.parse::<RunUid>() else {
+            // No issue can name it; the finding does.
+            return Ok(());
+        };
+        let whose = issues::whose(&self.database.read, run).await;
+        let Some((project, _)) = whose.map_err(store_refusal)? else {
+            return Ok(());
+        };
+        let c = &found.corrupt;
+        let issue = NewIssue::unreadable((c.table, &c.id, c.column), &c.to_string());
+        let unreadable = Unreadable {
+            run,
+            run_id: found.run_id.clone(),
+            project,
+            issue,
+        };
+        let put = self.writer.put(Setting::Unreadable(unreadable)).await;
+        put.map_err(write_refusal)
+    }
+
+    /// The run can be read again: its issue is resolved.
+    pub(crate) async fn is_readable(&self, uid: RunUid) -> Result<(), Refusal> {
+        lock(&self.told).runs.remove(&uid.to_string());
+        let command = self.command(uid, None, |a, c, now| {
+            a.resolve_unreadable(now, c);
+            Ok(())
+        });
+        command.await.map(drop)
+    }
+}
