@@ -7,14 +7,17 @@
 use std::collections::BTreeSet;
 
 use autopack_domain::{
-    Timestamp,
+    Reason, Refusal, Timestamp,
     backlog::{BacklogEntry, Sighting},
     issue::Issue,
     run::{Changes, RunAggregate},
 };
 use autopack_store::{StoreError, issues};
 
-use crate::{handle::Unreadable, session::Session};
+use crate::{
+    handle::{Close, Unreadable},
+    session::{LoadError, Session},
+};
 
 /// What one command saw and cleaned.
 #[derive(Debug)]
@@ -126,6 +129,35 @@ impl Session {
             cleaned: BTreeSet::new(),
         };
         self.hear(heard, now).await
+    }
+
+    /// Closes an entry, in memory until the batch is written.
+    pub(crate) async fn close(
+        &mut self,
+        close: &Close,
+        now: Timestamp,
+    ) -> Result<BacklogEntry, LoadError> {
+        let place = (close.project.clone(), close.key.clone());
+        if !self.pending.backlog.contains_key(&place) {
+            let key = [close.key.as_str()];
+            let found = issues::entries(&self.read, &close.project, key).await?;
+            if let Some((_, entry)) = found.into_iter().next() {
+                let entry = entry.map_err(StoreError::from)?;
+                self.pending.backlog.insert(place.clone(), entry);
+            }
+        }
+        let Some(entry) = self.pending.backlog.get_mut(&place) else {
+            let text = format!(
+                "the backlog of {} has no issue `{}`",
+                close.project, close.key
+            );
+            let refusal = Refusal::new(Reason::IssueNotFound, text)
+                .with("project", &close.project)
+                .with("key", &close.key);
+            return Err(refusal.into());
+        };
+        entry.close(&close.note, now);
+        Ok(entry.clone())
     }
 
     fn is_pending(&self, project: &str, key: &str) -> bool {

@@ -119,6 +119,18 @@ impl Writer {
                 self.session.pending.settings.push(setting.clone());
                 Ok(Ok(Box::new(())))
             }
+            Work::Close(close) => {
+                let now = (self.clock)();
+                let closed = self.session.close(close, now).await;
+                match closed {
+                    Ok(entry) => Ok(Ok(Box::new(entry))),
+                    Err(LoadError::Refused(refusal)) => Ok(Err(refusal.into())),
+                    Err(LoadError::Store(StoreError::Corrupt(corrupt))) => {
+                        Ok(Err(StoreError::from(corrupt).into()))
+                    }
+                    Err(LoadError::Store(error)) => Err(error.into()),
+                }
+            }
             Work::Cursor(cursor, sequence) => {
                 self.session.pending.cursors.insert(*cursor, *sequence);
                 Ok(Ok(Box::new(())))

@@ -77,6 +77,7 @@ impl Pending {
             && self.settings.is_empty()
             && self.cursors.is_empty()
             && self.unreadable.is_empty()
+            && self.backlog.is_empty()
     }
 }
 

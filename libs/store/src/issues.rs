@@ -60,18 +60,25 @@ pub async fn unreadable<C: ConnectionTrait>(db: &C) -> Result<Vec<RunUid>, Store
     Ok(found.iter().filter_map(|uid| uid.parse().ok()).collect())
 }
 
-/// The project of a run, and its phases by their places with their ids, as stored: nothing else of the run is read.
-pub async fn whose<C: ConnectionTrait>(
-    db: &C,
-    run: RunUid,
-) -> Result<Option<(String, Vec<(i64, String)>)>, StoreError> {
+/// What is known of a run without reading it: all as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whose {
+    /// Its id.
+    pub run_id: String,
+    /// Its project.
+    pub project: String,
+    /// Places and ids of its phases.
+    pub phases: Vec<(i64, String)>,
+}
+
+/// Whose issues those of a run are; nothing else of the run is read.
+pub async fn whose<C: ConnectionTrait>(db: &C, run: RunUid) -> Result<Option<Whose>, StoreError> {
     let uid = sql::quoted(&run.to_string());
-    let own = format!("SELECT CAST(project AS TEXT) AS project FROM run WHERE uid = {uid}");
-    let Some(project) = sql::rows(db, own)
-        .await?
-        .first()
-        .and_then(|row| sql::text(row, "project"))
-    else {
+    let own = format!(
+        "SELECT CAST(id AS TEXT) AS id, CAST(project AS TEXT) AS project FROM run WHERE uid = {uid}"
+    );
+    let own = sql::rows(db, own).await?;
+    let Some(row) = own.first() else {
         return Ok(None);
     };
     let phases = format!("SELECT idx, CAST(id AS TEXT) AS id FROM phase WHERE run_uid = {uid}");
@@ -80,7 +87,11 @@ pub async fn whose<C: ConnectionTrait>(
         let place: i64 = row.try_get("", "idx").ok()?;
         Some((place, sql::text(row, "id")?))
     });
-    Ok(Some((project, phases.collect())))
+    Ok(Some(Whose {
+        run_id: sql::text(row, "id").unwrap_or_default(),
+        project: sql::text(row, "project").unwrap_or_default(),
+        phases: phases.collect(),
+    }))
 }
 
 /// What a page of issues is about.
@@ -177,6 +188,7 @@ pub async fn aged<C: ConnectionTrait>(
     let mut query = oldest_first(project)
         .filter(backlog::Column::Severity.eq(minor))
         .filter(backlog::Column::CleanedAt.is_null())
+        .filter(backlog::Column::ClosedAt.is_null())
         .filter(old)
         .limit(limit);
     if let Some(since) = since {

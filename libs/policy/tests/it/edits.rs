@@ -134,7 +134,8 @@ fn a_change_reads_as_a_git_patch() {
 
 #[test]
 fn a_patch_shows_the_change_and_what_stands_around_it() {
-    let text: String = (1..=20).map(|n| format!("{n}\n")).collect();
+    let numbers: Vec<String> = (1..=20).map(|n| n.to_string()).collect();
+    let text = numbers.join("\n") + "\n";
     let changed = Edited::Text(text.replace("10\n11\n", "ten\n"));
     assert_eq!(
         patch("f", Some(&text), &changed),

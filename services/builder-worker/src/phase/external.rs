@@ -94,7 +94,7 @@ async fn edited(
         files.entry(edit.path.clone()).or_default().push(edit);
     }
     let own = &opened.repo.own;
-    let names: Vec<&[u8]> = files.keys().map(|path| path.as_bytes()).collect();
+    let names: Vec<&[u8]> = files.keys().map(String::as_bytes).collect();
     let listed = async { Ok::<_, Stop>(own.list_tree(base, Some(&names)).await?) };
     let entries = job.lease.guard(listed).await?;
     let mut entries: BTreeMap<Vec<u8>, TreeEntry> =
@@ -139,12 +139,12 @@ async fn add(
         let edits: Vec<&Edit> = edits.iter().collect();
         let edited = edits::apply(&path, text.as_deref(), &edits)?;
         patch.add(&path, text.as_deref(), &edited)?;
-        Ok(patch)
+        Ok::<_, String>(patch)
     };
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Stop::failed(Cause::WorkerError, format!("applying edits: {error}")))?
-        .map_err(|problem: String| Stop::failed(Cause::SubmissionUnusable, problem))
+        .map_err(|problem| Stop::failed(Cause::SubmissionUnusable, problem))
 }
 
 fn unusable(path: &str, problem: &str) -> Stop {

@@ -114,4 +114,16 @@ impl IssueService for Api {
             set_aside: found.set_aside,
         }))
     }
+
+    async fn resolve_issue(
+        &self,
+        request: Request<pb::ResolveIssueRequest>,
+    ) -> Reply<pb::ResolveIssueResponse> {
+        let r = request.into_inner();
+        let closed = self.core.resolve_issue(&r.project, &r.key, &r.note).await;
+        let (entry, status) = closed.map_err(refuse)?;
+        Ok(Response::new(pb::ResolveIssueResponse {
+            entry: Some(entry_to_proto(&entry, status)),
+        }))
+    }
 }

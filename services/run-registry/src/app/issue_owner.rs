@@ -31,19 +31,19 @@ pub(super) enum Owner {
 impl Core {
     /// The run that a caller names, or what can be said of one that cannot be read.
     pub(super) async fn owner(&self, id: &str) -> Result<Owner, Refusal> {
-        let read = async {
-            let uid = self.find(id).await?;
-            let whole = self.snapshot(uid).await?;
-            Ok::<_, Refusal>(Owner::Run(Box::new(whole)))
+        let (uid, refusal) = match self.find(id).await {
+            Ok(uid) => match self.snapshot(uid).await {
+                Ok(whole) => return Ok(Owner::Run(Box::new(whole))),
+                Err(refusal) => (Some(uid), refusal),
+            },
+            Err(refusal) => {
+                let aside = self.aside(id);
+                (aside.and_then(|found| found.run_uid.parse().ok()), refusal)
+            }
         };
-        let refusal = match read.await {
-            Err(refusal) if refusal.reason == Reason::DataCorrupt => refusal,
-            done => return done,
-        };
-        // Reading it may have set it aside just now.
-        let aside = self.aside(id).and_then(|found| found.run_uid.parse().ok());
-        let Some(uid) = aside else {
-            return Err(refusal);
+        let uid = match uid {
+            Some(uid) if refusal.reason == Reason::DataCorrupt => uid,
+            Some(_) | None => return Err(refusal),
         };
         let db = &self.database.read;
         let whose = issues::whose(db, uid).await.map_err(store_refusal)?;
@@ -60,7 +60,7 @@ impl Core {
         }
         Ok(Owner::Unreadable {
             uid,
-            phases: whose.map(|(_, phases)| phases).unwrap_or_default(),
+            phases: whose.map(|whose| whose.phases).unwrap_or_default(),
             counts: book.counts(|_| true),
         })
     }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use autopack_domain::{
     AttemptUid, Fault, Fence, Reason, Refusal, RunUid,
-    backlog::{BacklogEntry, BacklogStatus},
+    backlog::{BacklogEntry, BacklogStatus, MAX_NOTE},
     issue::{DebtStatus, Issue, IssueCounts, NewIssue, Place, Severity},
     phase::Phase,
     plan::SafetyProfile,
@@ -18,6 +18,7 @@ use autopack_policy::{
     strategy::{Backlog, Ruleset},
 };
 use autopack_store::issues::{self, IssueFilter};
+use autopack_store_write::Close;
 
 use super::{Core, request_key, store_refusal, write_refusal};
 
@@ -224,6 +225,29 @@ impl Core {
             proposals,
             set_aside,
         })
+    }
+
+    /// Closes an entry of a backlog with a reason.
+    pub async fn resolve_issue(
+        &self,
+        project: &str,
+        key: &str,
+        note: &str,
+    ) -> Result<(BacklogEntry, BacklogStatus), Refusal> {
+        let note = note.trim();
+        if note.is_empty() || note.chars().count() > MAX_NOTE {
+            let fault = Fault::new("note", format!("must be 1 to {MAX_NOTE} characters"));
+            let fault = fault.example("The generator of that file is not ours.");
+            return Err(Refusal::invalid(Reason::ArgumentInvalid, vec![fault]));
+        }
+        self.project(project).await?;
+        let close = Close {
+            project: project.to_owned(),
+            key: key.to_owned(),
+            note: note.to_owned(),
+        };
+        let entry = self.writer.close(close).await.map_err(write_refusal)?;
+        Ok((entry, BacklogStatus::Resolved))
     }
 
     /// What the backlog says at the creation of a run; a project without old issues costs one query.

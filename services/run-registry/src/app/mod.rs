@@ -151,50 +151,9 @@ impl Core {
         Ok(())
     }
 
-    /// Runs without those that were set aside: nobody schedules or reconciles what cannot be read.
-    pub(crate) fn sound(
-        &self,
-        runs: Result<Vec<RunUid>, StoreError>,
-    ) -> Result<Vec<RunUid>, Refusal> {
-        let mut runs = runs.map_err(store_refusal)?;
-        let aside = lock(&self.set_aside);
-        if !aside.is_empty() {
-            runs.retain(|uid| {
-                let uid = uid.to_string();
-                aside.iter().all(|found| found.run_uid != uid)
-            });
-        }
-        Ok(runs)
-    }
-
-    /// A run whose rows went bad after the start is set aside as well, once.
-    pub(crate) fn note(&self, run: RunUid, error: &WriteError) {
-        let WriteError::Store(StoreError::Corrupt(corrupt)) = error else {
-            return;
-        };
-        let (run_uid, corrupt) = (run.to_string(), corrupt.clone());
-        let mut aside = lock(&self.set_aside);
-        if aside.iter().all(|found| found.run_uid != run_uid) {
-            tracing::error!(run = run_uid, %corrupt, "a run was set aside; every other run goes on");
-            aside.push(SetAside {
-                run_id: run_uid.clone(),
-                run_uid,
-                corrupt,
-            });
-        }
-    }
-
     /// The time by the registry's clock.
     pub(crate) fn now(&self) -> Timestamp {
         self.ports.clock.now()
-    }
-
-    /// The run that a caller names by id or uid, if it was set aside.
-    pub(crate) fn aside(&self, id: &str) -> Option<SetAside> {
-        let aside = lock(&self.set_aside);
-        let mut all = aside.iter();
-        all.find(|found| found.run_id.eq_ignore_ascii_case(id) || found.run_uid == id)
-            .cloned()
     }
 
     /// The run that a caller names by id or uid.

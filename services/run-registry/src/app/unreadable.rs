@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use autopack_domain::{Refusal, RunUid, issue::NewIssue};
-use autopack_store::{SetAside, issues};
-use autopack_store_write::{Setting, Unreadable};
+use autopack_store::{SetAside, StoreError, issues};
+use autopack_store_write::{Setting, Unreadable, WriteError};
 
 use super::{Core, lock, store_refusal, write_refusal};
 
@@ -20,6 +20,47 @@ pub(crate) struct Told {
 }
 
 impl Core {
+    /// Runs without those that were set aside: nobody schedules or reconciles what cannot be read.
+    pub(crate) fn sound(
+        &self,
+        runs: Result<Vec<RunUid>, StoreError>,
+    ) -> Result<Vec<RunUid>, Refusal> {
+        let mut runs = runs.map_err(store_refusal)?;
+        let aside = lock(&self.set_aside);
+        if !aside.is_empty() {
+            runs.retain(|uid| {
+                let uid = uid.to_string();
+                aside.iter().all(|found| found.run_uid != uid)
+            });
+        }
+        Ok(runs)
+    }
+
+    /// A run whose rows went bad after the start is set aside as well, once.
+    pub(crate) fn note(&self, run: RunUid, error: &WriteError) {
+        let WriteError::Store(StoreError::Corrupt(corrupt)) = error else {
+            return;
+        };
+        let (run_uid, corrupt) = (run.to_string(), corrupt.clone());
+        let mut aside = lock(&self.set_aside);
+        if aside.iter().all(|found| found.run_uid != run_uid) {
+            tracing::error!(run = run_uid, %corrupt, "a run was set aside; every other run goes on");
+            aside.push(SetAside {
+                run_id: run_uid.clone(),
+                run_uid,
+                corrupt,
+            });
+        }
+    }
+
+    /// The run that a caller names by id or uid, if it was set aside.
+    pub(crate) fn aside(&self, id: &str) -> Option<SetAside> {
+        let aside = lock(&self.set_aside);
+        let mut all = aside.iter();
+        all.find(|found| found.run_id.eq_ignore_ascii_case(id) || found.run_uid == id)
+            .cloned()
+    }
+
     /// Brings issues in line with what is set aside; idempotent, and without work mostly nothing.
     pub(crate) async fn tell_unreadable(&self) -> Result<(), Refusal> {
         if !lock(&self.told).looked_back {
@@ -54,15 +95,15 @@ impl Core {
             return Ok(());
         };
         let whose = issues::whose(&self.database.read, run).await;
-        let Some((project, _)) = whose.map_err(store_refusal)? else {
+        let Some(whose) = whose.map_err(store_refusal)? else {
             return Ok(());
         };
         let c = &found.corrupt;
         let issue = NewIssue::unreadable((c.table, &c.id, c.column), &c.to_string());
         let unreadable = Unreadable {
             run,
-            run_id: found.run_id.clone(),
-            project,
+            run_id: whose.run_id,
+            project: whose.project,
             issue,
         };
         let put = self.writer.put(Setting::Unreadable(unreadable)).await;

@@ -115,6 +115,12 @@ async fn a_run_that_goes_bad_while_it_is_served_is_set_aside_once(place: Place) 
         assert!(from_status(&refused.unwrap_err()).is(Reason::DataCorrupt));
     }
     assert_eq!(info(&h).await.set_aside.len(), 1);
+    // By its id, too, although the run was met by its uid.
+    until("the issue is recorded", async || {
+        !issues(&h, "").await.issues.is_empty()
+    })
+    .await;
+    assert_eq!(issues(&h, "").await.counts.unwrap().major, 1);
     h.stop().await;
 }
 
