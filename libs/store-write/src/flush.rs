@@ -110,6 +110,9 @@ pub(crate) async fn flush(
     batch.insert::<usage_event::Entity, _>(usage);
     batch.upsert::<failure::Entity, _>(failures);
     batch.upsert::<issue::Entity, _>(issues);
+    for ((run, _), issue) in &pending.unreadable {
+        batch.count_unreadable(*run, issue.occurrences > 1);
+    }
     batch.insert::<repair::Entity, _>(repairs);
     let entries = pending.backlog.iter();
     let entries = entries.map(|((project, _), entry)| rows::backlog::write(project, entry));

@@ -23,7 +23,7 @@ use crate::{
         compare::{Standing, compare},
         found::{self, scan},
         names::run_folder,
-        render_run, write_run,
+        render_alone, write_run,
     },
     view::{has_ended, micros},
 };
@@ -95,7 +95,7 @@ async fn database_to_disk(clients: &Clients, ask: &Ask, files: &mut Files) -> Re
             continue;
         }
         // A run that cannot be read is a finding of its own.
-        let Ok(made) = render_run(clients, &run.uid, Layout::Guide).await else {
+        let Ok(made) = render_alone(clients, &run.uid, Layout::Guide).await else {
             continue;
         };
         files.compared += 1;
