@@ -60,6 +60,7 @@ pub const ALL: &[Migration] = &[
     step!(20, 10, "0020", "identity"),
     step!(21, 10, "0021", "submissions"),
     step!(22, 10, "0022", "promotions"),
+    step!(23, 10, "0023", "closed_issues"),
 ];
 
 /// The schema version of this program.

@@ -16,7 +16,7 @@ closed!(
         Open = "open",
         /// Minor and aged: it counts as major until it is cleaned.
         NeedsCleanup = "needs_cleanup",
-        /// Cleaned, or no longer seen, for long enough.
+        /// Closed by an operator, or cleaned or no longer seen for long enough.
         Resolved = "resolved",
     }
 );
@@ -67,7 +67,12 @@ pub struct BacklogEntry {
     pub last_seen_at: Timestamp,
     /// The run and the time of its last cleaning, if it was not seen since.
     pub cleaned: Option<(String, Timestamp)>,
+    /// An operator's reason to close it, and when, if it was not seen since.
+    pub closed: Option<(String, Timestamp)>,
 }
+
+/// Characters of a reason, at most.
+pub const MAX_NOTE: usize = 2000;
 
 impl BacklogEntry {
     /// The entry after a sighting; `before` is `None` for a key that the project has not seen.
@@ -85,6 +90,7 @@ impl BacklogEntry {
             last_run: String::new(),
             last_seen_at: sighting.at,
             cleaned: None,
+            closed: None,
         });
         entry.severity = entry.severity.max(sighting.severity);
         entry.runs += u32::from(sighting.new_in_run);
@@ -95,12 +101,18 @@ impl BacklogEntry {
         run.clone_into(&mut entry.last_run);
         entry.last_seen_at = entry.last_seen_at.max(sighting.at);
         entry.cleaned = None;
+        entry.closed = None;
         entry
     }
 
     /// A phase whose task was to clean it is complete.
     pub fn clean(&mut self, run: &str, at: Timestamp) {
         self.cleaned = Some((run.to_owned(), at));
+    }
+
+    /// An operator closes it; the next sighting opens it again, with the age that it had.
+    pub fn close(&mut self, note: &str, at: Timestamp) {
+        self.closed = Some((note.to_owned(), at));
     }
 }
 

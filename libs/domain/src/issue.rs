@@ -97,6 +97,11 @@ impl IssueCounts {
     }
 }
 
+/// Category of issues about what is stored.
+pub const INTEGRITY: &str = "data_integrity";
+/// Source of issues that the registry finds by itself.
+pub const REGISTRY: &str = "registry";
+
 /// Characters of a key, at most.
 pub const MAX_KEY: usize = 200;
 /// Characters of source and category, at most.
@@ -128,6 +133,28 @@ pub struct NewIssue {
 }
 
 impl NewIssue {
+    /// The registry's own: a stored value, by table, row and column, that it cannot read. Each place has its own key.
+    pub fn unreadable((table, row, column): (&str, &str, &str), description: &str) -> Self {
+        let key: String = format!("{INTEGRITY}__{table}__{column}__{row}")
+            .chars()
+            .map(|c| if c.is_control() || c == ' ' { '_' } else { c })
+            .take(MAX_KEY)
+            .collect();
+        let mut description = description.to_owned();
+        if let Some((end, _)) = description.char_indices().nth(MAX_DESCRIPTION) {
+            description.truncate(end);
+        }
+        Self {
+            key,
+            severity: Severity::Major,
+            source: REGISTRY.to_owned(),
+            category: INTEGRITY.to_owned(),
+            description,
+            evidence: Vec::new(),
+            paths: Vec::new(),
+        }
+    }
+
     /// Every fault, with field paths below `at`.
     pub fn faults(&self, at: &str) -> Vec<Fault> {
         let mut faults = Vec::new();

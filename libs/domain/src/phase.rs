@@ -170,7 +170,15 @@ impl Phase {
         if self.state.is_terminal() {
             self.completed_at = Some(now);
             self.not_before = None;
-            self.handoff = None;
+            // An audit that was asked for is of whatever lands in the end: only a complete phase needs none any more.
+            let audit = self.state != PhaseState::Complete
+                && self.handoff.as_ref().is_some_and(|handoff| handoff.audit);
+            self.handoff = audit.then(|| {
+                Box::new(Handoff {
+                    audit,
+                    ..Handoff::default()
+                })
+            });
         }
         Ok(())
     }

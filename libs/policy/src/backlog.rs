@@ -57,14 +57,15 @@ impl Thresholds {
     /// least as many as [`Thresholds::runs`] if there are so many.
     ///
     /// A run that was created after the last sighting did not see the key: it would be the last sighting. So an entry
-    /// that was cleaned is resolved by one such run after the cleaning, and any other by as many as it takes to age.
+    /// that was cleaned is resolved by one such run after the cleaning, and any other by as many as it takes to age. One
+    /// that an operator closed is resolved at once.
     pub fn status(&self, entry: &BacklogEntry, successes: &[Timestamp]) -> BacklogStatus {
         let since = |at: Timestamp| successes.iter().filter(|created| **created > at).count();
         let resolved = match &entry.cleaned {
             Some((_, at)) => since((*at).max(entry.last_seen_at)) > 0,
             None => since(entry.last_seen_at) >= self.runs as usize,
         };
-        if resolved {
+        if resolved || entry.closed.is_some() {
             BacklogStatus::Resolved
         } else if self.is_aged(entry) && entry.cleaned.is_none() {
             BacklogStatus::NeedsCleanup

@@ -1,7 +1,7 @@
 //! Structured edits on the text of one file, and the change as a patch (SEMANTICS 5.3).
 //!
 //! Invariant: all edits of a file apply, or none; line numbers mean the file as it was, whatever the order of the edits.
-//! The result is a patch, so that edits take the same way through git as any other change.
+//! The result is one patch of a bounded size, so that edits take the same way through git as any other change.
 
 use std::fmt::Write as _;
 
@@ -9,6 +9,8 @@ use autopack_domain::submission::{Edit, EditOp};
 
 /// How far context may stand from the lines concerned.
 const NEAR: usize = 3;
+/// Lines that a patch shows around a change.
+const CONTEXT: usize = 3;
 
 /// A file after its edits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,17 +155,62 @@ impl<'t> Lines<'t> {
     }
 }
 
-/// The change of one file in git's format; empty if there is none. The whole file stands in one hunk, so it applies to
-/// exactly the text that was edited.
+/// The changes of many files, in git's format.
+#[derive(Clone, Debug)]
+pub struct Patch {
+    text: String,
+    max: usize,
+}
+
+impl Patch {
+    /// An empty patch that may have `max` bytes.
+    pub fn within(max: usize) -> Self {
+        Self {
+            text: String::new(),
+            max,
+        }
+    }
+
+    /// Adds the change of one file. The error says that the patch has become too large.
+    pub fn add(&mut self, path: &str, before: Option<&str>, after: &Edited) -> Result<(), String> {
+        write(&mut self.text, path, before, after);
+        if self.text.len() <= self.max {
+            return Ok(());
+        }
+        let mib = self.max.div_ceil(1 << 20);
+        Err(format!(
+            "{path}: up to here the edits make a patch of more than {mib} MiB; split the phase or change less"
+        ))
+    }
+
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// Its text.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.text.into_bytes()
+    }
+}
+
+/// The change of one file in git's format; empty if there is none.
 pub fn patch(path: &str, before: Option<&str>, after: &Edited) -> String {
+    let mut out = String::new();
+    write(&mut out, path, before, after);
+    out
+}
+
+/// One hunk from the first changed line to the last one, so it applies to exactly the text that was edited.
+fn write(out: &mut String, path: &str, before: Option<&str>, after: &Edited) {
     let new = match after {
         Edited::Text(text) => Some(text.as_str()),
         Edited::Removed => None,
     };
     if before == new {
-        return String::new();
+        return;
     }
-    let mut out = format!("diff --git a/{path} b/{path}\n");
+    let _ = writeln!(out, "diff --git a/{path} b/{path}");
     match (before, new) {
         (None, _) => out.push_str("new file mode 100644\n"),
         (_, None) => out.push_str("deleted file mode 100644\n"),
@@ -173,7 +220,7 @@ pub fn patch(path: &str, before: Option<&str>, after: &Edited) -> String {
     let fresh: Vec<&str> = new.unwrap_or_default().split_inclusive('\n').collect();
     if old.is_empty() && fresh.is_empty() {
         // An empty file comes or goes by its header alone.
-        return out;
+        return;
     }
     // A tab ends a name that has spaces.
     let tab = if path.contains(' ') { "\t" } else { "" };
@@ -184,11 +231,27 @@ pub fn patch(path: &str, before: Option<&str>, after: &Edited) -> String {
             "/dev/null".to_owned()
         }
     };
-    let range = |lines: &[&str]| format!("{},{}", usize::from(!lines.is_empty()), lines.len());
+    let alike = |pair: &(&&str, &&str)| pair.0 == pair.1;
+    let above = old.iter().zip(&fresh).take_while(alike).count();
+    let tails = old[above..].iter().rev().zip(fresh[above..].iter().rev());
+    let below = tails.take_while(alike).count();
+    // Both sides show the same lines around the change.
+    let from = above.saturating_sub(CONTEXT);
+    let shown = below.min(CONTEXT);
+    let (old_end, new_end) = (old.len() - below, fresh.len() - below);
+    let range = |end: usize| {
+        let count = end + shown - from;
+        format!("{},{count}", if count == 0 { from } else { from + 1 })
+    };
     let _ = writeln!(out, "--- {}", name("a", before.is_some()));
     let _ = writeln!(out, "+++ {}", name("b", new.is_some()));
-    let _ = writeln!(out, "@@ -{} +{} @@", range(&old), range(&fresh));
-    for (sign, lines) in [('-', &old), ('+', &fresh)] {
+    let _ = writeln!(out, "@@ -{} +{} @@", range(old_end), range(new_end));
+    for (sign, lines) in [
+        (' ', &old[from..above]),
+        ('-', &old[above..old_end]),
+        ('+', &fresh[above..new_end]),
+        (' ', &old[old_end..old_end + shown]),
+    ] {
         for line in lines {
             out.push(sign);
             out.push_str(line);
@@ -197,5 +260,4 @@ pub fn patch(path: &str, before: Option<&str>, after: &Edited) -> String {
             }
         }
     }
-    out
 }

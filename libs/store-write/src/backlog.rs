@@ -7,13 +7,17 @@
 use std::collections::BTreeSet;
 
 use autopack_domain::{
-    Timestamp,
+    Reason, Refusal, Timestamp,
     backlog::{BacklogEntry, Sighting},
+    issue::Issue,
     run::{Changes, RunAggregate},
 };
 use autopack_store::{StoreError, issues};
 
-use crate::session::Session;
+use crate::{
+    handle::{Close, Unreadable},
+    session::{LoadError, Session},
+};
 
 /// What one command saw and cleaned.
 #[derive(Debug)]
@@ -80,6 +84,80 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Takes an issue of a run that cannot be read into the run's rows and the backlog; one that is open is left as it is.
+    pub(crate) async fn note_unreadable(
+        &mut self,
+        found: &Unreadable,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if self.pending.changes.contains_key(&found.run) {
+            // A command has just read it.
+            return Ok(());
+        }
+        let new = found.issue.clone();
+        let place = (found.run, new.key.clone());
+        let known = issues::one(&self.read, found.run, None, &new.key).await?;
+        let open = known
+            .as_ref()
+            .is_some_and(|issue| issue.resolved_at.is_none());
+        if open || self.pending.unreadable.contains_key(&place) {
+            return Ok(());
+        }
+        let seen = Sighting {
+            key: new.key.clone(),
+            severity: new.severity,
+            category: new.category.clone(),
+            paths: new.paths.clone(),
+            tier: None,
+            new_in_run: known.is_none(),
+            at: now,
+        };
+        let issue = match known {
+            Some(mut issue) => {
+                issue.again(new, false, None, now);
+                issue
+            }
+            None => Issue::first(new, ("", ""), false, None, now),
+        };
+        self.pending.unreadable.insert(place, issue);
+        let heard = Heard {
+            project: found.project.clone(),
+            run: found.run_id.clone(),
+            seen: vec![seen],
+            cleaned: BTreeSet::new(),
+        };
+        self.hear(heard, now).await
+    }
+
+    /// Closes an entry, in memory until the batch is written.
+    pub(crate) async fn close(
+        &mut self,
+        close: &Close,
+        now: Timestamp,
+    ) -> Result<BacklogEntry, LoadError> {
+        let place = (close.project.clone(), close.key.clone());
+        if !self.pending.backlog.contains_key(&place) {
+            let key = [close.key.as_str()];
+            let found = issues::entries(&self.read, &close.project, key).await?;
+            if let Some((_, entry)) = found.into_iter().next() {
+                let entry = entry.map_err(StoreError::from)?;
+                self.pending.backlog.insert(place.clone(), entry);
+            }
+        }
+        let Some(entry) = self.pending.backlog.get_mut(&place) else {
+            let text = format!(
+                "the backlog of {} has no issue `{}`",
+                close.project, close.key
+            );
+            let refusal = Refusal::new(Reason::IssueNotFound, text)
+                .with("project", &close.project)
+                .with("key", &close.key);
+            return Err(refusal.into());
+        };
+        entry.close(&close.note, now);
+        Ok(entry.clone())
     }
 
     fn is_pending(&self, project: &str, key: &str) -> bool {

@@ -3,7 +3,7 @@
 //! Invariant: statements reach the database in the order in which they were added, in one call: on SQLite a
 //! call is two thread switches, which cost more than the rows; on PostgreSQL it is a round trip.
 
-use autopack_domain::Timestamp;
+use autopack_domain::{RunUid, Timestamp};
 use autopack_store::entity::{lane, project, relay_cursor, trace_cursor};
 use sea_orm::{
     ActiveModelTrait, DbBackend, DbErr, EntityTrait, Iterable, PrimaryKeyToColumn, Set, Statement,
@@ -136,6 +136,8 @@ impl Batch {
                     }]);
                 }
                 Setting::Mend(mend) => self.raw(mend.statements(self.backend(), now)),
+                // Kept as the issue that it is.
+                Setting::Unreadable(_) => {}
             }
         }
     }
@@ -154,6 +156,19 @@ impl Batch {
                 self.upsert::<trace_cursor::Entity, _>(vec![row]);
             }
         }
+    }
+
+    /// A run that cannot be read has one open major issue more; `again`: one that was resolved. Without the count, whoever
+    /// reads the run later would not look for the issue.
+    pub(crate) fn count_unreadable(&mut self, run: RunUid, again: bool) {
+        let resolved = if again {
+            ", resolved_issues = resolved_issues - 1"
+        } else {
+            ""
+        };
+        let sql =
+            format!("UPDATE run SET major_issues = major_issues + 1{resolved} WHERE uid = '{run}'");
+        self.raw(vec![Statement::from_string(self.backend(), sql)]);
     }
 
     fn backend(&self) -> DbBackend {

@@ -111,8 +111,25 @@ impl Writer {
                     // What is in memory was read before the row is mended.
                     self.session.cache.remove(&mend.run);
                 }
+                if let Setting::Unreadable(found) = setting {
+                    let now = (self.clock)();
+                    self.session.note_unreadable(found, now).await?;
+                    return Ok(Ok(Box::new(())));
+                }
                 self.session.pending.settings.push(setting.clone());
                 Ok(Ok(Box::new(())))
+            }
+            Work::Close(close) => {
+                let now = (self.clock)();
+                let closed = self.session.close(close, now).await;
+                match closed {
+                    Ok(entry) => Ok(Ok(Box::new(entry))),
+                    Err(LoadError::Refused(refusal)) => Ok(Err(refusal.into())),
+                    Err(LoadError::Store(StoreError::Corrupt(corrupt))) => {
+                        Ok(Err(StoreError::from(corrupt).into()))
+                    }
+                    Err(LoadError::Store(error)) => Err(error.into()),
+                }
             }
             Work::Cursor(cursor, sequence) => {
                 self.session.pending.cursors.insert(*cursor, *sequence);

@@ -96,6 +96,8 @@ pub(crate) async fn flush(
         failures.extend(changes.failures.iter().map(|f| failure_row(*uid, f, now)));
         repairs.extend(changes.repairs.iter().map(|r| repair_row(*uid, r, now)));
     }
+    let unreadable = pending.unreadable.iter();
+    issues.extend(unreadable.map(|((run, _), issue)| rows::issue::write(*run, None, issue)));
     batch.projects(projects, &pending.settings, now);
     batch.upsert::<run::Entity, _>(runs);
     batch.upsert::<run_document::Entity, _>(documents);
@@ -108,6 +110,9 @@ pub(crate) async fn flush(
     batch.insert::<usage_event::Entity, _>(usage);
     batch.upsert::<failure::Entity, _>(failures);
     batch.upsert::<issue::Entity, _>(issues);
+    for ((run, _), issue) in &pending.unreadable {
+        batch.count_unreadable(*run, issue.occurrences > 1);
+    }
     batch.insert::<repair::Entity, _>(repairs);
     let entries = pending.backlog.iter();
     let entries = entries.map(|((project, _), entry)| rows::backlog::write(project, entry));

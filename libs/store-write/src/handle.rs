@@ -14,6 +14,8 @@ use std::{
 
 use autopack_domain::{
     Reason, Refusal, RunUid,
+    backlog::BacklogEntry,
+    issue::NewIssue,
     run::{Changes, Run, RunAggregate},
 };
 use autopack_store::{StoreError, rows::event::StoredEvent};
@@ -103,10 +105,37 @@ pub enum Setting {
     Lane(String, bool),
     /// A stored state that is mended.
     Mend(Mend),
+    /// A run that cannot be read has this issue, unless it has it already.
+    Unreadable(Unreadable),
+}
+
+/// An issue of a run whose rows cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The run.
+    pub run: RunUid,
+    /// Its id, as stored.
+    pub run_id: String,
+    /// Its project, as stored.
+    pub project: String,
+    /// What is wrong.
+    pub issue: NewIssue,
+}
+
+/// An entry of a backlog that an operator closes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Close {
+    /// The project.
+    pub project: String,
+    /// The key.
+    pub key: String,
+    /// Why.
+    pub note: String,
 }
 
 pub(crate) enum Work {
     OnRun(RunUid, OnRun),
+    Close(Close),
     Create(Create),
     Setting(Setting),
     Cursor(Cursor, u64),
@@ -132,7 +161,7 @@ impl Command {
     pub(crate) fn run(&self) -> Option<RunUid> {
         match &self.work {
             Work::OnRun(uid, _) => Some(*uid),
-            Work::Create(_) | Work::Setting(_) | Work::Cursor(..) => None,
+            Work::Create(_) | Work::Close(_) | Work::Setting(_) | Work::Cursor(..) => None,
         }
     }
 }
@@ -232,6 +261,11 @@ impl WriterHandle {
     /// Stores a setting in place of the one before.
     pub async fn put(&self, setting: Setting) -> Result<(), WriteError> {
         self.send(Work::Setting(setting), None, None).await
+    }
+
+    /// Closes an entry of a backlog, and returns it.
+    pub async fn close(&self, close: Close) -> Result<BacklogEntry, WriteError> {
+        self.send(Work::Close(close), None, None).await
     }
 
     /// Moves the cursor of a reader of the event log.

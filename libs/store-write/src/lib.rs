@@ -31,7 +31,9 @@ mod watch;
 pub mod writer;
 
 pub use connect::{Database, OpenError, masked, measure_commit};
-pub use handle::{Committed, Cursor, Setting, WriteError, WriterHandle, WriterStats};
+pub use handle::{
+    Close, Committed, Cursor, Setting, Unreadable, WriteError, WriterHandle, WriterStats,
+};
 pub use line::{Line, Standing};
 pub use loss::is_connection_lost;
 pub use mend::Mend;

@@ -12,6 +12,7 @@ use autopack_domain::{
     Reason, Refusal, RunUid, Timestamp,
     backlog::BacklogEntry,
     event::Event,
+    issue::Issue,
     run::{Changes, RunAggregate},
 };
 use autopack_store::{StoreError, read, rows::event::StoredEvent};
@@ -66,6 +67,8 @@ pub(crate) struct Pending {
     pub(crate) events: Vec<(RunUid, u64, Event)>,
     /// Entries of projects' backlogs, by project and key.
     pub(crate) backlog: BTreeMap<(String, String), BacklogEntry>,
+    /// Issues of runs that cannot be read, by run and key.
+    pub(crate) unreadable: BTreeMap<(RunUid, String), Issue>,
 }
 
 impl Pending {
@@ -74,6 +77,8 @@ impl Pending {
             && self.requests.is_empty()
             && self.settings.is_empty()
             && self.cursors.is_empty()
+            && self.unreadable.is_empty()
+            && self.backlog.is_empty()
     }
 }
 

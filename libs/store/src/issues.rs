@@ -5,7 +5,7 @@
 use autopack_domain::{
     RunUid, Timestamp,
     backlog::BacklogEntry,
-    issue::{Issue, IssueBook, Place},
+    issue::{INTEGRITY, Issue, IssueBook, Place, REGISTRY},
     states::RunState,
 };
 use sea_orm::{
@@ -14,6 +14,7 @@ use sea_orm::{
 
 use crate::{
     CorruptRow, StoreError,
+    audit::sql,
     entity::{backlog, issue, run},
     rows,
 };
@@ -27,6 +28,70 @@ pub(crate) async fn book<C: ConnectionTrait>(db: &C, run: &str) -> Result<IssueB
         book.put(place, issue);
     }
     Ok(book)
+}
+
+/// One issue of a run, without the run; `None`: there is none, or its row does not parse.
+pub async fn one<C: ConnectionTrait>(
+    db: &C,
+    run: RunUid,
+    place: Place,
+    key: &str,
+) -> Result<Option<Issue>, StoreError> {
+    let at = (run.to_string(), rows::issue::phase(place), key.to_owned());
+    let found = issue::Entity::find_by_id(at).one(db).await?;
+    Ok(found
+        .and_then(|row| rows::issue::read(row).ok())
+        .map(|(_, issue)| issue))
+}
+
+/// Runs of which the registry has said that they cannot be read, as far as that is open.
+pub async fn unreadable<C: ConnectionTrait>(db: &C) -> Result<Vec<RunUid>, StoreError> {
+    let found: Vec<String> = issue::Entity::find()
+        .filter(issue::Column::Phase.eq(rows::issue::OWN))
+        .filter(issue::Column::Category.eq(INTEGRITY))
+        .filter(issue::Column::Source.eq(REGISTRY))
+        .filter(issue::Column::ResolvedAt.is_null())
+        .select_only()
+        .column(issue::Column::RunUid)
+        .distinct()
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(found.iter().filter_map(|uid| uid.parse().ok()).collect())
+}
+
+/// What is known of a run without reading it: all as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whose {
+    /// Its id.
+    pub run_id: String,
+    /// Its project.
+    pub project: String,
+    /// Places and ids of its phases.
+    pub phases: Vec<(i64, String)>,
+}
+
+/// Whose issues those of a run are; nothing else of the run is read.
+pub async fn whose<C: ConnectionTrait>(db: &C, run: RunUid) -> Result<Option<Whose>, StoreError> {
+    let uid = sql::quoted(&run.to_string());
+    let own = format!(
+        "SELECT CAST(id AS TEXT) AS id, CAST(project AS TEXT) AS project FROM run WHERE uid = {uid}"
+    );
+    let own = sql::rows(db, own).await?;
+    let Some(row) = own.first() else {
+        return Ok(None);
+    };
+    let phases = format!("SELECT idx, CAST(id AS TEXT) AS id FROM phase WHERE run_uid = {uid}");
+    let phases = sql::rows(db, phases).await?;
+    let phases = phases.iter().filter_map(|row| {
+        let place: i64 = row.try_get("", "idx").ok()?;
+        Some((place, sql::text(row, "id")?))
+    });
+    Ok(Some(Whose {
+        run_id: sql::text(row, "id").unwrap_or_default(),
+        project: sql::text(row, "project").unwrap_or_default(),
+        phases: phases.collect(),
+    }))
 }
 
 /// What a page of issues is about.
@@ -123,6 +188,7 @@ pub async fn aged<C: ConnectionTrait>(
     let mut query = oldest_first(project)
         .filter(backlog::Column::Severity.eq(minor))
         .filter(backlog::Column::CleanedAt.is_null())
+        .filter(backlog::Column::ClosedAt.is_null())
         .filter(old)
         .limit(limit);
     if let Some(since) = since {

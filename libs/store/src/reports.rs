@@ -152,17 +152,15 @@ pub async fn backlog_counts<C: ConnectionTrait>(
     ages: (u32, u32),
     successes: &[Timestamp],
 ) -> Result<BacklogCounts, StoreError> {
-    use backlog::Column::{AgeInRuns, AgeInTiers, CleanedAt, LastSeenAt, Project};
+    use backlog::Column::{AgeInRuns, AgeInTiers, CleanedAt, ClosedAt, LastSeenAt, Project};
     let all = || backlog::Entity::find().filter(Project.eq(project));
     let total = all().count(db).await?;
-    let mut resolved = Condition::any();
-    let mut can_resolve = false;
+    let mut resolved = Condition::any().add(ClosedAt.is_not_null());
     if let Some(newest) = successes.first() {
         let cleaned = Condition::all()
             .add(CleanedAt.lt(newest.0))
             .add(LastSeenAt.lt(newest.0));
         resolved = resolved.add(cleaned);
-        can_resolve = true;
     }
     let since = successes.get((ages.0 as usize).saturating_sub(1));
     if let Some(since) = since {
@@ -171,17 +169,14 @@ pub async fn backlog_counts<C: ConnectionTrait>(
             .add(LastSeenAt.lt(since.0));
         resolved = resolved.add(quiet);
     }
-    let resolved = if can_resolve {
-        all().filter(resolved).count(db).await?
-    } else {
-        0
-    };
+    let resolved = all().filter(resolved).count(db).await?;
     let old = Condition::any()
         .add(AgeInRuns.gte(ages.0))
         .add(AgeInTiers.gte(ages.1));
     let mut aged = all()
         .filter(backlog::Column::Severity.eq(Severity::Minor.as_str()))
         .filter(CleanedAt.is_null())
+        .filter(ClosedAt.is_null())
         .filter(old);
     if let Some(since) = since {
         aged = aged.filter(LastSeenAt.gte(since.0));

@@ -9,10 +9,9 @@ use std::sync::Arc;
 use super::{Changes, RunAggregate};
 use crate::{
     Cause, EventKind, Reason, Refusal,
-    ids::{AttemptUid, Fence, JobUid, WorkerUid},
-    phase::PhaseCommand,
+    ids::{Fence, JobUid, WorkerUid},
     plan::{Plan, closed},
-    states::{PhaseState, RunState},
+    states::RunState,
     strategy::Strategy,
     time::Timestamp,
 };
@@ -197,7 +196,8 @@ impl RunAggregate {
         changes: &mut Changes,
     ) -> Result<Fence, Refusal> {
         let job = self.job(uid)?;
-        if job.state != JobState::Offered {
+        let ended = self.run.state.is_terminal() && !job.kind.is_aside();
+        if ended || job.state != JobState::Offered {
             return Err(gone(uid));
         }
         let fence = self.mint_fence();
@@ -220,6 +220,7 @@ impl RunAggregate {
         changes: &mut Changes,
     ) -> Result<(), Refusal> {
         self.check_job_fence(uid, fence)?;
+        self.check_open("finishing its bootstrap")?;
         self.end_job(uid, "", changes);
         self.run.base_sha = frozen.base_sha;
         self.run.tip = frozen.tip;
@@ -237,7 +238,8 @@ impl RunAggregate {
         Ok(())
     }
 
-    /// The job failed. A final cause ends the run; another one is tried again, up to [`JOB_FAILURES`].
+    /// The job failed. A final cause ends the run; another one is tried again, up to [`JOB_FAILURES`]. In a run that has
+    /// ended it only ends the job.
     pub fn fail_job(
         &mut self,
         (uid, fence): (JobUid, Option<Fence>),
@@ -250,6 +252,12 @@ impl RunAggregate {
             self.check_job_fence(uid, fence)?;
         }
         let mut job = self.job(uid)?;
+        if self.run.state.is_terminal() {
+            // Nothing depends on it any more, and the run's own end stays what it is.
+            self.end_job(uid, &format!("{cause}: {detail}"), changes);
+            self.close(now, changes);
+            return Ok(());
+        }
         let charged = cause != Cause::HandedOver;
         job.failures += u32::from(charged);
         job.state = JobState::Done;
@@ -271,105 +279,6 @@ impl RunAggregate {
         }
         self.close(now, changes);
         Ok(())
-    }
-
-    /// The cleanup has read the branch: which open intents landed.
-    pub fn finish_cleanup(
-        &mut self,
-        uid: JobUid,
-        fence: Fence,
-        landed: Option<AttemptUid>,
-        now: Timestamp,
-        changes: &mut Changes,
-    ) -> Result<(), Refusal> {
-        self.check_job_fence(uid, fence)?;
-        let open: Vec<AttemptUid> = self
-            .attempts
-            .values()
-            .filter(|a| a.state.is_terminal() && a.has_open_intent())
-            .map(|a| a.uid)
-            .collect();
-        for attempt in open {
-            self.resolve_intent(attempt, landed == Some(attempt), now, changes);
-        }
-        self.end_job(uid, "", changes);
-        self.close(now, changes);
-        Ok(())
-    }
-
-    /// Everything that has not started will not: the run cannot go on.
-    pub(crate) fn abandon(
-        &mut self,
-        cause: Cause,
-        detail: &str,
-        now: Timestamp,
-        changes: &mut Changes,
-    ) {
-        for i in 0..self.phases.len() {
-            if self.phases[i].state == PhaseState::Queued
-                && self.phases[i].current.is_none()
-                && !self.may_have_landed(i)
-            {
-                self.phases[i].cause = Some(cause);
-                detail.clone_into(&mut self.phases[i].detail);
-                // QUEUED to SKIPPED is legal for every phase that nobody holds.
-                if self
-                    .shift_phase(i, PhaseCommand::Skip, now, changes)
-                    .is_ok()
-                {
-                    self.tell_phase(EventKind::PhaseSkipped, i, None, cause.text(), changes);
-                }
-            }
-        }
-    }
-
-    /// Whether the branch alone knows if the phase is done: an attempt ended with an intent that nobody has resolved.
-    pub(crate) fn may_have_landed(&self, phase: usize) -> bool {
-        self.run.open_intents > 0
-            && self
-                .attempts
-                .values()
-                .any(|a| a.phase == phase && a.state.is_terminal() && a.has_open_intent())
-    }
-
-    fn resolve_intent(
-        &mut self,
-        uid: AttemptUid,
-        landed: bool,
-        now: Timestamp,
-        changes: &mut Changes,
-    ) {
-        let Some(mut attempt) = self.attempts.get(&uid).cloned() else {
-            return;
-        };
-        let Some(intent) = attempt.intent.as_mut() else {
-            return;
-        };
-        intent.resolved = true;
-        let commit = intent.commit.clone();
-        self.run.open_intents = self.run.open_intents.saturating_sub(1);
-        let phase = attempt.phase;
-        if landed {
-            attempt.commit.clone_from(&commit);
-            self.run.tip.clone_from(&commit);
-            self.phases[phase].commit.clone_from(&commit);
-            self.phases[phase].outcome = Some(crate::phase::PhaseOutcome::Committed);
-            self.phases[phase].cause = None;
-            if self
-                .shift_phase(phase, PhaseCommand::Complete, now, changes)
-                .is_ok()
-            {
-                self.tell_phase(
-                    EventKind::PhaseCompleted,
-                    phase,
-                    Some(&attempt),
-                    "found on the branch",
-                    changes,
-                );
-            }
-        }
-        self.put_attempt(attempt, changes);
-        changes.phases.insert(phase);
     }
 
     /// The job with this uid.
@@ -405,6 +314,23 @@ impl RunAggregate {
         }
         self.tell_job(EventKind::JobFinished, uid, text, changes);
         self.jobs.retain(|j| j.uid != uid);
+    }
+
+    /// Ends jobs of the run's own that nobody needs any more, in the stored rows too, or a worker could take one.
+    pub(super) fn end_own_jobs(
+        &mut self,
+        needless: impl Fn(JobKind) -> bool,
+        changes: &mut Changes,
+    ) {
+        let over: Vec<JobUid> = self
+            .jobs
+            .iter()
+            .filter(|j| !j.kind.is_aside() && j.state != JobState::Done && needless(j.kind))
+            .map(|j| j.uid)
+            .collect();
+        for uid in over {
+            self.end_job(uid, "", changes);
+        }
     }
 
     fn put_job(&mut self, job: Job, changes: &mut Changes) {

@@ -3,7 +3,7 @@
 //! Invariant: each is idempotent; a refusal names the state. Cancel is final: nothing succeeds after it
 //! was acknowledged, but for a landing whose intent was stored before.
 
-use super::{Changes, Job, JobKind, JobState, RunAggregate};
+use super::{Changes, JobKind, RunAggregate};
 use crate::{
     Cause, EventKind, Refusal, attempt::AttemptCommand, ids::AttemptUid, phase::PhaseCommand,
     states::AttemptState, time::Timestamp,
@@ -85,16 +85,8 @@ impl RunAggregate {
         self.tell(EventKind::RunCancelRequested, why, changes);
         self.withdraw_offers(now, changes);
         let stopped = self.stop_leased((Cause::Cancelled, why), now, changes);
-        // In the stored rows too, or a worker could take a job of a run that has ended.
-        let stays = |j: &Job| j.kind == JobKind::Cleanup || j.kind.is_aside();
-        for job in self.jobs.iter().filter(|j| !stays(j)) {
-            let ended = Job {
-                state: JobState::Done,
-                ..job.clone()
-            };
-            changes.jobs.insert(job.uid, ended);
-        }
-        self.jobs.retain(stays);
+        // A cleanup stays: what may have landed is still to be found out.
+        self.end_own_jobs(|kind| kind != JobKind::Cleanup, changes);
         self.abandon(Cause::Cancelled, why, now, changes);
         self.close(now, changes);
         Ok(stopped)

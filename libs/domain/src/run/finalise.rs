@@ -47,6 +47,8 @@ impl RunAggregate {
                 self.run.cause = Some(cause);
                 self.run.detail = detail;
             }
+            // A bootstrap may be under way: phases can be given up by hand before it ended.
+            self.end_own_jobs(|_| true, changes);
             self.tell(EventKind::RunFinished, "", changes);
         } else {
             self.tell(EventKind::RunStateChanged, "", changes);

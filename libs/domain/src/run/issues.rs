@@ -10,7 +10,7 @@ use crate::{
     Cause, EventKind, Fault, Reason, Refusal,
     backlog::Sighting,
     ids::{AttemptUid, Fence},
-    issue::{Cleanliness, DebtStatus, Issue, IssueCounts, NewIssue, Place},
+    issue::{Cleanliness, DebtStatus, INTEGRITY, Issue, IssueCounts, NewIssue, Place, REGISTRY},
     plan::{SafetyProfile, category},
     states::{PhaseState, TierState},
     time::Timestamp,
@@ -94,6 +94,28 @@ impl RunAggregate {
             self.issues.put(place, issue);
         }
         self.recount(place, &key, EventKind::IssueRecorded, changes);
+    }
+
+    /// The run's rows can be read again: what the registry said of them is resolved, here and in the backlog.
+    pub fn resolve_unreadable(&mut self, now: Timestamp, changes: &mut Changes) {
+        let open: Vec<String> = self
+            .issues
+            .iter()
+            .filter(|(place, issue)| place.is_none() && issue.resolved_at.is_none())
+            .filter(|(_, issue)| issue.category == INTEGRITY && issue.source == REGISTRY)
+            .map(|(_, issue)| issue.key.clone())
+            .collect();
+        if open.is_empty() {
+            return;
+        }
+        for key in open {
+            if let Some(issue) = self.issues.get_mut(None, &key) {
+                issue.resolved_at = Some(now);
+            }
+            changes.cleaned.insert(key.clone());
+            self.recount(None, &key, EventKind::IssueResolved, changes);
+        }
+        self.close(now, changes);
     }
 
     /// The phase completed: what it was to clean is resolved, here and in the backlog.

@@ -3,9 +3,9 @@
 //! Invariant: a command first checks everything, then changes; a refused command has changed nothing.
 //! What changed, and which events tell it, is collected in [`Changes`] and committed in one transaction.
 //!
-//! One command a file: [`create`], [`bootstrap`], [`control`], [`add_phase`], [`offer`], [`lease`],
-//! [`landing`], [`settle`], [`retry`], [`issues`], [`import`], [`promote`], [`look`], [`external`]; the rule that ends tiers and runs is
-//! [`finalise`].
+//! One command a file: [`create`], [`bootstrap`], [`cleanup`], [`control`], [`add_phase`], [`offer`], [`lease`],
+//! [`landing`], [`settle`], [`retry`], [`issues`], [`import`], [`promote`], [`look`], [`external`]; the rule that ends tiers and
+//! runs is [`finalise`].
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -30,6 +30,7 @@ use crate::{
 
 pub mod add_phase;
 pub mod bootstrap;
+pub mod cleanup;
 pub mod control;
 pub mod create;
 pub mod external;

@@ -6,14 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AUDIT_V1,
-    fields::{Object, agree},
+    fields::{Object, read_document},
 };
-use crate::{
-    Fault, Faults,
-    issue::NewIssue,
-    plan::{closed, parse_document},
-    usage::Usage,
-};
+use crate::{Fault, Faults, issue::NewIssue, plan::closed, usage::Usage};
 
 const KEYS: &[&str] = &[
     "schema",
@@ -87,46 +82,40 @@ pub struct AuditResult {
 
 /// Reads an audit for this run and phase.
 pub fn read_audit(document: &str, run: &str, phase: &str) -> Result<AuditResult, Vec<Fault>> {
-    let value = parse_document(document, "audit.json").map_err(|fault| vec![fault])?;
-    let mut faults = Faults::default();
-    let Some(object) = Object::read(&value, "document", KEYS, &mut faults) else {
-        return Err(faults.into_vec());
-    };
-    if let Some(schema) = object.get("schema")
-        && schema.as_str() != Some(AUDIT_V1)
-    {
-        faults.push(Fault::new("schema", "is not known").allowed([AUDIT_V1]));
-    }
-    agree(&object, (run, phase), &mut faults);
+    let text = (document, "audit.json");
+    read_document(text, (AUDIT_V1, KEYS), (run, phase), read)
+}
+
+fn read(object: &Object<'_>, faults: &mut Faults) -> AuditResult {
     let recommendation = object.word(
         "recommendation",
         Recommendation::parse,
         Recommendation::spellings(),
         None,
-        &mut faults,
+        faults,
     );
     let confidence = object.word(
         "confidence",
         Confidence::parse,
         Confidence::spellings(),
         Some(Confidence::Medium),
-        &mut faults,
+        faults,
     );
     let audit = AuditResult {
-        auditor: object.identity("auditor", &mut faults),
+        auditor: object.identity("auditor", faults),
         recommendation: recommendation.unwrap_or(Recommendation::Escalate),
-        notes: object.text("notes", MAX_NOTES, &mut faults),
+        notes: object.text("notes", MAX_NOTES, faults),
         confidence: confidence.unwrap_or(Confidence::Medium),
-        patches: patches(&object, recommendation, &mut faults),
-        usage: object.usage("usage", "auditor", &mut faults),
-        issues: object.issues("issues", "auditor", &mut faults),
+        patches: patches(object, recommendation, faults),
+        usage: object.usage("usage", "auditor", faults),
+        issues: object.issues("issues", "auditor", faults),
     };
     let says_nothing = audit.notes.trim().is_empty();
     if says_nothing && recommendation.is_some_and(|r| r != Recommendation::Approve) {
         let problem = "is missing: say what is wrong";
         faults.push(Fault::new("notes", problem).example("The parser accepts a negative length."));
     }
-    faults.into_result(audit)
+    audit
 }
 
 fn patches(

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::{
     Fault, Faults,
     issue::{NewIssue, Severity},
-    plan::category,
+    plan::{category, parse_document},
     usage::{Provenance, Usage},
 };
 
@@ -298,8 +298,30 @@ impl<'v> Object<'v> {
     }
 }
 
+/// Reads a document: what it says of its schema and of the run and phase it is for, then what `body` makes of the rest.
+pub(super) fn read_document<T>(
+    (text, name): (&str, &str),
+    (schema, keys): (&'static str, &[&str]),
+    ids: (&str, &str),
+    body: impl FnOnce(&Object<'_>, &mut Faults) -> T,
+) -> Result<T, Vec<Fault>> {
+    let value = parse_document(text, name).map_err(|fault| vec![fault])?;
+    let mut faults = Faults::default();
+    let Some(object) = Object::read(&value, "document", keys, &mut faults) else {
+        return Err(faults.into_vec());
+    };
+    if let Some(named) = object.get("schema")
+        && named.as_str() != Some(schema)
+    {
+        faults.push(Fault::new("schema", "is not known").allowed([schema]));
+    }
+    agree(&object, ids, &mut faults);
+    let read = body(&object, &mut faults);
+    faults.into_result(read)
+}
+
 /// Ids of the document that are not those of the request.
-pub(super) fn agree(object: &Object<'_>, ids: (&str, &str), faults: &mut Faults) {
+fn agree(object: &Object<'_>, ids: (&str, &str), faults: &mut Faults) {
     for (key, wanted) in [("run_id", ids.0), ("phase_id", ids.1)] {
         if let Some(value) = object.get(key)
             && value.as_str() != Some(wanted)

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     RESULT_V1,
     edit::{self, Edit},
-    fields::{Object, agree},
+    fields::{Object, read_document},
 };
 use crate::{
     Fault, Faults,
     issue::{NewIssue, Severity},
-    plan::{closed, parse_document},
+    plan::closed,
     usage::Usage,
 };
 
@@ -97,36 +97,32 @@ pub struct BuilderResult {
 
 /// Reads a result for this run and phase.
 pub fn read_result(document: &str, run: &str, phase: &str) -> Result<BuilderResult, Vec<Fault>> {
-    let value = parse_document(document, "result.json").map_err(|fault| vec![fault])?;
-    let mut faults = Faults::default();
-    let Some(object) = Object::read(&value, "document", KEYS, &mut faults) else {
-        return Err(faults.into_vec());
-    };
-    if let Some(schema) = object.get("schema")
-        && schema.as_str() != Some(RESULT_V1)
-    {
-        faults.push(Fault::new("schema", "is not known").allowed([RESULT_V1]));
-    }
-    agree(&object, (run, phase), &mut faults);
+    let text = (document, "result.json");
+    read_document(text, (RESULT_V1, KEYS), (run, phase), |object, faults| {
+        read(object, phase, faults)
+    })
+}
+
+fn read(object: &Object<'_>, phase: &str, faults: &mut Faults) -> BuilderResult {
     let status = object.word(
         "status",
         ResultStatus::parse,
         ResultStatus::spellings(),
         Some(ResultStatus::Success),
-        &mut faults,
+        faults,
     );
     let mut result = BuilderResult {
-        builder: object.identity("builder", &mut faults),
+        builder: object.identity("builder", faults),
         status: status.unwrap_or(ResultStatus::Success),
-        content: content(&object, status, &mut faults),
-        changed_files: object.paths("changed_files", MAX_FILES, &mut faults),
-        probes: probes(&object, &mut faults),
-        notes: object.text("notes", MAX_NOTES, &mut faults),
-        usage: object.usage("usage", "builder", &mut faults),
-        issues: object.issues("issues", "builder", &mut faults),
+        content: content(object, status, faults),
+        changed_files: object.paths("changed_files", MAX_FILES, faults),
+        probes: probes(object, faults),
+        notes: object.text("notes", MAX_NOTES, faults),
+        usage: object.usage("usage", "builder", faults),
+        issues: object.issues("issues", "builder", faults),
     };
     result.issues.extend(probe_issues(phase, &result.probes));
-    faults.into_result(result)
+    result
 }
 
 /// Exactly one of `patch` and `edits`, and none for a failure.

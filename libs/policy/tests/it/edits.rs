@@ -1,7 +1,7 @@
 //! Structured edits: applied as a whole, by the numbers of the file as it was.
 
 use autopack_domain::submission::{Edit, EditOp};
-use autopack_policy::edits::{Edited, apply, patch};
+use autopack_policy::edits::{Edited, Patch, apply, patch};
 use proptest::prelude::*;
 
 fn edit(op: EditOp, start: u64, end: u64, content: &str) -> Edit {
@@ -130,6 +130,54 @@ fn a_change_reads_as_a_git_patch() {
         "diff --git a/f b/f\nnew file mode 100644\n"
     );
     assert_eq!(patch("f", Some("a"), &Edited::Text("a".into())), "");
+}
+
+#[test]
+fn a_patch_shows_the_change_and_what_stands_around_it() {
+    let numbers: Vec<String> = (1..=20).map(|n| n.to_string()).collect();
+    let text = numbers.join("\n") + "\n";
+    let changed = Edited::Text(text.replace("10\n11\n", "ten\n"));
+    assert_eq!(
+        patch("f", Some(&text), &changed),
+        "diff --git a/f b/f\n--- a/f\n+++ b/f\n@@ -7,8 +7,7 @@\n 7\n 8\n 9\n-10\n-11\n+ten\n 12\n 13\n 14\n"
+    );
+    let begun = Edited::Text(format!("0\n{text}"));
+    assert!(patch("f", Some(&text), &begun).ends_with("@@ -1,3 +1,4 @@\n+0\n 1\n 2\n 3\n"));
+    let open = text.trim_end();
+    let ended = Edited::Text(text.clone());
+    assert!(
+        patch("f", Some(open), &ended).ends_with(
+            "@@ -17,4 +17,4 @@\n 17\n 18\n 19\n-20\n\\ No newline at end of file\n+20\n"
+        )
+    );
+    let first = Edited::Text(open.replacen("1\n", "one\n", 1));
+    assert!(patch("f", Some(open), &first).ends_with("@@ -1,4 +1,4 @@\n-1\n+one\n 2\n 3\n 4\n"));
+}
+
+#[test]
+fn the_patch_of_many_files_has_one_bound() {
+    let mut small = Patch::within(150);
+    small.add("a", Some("x\n"), &Edited::Removed).unwrap();
+    small
+        .add("b", Some("x\n"), &Edited::Text("x\n".into()))
+        .unwrap();
+    assert!(!small.is_empty());
+    let error = small
+        .add("c", Some("x\n"), &Edited::Text("y\n".repeat(40)))
+        .unwrap_err();
+    assert!(
+        error.starts_with("c: up to here the edits make a patch of more than 1 MiB"),
+        "{error}"
+    );
+    // A line of a large file is a small change.
+    let large = "a line\n".repeat(1 << 18);
+    let mut patch = Patch::within(1000);
+    for name in ["d", "e", "f"] {
+        let after = Edited::Text(format!("{large}end\n"));
+        patch.add(name, Some(&large), &after).unwrap();
+    }
+    let text = String::from_utf8(patch.into_bytes()).unwrap();
+    assert_eq!(text.matches("diff --git").count(), 3);
 }
 
 proptest! {

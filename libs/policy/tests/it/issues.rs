@@ -115,13 +115,15 @@ proptest! {
     }
 }
 
-/// One run of a project: its reports, whether it succeeds, and which key a phase of it cleans at its end.
-type Life = (Vec<Report>, bool, Option<u8>);
+/// One run of a project: its reports, whether it succeeds, which key a phase of it cleans at its end, and which one an
+/// operator closes after it.
+type Life = (Vec<Report>, bool, Option<u8>, Option<u8>);
 
 fn lives() -> impl Strategy<Value = Vec<Life>> {
     let reports = prop::collection::vec((0..4_usize, 0..4_u8, severity()), 0..5);
     let cleaned = prop::option::weighted(0.3, 0..4_u8);
-    prop::collection::vec((reports, prop::bool::weighted(0.8), cleaned), 0..10)
+    let closed = prop::option::weighted(0.2, 0..4_u8);
+    prop::collection::vec((reports, prop::bool::weighted(0.8), cleaned, closed), 0..10)
 }
 
 /// The status of a key from the history alone.
@@ -139,6 +141,9 @@ fn told(lives: &[Life], key: u8, limits: Thresholds) -> Option<BacklogStatus> {
         .all(|(_, _, severity)| *severity == Severity::Minor);
     let aged = is_minor && (runs >= limits.runs || tiers.len() as u32 >= limits.tiers);
     let cleaned = lives[last..].iter().rposition(|life| life.2 == Some(key));
+    if lives[last..].iter().any(|life| life.3 == Some(key)) {
+        return Some(BacklogStatus::Resolved);
+    }
     let quiet = match cleaned {
         Some(at) => lives[last + at + 1..].iter().any(|life| life.1),
         None => lives[last + 1..].iter().filter(|life| life.1).count() >= limits.runs as usize,
@@ -157,7 +162,7 @@ proptest! {
         let limits = Thresholds::of(&Ruleset::default(), profile);
         let mut entries: BTreeMap<String, BacklogEntry> = BTreeMap::new();
         let mut successes: Vec<Timestamp> = Vec::new();
-        for (n, (reports, success, cleaned)) in lives.iter().enumerate() {
+        for (n, (reports, success, cleaned, closed)) in lives.iter().enumerate() {
             let created = Timestamp(n as i64 * 1000);
             let mut run = run(n as u128 + 1, &BTreeSet::new(), created);
             for (m, (place, key, severity)) in reports.iter().enumerate() {
@@ -172,6 +177,9 @@ proptest! {
             }
             if let Some(entry) = cleaned.and_then(|key| entries.get_mut(&format!("k{key}"))) {
                 entry.clean(run.run.id.as_str(), Timestamp(created.0 + 500));
+            }
+            if let Some(entry) = closed.and_then(|key| entries.get_mut(&format!("k{key}"))) {
+                entry.close("not ours", Timestamp(created.0 + 600));
             }
             if *success {
                 successes.insert(0, created);
@@ -224,6 +232,7 @@ fn a_proposed_cleanup_is_a_phase_that_plans_accept() {
         last_run: "c".into(),
         last_seen_at: Timestamp(3),
         cleaned: None,
+        closed: None,
     };
     let phases = cleanup_phases(&[entry]);
     let document = serde_json::json!({

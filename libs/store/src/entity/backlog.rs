@@ -30,6 +30,9 @@ pub struct Model {
     #[sea_orm(column_type = "Text")]
     pub cleaned_run: Option<String>,
     pub cleaned_at: Option<i64>,
+    #[sea_orm(column_type = "Text")]
+    pub closed_note: Option<String>,
+    pub closed_at: Option<i64>,
 }
 
 /// None: rows are joined by the queries that need it.

@@ -34,12 +34,14 @@ pub fn read(row: backlog::Model) -> Result<BacklogEntry, CorruptRow> {
         last_run: row.last_seen_run,
         last_seen_at: Timestamp(row.last_seen_at),
         cleaned: row.cleaned_run.zip(row.cleaned_at.map(Timestamp)),
+        closed: row.closed_note.zip(row.closed_at.map(Timestamp)),
     })
 }
 
 /// An entry as a row.
 pub fn write(project: &str, entry: &BacklogEntry) -> backlog::ActiveModel {
     let cleaned = entry.cleaned.as_ref();
+    let closed = entry.closed.as_ref();
     backlog::ActiveModel {
         project: Set(project.to_owned()),
         issue_key: Set(entry.key.clone()),
@@ -56,5 +58,7 @@ pub fn write(project: &str, entry: &BacklogEntry) -> backlog::ActiveModel {
         last_seen_at: Set(entry.last_seen_at.0),
         cleaned_run: Set(cleaned.map(|(run, _)| run.clone())),
         cleaned_at: Set(cleaned.map(|(_, at)| at.0)),
+        closed_note: Set(closed.map(|(note, _)| note.clone())),
+        closed_at: Set(closed.map(|(_, at)| at.0)),
     }
 }

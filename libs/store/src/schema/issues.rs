@@ -166,6 +166,13 @@ fn backlog() -> Table {
         )
         .optional(),
         moment("cleaned_at", "When that was."),
+        text(
+            "closed_note",
+            "The generator of that file is not ours.",
+            "Why an operator closed it, if it was not seen since.",
+        )
+        .optional(),
+        moment("closed_at", "When that was."),
     ];
     Table {
         name: "backlog",

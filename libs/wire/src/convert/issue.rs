@@ -93,6 +93,11 @@ pub fn entry_to_proto(entry: &BacklogEntry, status: BacklogStatus) -> types::Bac
         .as_ref()
         .map(|(run, at)| (run.clone(), time_to_proto(*at)))
         .unzip();
+    let (close_note, close_time) = entry
+        .closed
+        .as_ref()
+        .map(|(note, at)| (note.clone(), time_to_proto(*at)))
+        .unzip();
     types::BacklogEntry {
         key: entry.key.clone(),
         category: entry.category.clone(),
@@ -110,5 +115,7 @@ pub fn entry_to_proto(entry: &BacklogEntry, status: BacklogStatus) -> types::Bac
         cleaned_run: cleaned_run.unwrap_or_default(),
         clean_time,
         status: status.as_str().to_owned(),
+        close_note: close_note.unwrap_or_default(),
+        close_time,
     }
 }

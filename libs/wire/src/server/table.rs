@@ -84,6 +84,7 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         "/autopack.registry.v1.IssueService/ListIssues",
         &[User, Telemetry, Builder, Auditor, Reader],
     ),
+    ("/autopack.registry.v1.IssueService/ResolveIssue", &[User]),
     (
         "/autopack.registry.v1.IssueService/GetBacklog",
         &[User, Telemetry, Builder, Auditor, Reader],

@@ -10,10 +10,15 @@ use clap::{Args, Subcommand};
 Examples:
   autopack issues demo-1
   autopack issues demo-1 P1.2 --severity major
-  autopack issues demo-1 --all --json")]
+  autopack issues demo-1 --all --json
+  autopack issues resolve docs__readme__stale --project demo --note 'generated elsewhere'")]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct IssuesArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<IssuesCommand>,
     /// Id or uid of the run
-    pub(crate) run: String,
+    #[arg(required = true)]
+    pub(crate) run: Option<String>,
     /// Only of this phase
     pub(crate) phase: Option<String>,
     /// Only what counts as minor or major
@@ -22,6 +27,29 @@ pub(crate) struct IssuesArgs {
     /// Those that were cleaned, too
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+/// What else is done with issues.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum IssuesCommand {
+    /// Close an entry of a project's backlog; it comes back when its key is reported again
+    Resolve(ResolveIssueArgs),
+}
+
+/// `issues resolve`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Example:
+  autopack issues resolve docs__readme__stale --project demo --note 'that file is generated elsewhere'")]
+pub(crate) struct ResolveIssueArgs {
+    /// Its key, as `autopack backlog` shows it
+    pub(crate) key: String,
+    /// The project
+    #[arg(long, value_name = "NAME")]
+    pub(crate) project: String,
+    /// Why it is no longer to be counted
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: String,
 }
 
 /// `record-issue`.

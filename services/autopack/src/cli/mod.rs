@@ -22,7 +22,9 @@ pub(crate) use args::{
 };
 pub(crate) use export::ExportArgs;
 pub(crate) use import::{ImportArgs, Source as ImportSource};
-pub(crate) use issues::{BacklogArgs, IssuesArgs, RecordIssueArgs, ReportCommand};
+pub(crate) use issues::{
+    BacklogArgs, IssuesArgs, IssuesCommand, RecordIssueArgs, ReportCommand, ResolveIssueArgs,
+};
 pub(crate) use plan_new::PlanNewArgs;
 pub(crate) use promote::{HostArgs, HostKind, IntegrationArgs, PreflightArgs, PromoteArgs};
 pub(crate) use queue::{LaneCommand, LimitsArgs, QueueArgs, WhyArgs};

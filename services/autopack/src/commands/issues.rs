@@ -7,7 +7,7 @@ use autopack_wire::{
     client::Clients,
     registry::{
         GetBacklogRequest, GetBacklogResponse, ListIssuesRequest, ListIssuesResponse,
-        RecordIssueRequest,
+        RecordIssueRequest, ResolveIssueRequest,
     },
     types::NewIssue,
 };
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use crate::{
-    cli::{BacklogArgs, IssuesArgs, RecordIssueArgs},
+    cli::{BacklogArgs, IssuesArgs, IssuesCommand, RecordIssueArgs, ResolveIssueArgs},
     error::{CliError, Exit, Outcome},
     output::issues,
 };
@@ -25,6 +25,9 @@ const PAGE: i32 = 500;
 
 /// The issues of a run.
 pub(super) async fn list(context: &Context, args: IssuesArgs) -> Outcome {
+    if let Some(IssuesCommand::Resolve(args)) = &args.command {
+        return resolve(context, args.clone()).await;
+    }
     let connection = context.connect().await?;
     let result = all_issues(&connection.clients, args).await;
     connection.close().await;
@@ -51,7 +54,7 @@ pub(super) async fn list(context: &Context, args: IssuesArgs) -> Outcome {
 
 async fn all_issues(clients: &Clients, args: IssuesArgs) -> Result<ListIssuesResponse, CliError> {
     let mut request = ListIssuesRequest {
-        run_id: args.run,
+        run_id: args.run.unwrap_or_default(),
         phase_id: args.phase.unwrap_or_default(),
         severity: args.severity.unwrap_or_default(),
         include_resolved: args.all,
@@ -71,6 +74,29 @@ async fn all_issues(clients: &Clients, args: IssuesArgs) -> Result<ListIssuesRes
             return Ok(all.unwrap_or_default());
         }
     }
+}
+
+/// Closes an entry of a backlog.
+async fn resolve(context: &Context, args: ResolveIssueArgs) -> Outcome {
+    let request = ResolveIssueRequest {
+        project: args.project,
+        key: args.key,
+        note: args.note,
+    };
+    let connection = context.connect().await?;
+    let answer = connection.clients.issues().resolve_issue(request).await;
+    connection.close().await;
+    let entry = answer?.into_inner().entry.unwrap_or_default();
+    context.ui.data(
+        || issues::entry(&entry),
+        || {
+            format!(
+                "{}: {}; it comes back when it is reported again\n",
+                entry.key, entry.status
+            )
+        },
+    );
+    Ok(Exit::Success)
 }
 
 /// Reports an issue.

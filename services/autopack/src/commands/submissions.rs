@@ -9,7 +9,11 @@ use autopack_domain::{
     submission::{AUDIT_V1, RESULT_V1},
 };
 use autopack_runtime::{IdSource as _, V7Ids};
-use autopack_wire::{registry as rpc, types};
+use autopack_wire::{
+    client::GrpcService,
+    registry::{self as rpc, submission_service_client::SubmissionServiceClient},
+    types,
+};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -31,17 +35,11 @@ pub(super) async fn result(context: &Context, args: SubmitResultArgs) -> Outcome
         phase_id: args.phase,
         request_id: args.request_id.unwrap_or_else(request_id),
     };
-    let connection = context.connect().await?;
-    let answer = connection
-        .clients
-        .submissions()
-        .submit_builder_result(request)
-        .await;
-    let alone = connection.engine.is_some();
-    connection.close().await;
-    let answer = answer?.into_inner();
-    show(context, answer.run, answer.phase, "submitted", "", alone);
-    Ok(Exit::Success)
+    carry_out(context, async |mut to| {
+        let answer = to.submit_builder_result(request).await?.into_inner();
+        Ok(Done::new(answer.run, answer.phase, "submitted"))
+    })
+    .await
 }
 
 /// Audits a result, or asks somebody to.
@@ -55,17 +53,11 @@ pub(super) async fn audit(context: &Context, args: AuditArgs) -> Outcome {
         phase_id: args.phase,
         request_id: args.request_id.unwrap_or_else(request_id),
     };
-    let connection = context.connect().await?;
-    let answer = connection
-        .clients
-        .submissions()
-        .submit_auditor_result(request)
-        .await;
-    let alone = connection.engine.is_some();
-    connection.close().await;
-    let answer = answer?.into_inner();
-    show(context, answer.run, answer.phase, "audited", "", alone);
-    Ok(Exit::Success)
+    carry_out(context, async |mut to| {
+        let answer = to.submit_auditor_result(request).await?.into_inner();
+        Ok(Done::new(answer.run, answer.phase, "audited"))
+    })
+    .await
 }
 
 async fn request_audit(context: &Context, args: AuditArgs) -> Outcome {
@@ -73,25 +65,14 @@ async fn request_audit(context: &Context, args: AuditArgs) -> Outcome {
         run_id: args.run,
         phase_id: args.phase,
     };
-    let connection = context.connect().await?;
-    let answer = connection
-        .clients
-        .submissions()
-        .request_audit(request)
-        .await;
-    let alone = connection.engine.is_some();
-    connection.close().await;
-    let answer = answer?.into_inner();
-    let profile = &answer.auditor_profile;
-    show(
-        context,
-        answer.run,
-        answer.phase,
-        "audit requested",
-        profile,
-        alone,
-    );
-    Ok(Exit::Success)
+    carry_out(context, async |mut to| {
+        let answer = to.request_audit(request).await?.into_inner();
+        Ok(Done {
+            profile: answer.auditor_profile,
+            ..Done::new(answer.run, answer.phase, "audit requested")
+        })
+    })
+    .await
 }
 
 /// Sets a phase's state by hand.
@@ -110,36 +91,62 @@ pub(super) async fn set_phase(context: &Context, args: SetPhaseArgs) -> Outcome 
         state: types::phase::State::from(state).into(),
         why: args.why,
     };
+    carry_out(context, async |mut to| {
+        let answer = to.update_phase_status(request).await?.into_inner();
+        Ok(Done::new(answer.run, answer.phase, "set"))
+    })
+    .await
+}
+
+/// What a call answered, as it is shown.
+struct Done {
+    run: types::Run,
+    phase: types::Phase,
+    /// In a word.
+    what: &'static str,
+    /// What an auditor is to look at; empty: nothing in particular.
+    profile: String,
+}
+
+impl Done {
+    fn new(run: Option<types::Run>, phase: Option<types::Phase>, what: &'static str) -> Self {
+        Self {
+            run: run.unwrap_or_default(),
+            phase: phase.unwrap_or_default(),
+            what,
+            profile: String::new(),
+        }
+    }
+}
+
+/// Calls the registry and shows what it answers.
+async fn carry_out(
+    context: &Context,
+    call: impl AsyncFnOnce(SubmissionServiceClient<GrpcService>) -> Result<Done, tonic::Status>,
+) -> Outcome {
     let connection = context.connect().await?;
-    let answer = connection
-        .clients
-        .submissions()
-        .update_phase_status(request)
-        .await;
+    let done = call(connection.clients.submissions()).await;
     let alone = connection.engine.is_some();
     connection.close().await;
-    let answer = answer?.into_inner();
-    show(context, answer.run, answer.phase, "set", "", alone);
+    show(context, &done?, alone);
     Ok(Exit::Success)
 }
 
-fn show(
-    context: &Context,
-    run: Option<types::Run>,
-    phase: Option<types::Phase>,
-    done: &str,
-    profile: &str,
-    alone: bool,
-) {
-    let (run, phase) = (run.unwrap_or_default(), phase.unwrap_or_default());
+fn show(context: &Context, done: &Done, alone: bool) {
+    let Done {
+        run,
+        phase,
+        what,
+        profile,
+    } = done;
     let handoff = phase.handoff.clone().unwrap_or_default();
     context.ui.data(
         || {
             json!({
                 "run": run.id,
-                "run_state": run_state(&run),
+                "run_state": run_state(run),
                 "phase": phase.id,
-                "state": phase_state(&phase),
+                "state": phase_state(phase),
                 "cause": json::some(&phase.cause),
                 "detail": json::some(&phase.detail),
                 "handoff": json::handoff(phase.handoff.as_ref()),
@@ -157,11 +164,11 @@ fn show(
             } else {
                 format!("; look at it as {profile}")
             };
-            let state = context.ui.state(phase_state(&phase));
-            format!("phase {}: {done}; {state}{next}{focus}\n", phase.id)
+            let state = context.ui.state(phase_state(phase));
+            format!("phase {}: {what}; {state}{next}{focus}\n", phase.id)
         },
     );
-    if alone && !has_ended(&run) {
+    if alone && !has_ended(run) {
         context.ui.say("no process works on it; `autopack up` does");
     }
 }

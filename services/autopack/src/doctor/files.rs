@@ -22,7 +22,7 @@ use crate::{
     runfiles::{
         Bounds, Cursor, LOOK_BACK, Layout, Rendered,
         compare::{Standing, compare},
-        render_run, write_run,
+        render_alone, write_run,
     },
     view::{has_ended, micros},
 };
@@ -99,7 +99,7 @@ async fn database_to_disk(clients: &Clients, ask: &Ask, files: &mut Files) -> Re
             continue;
         }
         // A run that cannot be read is a finding of its own.
-        let Ok(made) = render_run(clients, &run.uid, Layout::Guide).await else {
+        let Ok(made) = render_alone(clients, &run.uid, Layout::Guide).await else {
             continue;
         };
         files.compared += 1;

@@ -155,5 +155,7 @@ pub(crate) fn entry(entry: &types::BacklogEntry) -> Value {
         "last_seen_time": time(entry.last_seen_time.as_ref()),
         "cleaned_run": some(&entry.cleaned_run),
         "clean_time": time(entry.clean_time.as_ref()),
+        "close_note": some(&entry.close_note),
+        "close_time": time(entry.close_time.as_ref()),
     })
 }

@@ -207,7 +207,9 @@ pub(crate) fn line(event: &types::Event) -> Option<String> {
         EventKind::IssueResolved => format!("{} issue {text} resolved", about(phase)),
         EventKind::BudgetExhausted => format!("budget exhausted: {text}"),
         EventKind::JobFinished => {
-            let job = event.job.as_ref().filter(|job| job.failures > 0)?;
+            // Without words it ended well, or nobody needs it any more.
+            let failed = event.job.as_ref().filter(|job| job.failures > 0);
+            let job = failed.filter(|_| !text.is_empty())?;
             format!("{} failed {} times: {text}", job.kind, job.failures)
         }
         EventKind::RunCreated

@@ -15,6 +15,7 @@ use autopack_wire::{
     types,
 };
 
+use super::journal::Journal;
 use crate::{
     error::CliError,
     follow,
@@ -46,6 +47,8 @@ pub(crate) struct Facts {
     pub(crate) ruleset: String,
     /// What only a failed run has.
     pub(crate) failure: Option<Failure>,
+    /// Failures and repairs of its project; `None`: this run adds none, or nobody asked.
+    pub(crate) journal: Option<Journal>,
     /// When something last happened to it, in microseconds.
     pub(crate) now_us: i64,
 }
@@ -80,6 +83,7 @@ pub(crate) async fn gather(clients: &Clients, run: &str) -> Result<Facts, CliErr
         now_us: last_moment(&view, &attempts),
         backlog: backlog(clients, &view.run.project).await?,
         ruleset: ruleset(clients, &view.run.project).await?,
+        journal: None,
         view,
         attempts,
         issues,

@@ -76,6 +76,11 @@ impl Layout {
         PathBuf::from(format!("project_ruleset_{}.json", name(project)))
     }
 
+    /// A project's debug journal below the base folder.
+    pub(super) fn journal_of(project: &str) -> PathBuf {
+        PathBuf::from(format!("debug_journal_{}.md", name(project)))
+    }
+
     /// A project's backlog under the project's own name: several projects may share a base folder.
     pub(super) fn backlog_of(project: &str) -> PathBuf {
         PathBuf::from(format!("project_issue_backlog_{}.json", name(project)))
@@ -105,6 +110,10 @@ mod tests {
         assert_eq!(
             text(Layout::ruleset("Autopack")),
             "project_ruleset_Autopack.json"
+        );
+        assert_eq!(
+            text(Layout::journal_of("../x")),
+            "debug_journal_%2E.%2Fx.md"
         );
         assert_eq!(BACKLOG, "project_issue_backlog.json");
     }

@@ -6,7 +6,8 @@
 //! - [`bounds`]: how much of it is kept
 //! - [`names`], [`layout`]: ids as names, and where each file stands
 //! - [`gather`]: what the registry knows of a run
-//! - [`render`]: from that to files, with [`summary`], [`details`], [`issues`], [`incident`]
+//! - [`render`]: from that to files, with [`summary`], [`details`], [`issues`], [`incident`],
+//!   [`journal`]
 //! - [`folder`], [`write`]: files that appear whole, in folders that nobody swaps
 //! - [`projector`], [`cursor`], [`waiting`]: follows the log of events, from where it stopped
 //! - [`compare`]: whether a folder is what it should be
@@ -21,6 +22,7 @@ pub(crate) mod found;
 mod gather;
 mod incident;
 mod issues;
+mod journal;
 pub(crate) mod layout;
 pub(crate) mod names;
 mod projector;
@@ -53,8 +55,19 @@ pub(crate) use write::Pack;
 /// The health name that says whether every run has its files.
 pub(crate) const HEALTH: &str = "run_files";
 
-/// Reads a run and makes its files, without writing any.
+/// Reads a run and makes its files and those of its project, without writing any.
 pub(crate) async fn render_run(
+    clients: &Clients,
+    run: &str,
+    layout: Layout,
+) -> Result<Rendered, CliError> {
+    let mut facts = gather::gather(clients, run).await?;
+    facts.journal = journal::gather(clients, &facts.view, &facts.attempts).await?;
+    Ok(render::render(&facts, layout))
+}
+
+/// The same without its project's journal, for which other runs are read.
+pub(crate) async fn render_alone(
     clients: &Clients,
     run: &str,
     layout: Layout,

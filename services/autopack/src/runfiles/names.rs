@@ -58,7 +58,9 @@ pub(crate) fn run_folder(id: &str) -> String {
     let name = name(id);
     let folded = name.to_ascii_lowercase();
     let of_project = folded.strip_prefix("project_");
-    let is_file = of_project.is_some_and(|rest| rest.strip_suffix(".json").is_some());
+    let journal = folded.strip_prefix("debug_journal_");
+    let is_file = of_project.is_some_and(|rest| rest.strip_suffix(".json").is_some())
+        || journal.is_some_and(|rest| rest.strip_suffix(".md").is_some());
     if !is_file && !TAKEN.contains(&folded.as_str()) {
         return name;
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     details,
     gather::Facts,
-    incident, issues,
+    incident, issues, journal,
     layout::{BACKLOG, Layout, SUMMARY, SUMMARY_JSON},
     summary,
     write::Pack,
@@ -50,6 +50,10 @@ pub(crate) fn render(facts: &Facts, layout: Layout) -> Rendered {
         (PathBuf::from(BACKLOG), backlog.clone()),
         (Layout::backlog_of(&view.run.project), backlog),
     ]);
+    if let Some(journal) = &facts.journal {
+        let page = journal::page(journal, &view.run.project);
+        project.insert(Layout::journal_of(&view.run.project), page.into_bytes());
+    }
     // What is stored is JSON; one form of it whatever the spacing.
     if let Ok(ruleset) = serde_json::from_str::<Value>(&facts.ruleset) {
         project.insert(Layout::ruleset(&view.run.project), pretty(&ruleset));

@@ -9,13 +9,13 @@ use autopack_domain::Cause;
 use autopack_domain::attempt::ArtifactRef;
 use autopack_domain::issue::{NewIssue, Severity};
 use autopack_domain::submission::{AuditResult, BuilderResult, Content, Edit};
-use autopack_git::{ApplyError, Oid, utf8_path};
-use autopack_policy::edits;
+use autopack_git::{ApplyError, Oid, OwnClone, TreeEntry, utf8_path};
+use autopack_policy::edits::{self, Patch};
 use serde::de::DeserializeOwned;
 
 use super::Job;
 use super::build::{Built, Candidate};
-use super::patch::{apply_cause, apply_series, fetch};
+use super::patch::{MAX_PATCH, apply_cause, apply_series, fetch};
 use crate::error::Stop;
 use crate::repo::Opened;
 
@@ -34,9 +34,9 @@ pub(crate) async fn build(job: &mut Job<'_>, opened: &Opened, base: &Oid) -> Res
     };
     job.fact("submitted_by", submission.builder.clone());
     let result: BuilderResult = read(job, "submission", &submission.digest).await?;
-    let mut series = match &result.content {
-        Some(Content::Patch(patch)) => vec![patch.clone().into_bytes()],
-        Some(Content::Edits(edits)) => patches(job, opened, base, edits).await?,
+    let mut series = match result.content {
+        Some(Content::Patch(patch)) => vec![patch.into_bytes()],
+        Some(Content::Edits(edits)) => edited(job, opened, base, edits).await?,
         None => Vec::new(),
     };
     if !submission.audit_digest.is_empty() {
@@ -82,48 +82,69 @@ async fn read<T: DeserializeOwned>(job: &mut Job<'_>, name: &str, digest: &str) 
     })
 }
 
-/// Edits as patches, one a file, on the files of the tip.
-async fn patches(
+/// Edits as one patch, on the files of the tip; none if they change nothing. One file is read at a time.
+async fn edited(
     job: &Job<'_>,
     opened: &Opened,
     base: &Oid,
-    edits: &[Edit],
+    edits: Vec<Edit>,
 ) -> Result<Vec<Vec<u8>>, Stop> {
-    let mut files: BTreeMap<&str, Vec<&Edit>> = BTreeMap::new();
+    let mut files: BTreeMap<String, Vec<Edit>> = BTreeMap::new();
     for edit in edits {
-        files.entry(&edit.path).or_default().push(edit);
+        files.entry(edit.path.clone()).or_default().push(edit);
     }
     let own = &opened.repo.own;
-    let names: Vec<&[u8]> = files.keys().map(|path| path.as_bytes()).collect();
-    let entries = job
-        .lease
-        .guard(async { Ok::<_, Stop>(own.list_tree(base, Some(&names)).await?) })
-        .await?;
-    let mut patches = Vec::with_capacity(files.len());
+    let names: Vec<&[u8]> = files.keys().map(String::as_bytes).collect();
+    let listed = async { Ok::<_, Stop>(own.list_tree(base, Some(&names)).await?) };
+    let entries = job.lease.guard(listed).await?;
+    let mut entries: BTreeMap<Vec<u8>, TreeEntry> =
+        entries.into_iter().map(|e| (e.path.clone(), e)).collect();
+    let mut patch = Patch::within(MAX_PATCH);
     for (path, edits) in files {
-        let entry = entries.iter().find(|e| e.path == path.as_bytes());
-        let text = match entry {
-            None => None,
-            Some(entry) if !entry.mode.is_file() => {
-                return Err(unusable(path, "is a link or a submodule, not a file"));
-            }
-            Some(entry) => {
-                let blob = own.read_blob(&entry.oid, MAX_FILE).await?;
-                if blob.truncated {
-                    return Err(unusable(path, "is too large for edits; submit a patch"));
-                }
-                let text = String::from_utf8(blob.bytes);
-                Some(text.map_err(|_| unusable(path, "is not UTF-8 text; submit a git patch"))?)
-            }
+        let entry = entries.remove(path.as_bytes());
+        let step = async {
+            let text = match entry {
+                Some(entry) => Some(text(own, &path, &entry).await?),
+                None => None,
+            };
+            add(patch, path, text, edits).await
         };
-        let edited = edits::apply(path, text.as_deref(), &edits)
-            .map_err(|problem| Stop::failed(Cause::SubmissionUnusable, problem))?;
-        let patch = edits::patch(path, text.as_deref(), &edited);
-        if !patch.is_empty() {
-            patches.push(patch.into_bytes());
-        }
+        patch = job.lease.guard(step).await?;
     }
-    Ok(patches)
+    let bytes = Some(patch).filter(|patch| !patch.is_empty());
+    Ok(bytes.map(Patch::into_bytes).into_iter().collect())
+}
+
+/// What edits may be applied to.
+async fn text(own: &OwnClone, path: &str, entry: &TreeEntry) -> Result<String, Stop> {
+    if !entry.mode.is_file() {
+        return Err(unusable(path, "is a link or a submodule, not a file"));
+    }
+    let blob = own.read_blob(&entry.oid, MAX_FILE).await?;
+    if blob.truncated {
+        return Err(unusable(path, "is too large for edits; submit a patch"));
+    }
+    let text = String::from_utf8(blob.bytes);
+    text.map_err(|_| unusable(path, "is not UTF-8 text; submit a git patch"))
+}
+
+/// Adds the edits of one file to the patch; off the asynchronous threads, for files and edits may be large.
+async fn add(
+    mut patch: Patch,
+    path: String,
+    text: Option<String>,
+    edits: Vec<Edit>,
+) -> Result<Patch, Stop> {
+    let work = move || {
+        let edits: Vec<&Edit> = edits.iter().collect();
+        let edited = edits::apply(&path, text.as_deref(), &edits)?;
+        patch.add(&path, text.as_deref(), &edited)?;
+        Ok::<_, String>(patch)
+    };
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Stop::failed(Cause::WorkerError, format!("applying edits: {error}")))?
+        .map_err(|problem| Stop::failed(Cause::SubmissionUnusable, problem))
 }
 
 fn unusable(path: &str, problem: &str) -> Stop {

@@ -12,6 +12,7 @@ use autopack_domain::plan::{PhaseSpec, Plan};
 use autopack_domain::promotion::{Promotion, PromotionIntent, PromotionState};
 use autopack_domain::run::{JobKind, Run, settle::Report};
 use autopack_domain::states::AttemptState;
+use autopack_domain::submission::Submission;
 use autopack_domain::usage::Usage;
 use autopack_domain::worker::WorkerProfile;
 use autopack_domain::{AttemptUid, Cause, Fence, JobUid, Reason, RunUid, Timestamp, WorkerUid};
@@ -77,6 +78,8 @@ pub(crate) struct State {
     pub(crate) promoted: Vec<(PromotionState, String)>,
     pub(crate) compare_with: String,
     pub(crate) seen: Option<Seen>,
+    /// The result of the next external phase.
+    pub(crate) submission: Option<Submission>,
 }
 
 pub(crate) struct Fake {
@@ -120,6 +123,7 @@ impl Fake {
             promoted: Vec::new(),
             compare_with: String::new(),
             seen: None,
+            submission: None,
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -226,7 +230,7 @@ impl Registry for Fake {
             plan: offer.plan.clone(),
             intents,
             tier_id: "T1".into(),
-            submission: None,
+            submission: state.submission.clone(),
             fleet: state.fleet.clone(),
             promotion: state.promotion.clone(),
             compare_with: state.compare_with.clone(),

@@ -10,6 +10,7 @@
 mod bootstrap;
 mod builders;
 mod drain;
+mod edits;
 mod fake;
 mod faults;
 mod gates;

@@ -66,16 +66,21 @@ impl IssueService for Api {
         request: Request<pb::ListIssuesRequest>,
     ) -> Reply<pb::ListIssuesResponse> {
         let r = request.into_inner();
-        let run = self.core.find(&r.run_id).await.map_err(refuse)?;
         let page = (r.page_size, r.page_token.as_str());
         let found = self
             .core
-            .list_issues(run, &r.phase_id, &r.severity, r.include_resolved, page)
+            .list_issues(
+                &r.run_id,
+                &r.phase_id,
+                &r.severity,
+                r.include_resolved,
+                page,
+            )
             .await
             .map_err(refuse)?;
         Ok(Response::new(pb::ListIssuesResponse {
-            counts: Some((&found.run.issues).into()),
-            debt_status: found.run.debt.as_str().to_owned(),
+            counts: Some((&found.counts).into()),
+            debt_status: found.debt.as_str().to_owned(),
             issues: found
                 .issues
                 .into_iter()
@@ -107,6 +112,18 @@ impl IssueService for Api {
             aging_tiers: found.thresholds.tiers,
             cleanup_phases_json: found.proposals.iter().map(ToString::to_string).collect(),
             set_aside: found.set_aside,
+        }))
+    }
+
+    async fn resolve_issue(
+        &self,
+        request: Request<pb::ResolveIssueRequest>,
+    ) -> Reply<pb::ResolveIssueResponse> {
+        let r = request.into_inner();
+        let closed = self.core.resolve_issue(&r.project, &r.key, &r.note).await;
+        let (entry, status) = closed.map_err(refuse)?;
+        Ok(Response::new(pb::ResolveIssueResponse {
+            entry: Some(entry_to_proto(&entry, status)),
         }))
     }
 }

@@ -138,6 +138,7 @@ impl Core {
             );
             if let Ok(uid) = found.run_uid.parse() {
                 self.take_in(uid).await?;
+                self.is_readable(uid).await?;
                 self.reconsider(uid).await?;
             }
         }

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use autopack_domain::{
     AttemptUid, Fault, Fence, Reason, Refusal, RunUid,
-    backlog::{BacklogEntry, BacklogStatus},
-    issue::{Issue, NewIssue, Place, Severity},
+    backlog::{BacklogEntry, BacklogStatus, MAX_NOTE},
+    issue::{DebtStatus, Issue, IssueCounts, NewIssue, Place, Severity},
     phase::Phase,
     plan::SafetyProfile,
     run::{Run, RunAggregate},
@@ -18,6 +18,7 @@ use autopack_policy::{
     strategy::{Backlog, Ruleset},
 };
 use autopack_store::issues::{self, IssueFilter};
+use autopack_store_write::Close;
 
 use super::{Core, request_key, store_refusal, write_refusal};
 
@@ -48,7 +49,9 @@ pub struct IssuePage {
     /// The token of the next page.
     pub next: String,
     /// Distinct keys over the whole run.
-    pub run: Run,
+    pub counts: IssueCounts,
+    /// What the minor ones amount to; of a run that cannot be read, whatever it tolerates.
+    pub debt: DebtStatus,
 }
 
 /// A page of a backlog.
@@ -131,10 +134,10 @@ impl Core {
         Ok(Some((entry, status)))
     }
 
-    /// A page of a run's issues.
+    /// A page of a run's issues; the run may be one that cannot be read.
     pub async fn list_issues(
         &self,
-        run: RunUid,
+        run: &str,
         phase: &str,
         severity: &str,
         resolved: bool,
@@ -147,15 +150,15 @@ impl Core {
             return Err(Refusal::invalid(Reason::ArgumentInvalid, vec![fault]));
         }
         let after = parse_token::<1>(token)?.map(|([phase], key)| (phase, key));
-        let whole = self.snapshot(run).await?;
+        let owner = self.owner(run).await?;
         let filter = IssueFilter {
             place: (!phase.is_empty())
-                .then(|| place_of(&whole, phase))
+                .then(|| owner.place(phase))
                 .transpose()?,
             severity: (!severity.is_empty()).then(|| severity.to_owned()),
             resolved,
         };
-        let rows = issues::list(&self.database.read, run, &filter, size + 1, after)
+        let rows = issues::list(&self.database.read, owner.uid(), &filter, size + 1, after)
             .await
             .map_err(store_refusal)?;
         let page = &rows[..rows.len().min(size as usize)];
@@ -164,12 +167,14 @@ impl Core {
             _ => String::new(),
         };
         let sound = page.iter().filter_map(|row| row.issue.as_ref().ok());
+        let (counts, debt) = owner.counts();
         Ok(IssuePage {
             issues: sound
-                .map(|(place, issue)| placed(&whole, *place, issue))
+                .map(|(place, issue)| owner.placed(*place, issue))
                 .collect(),
             next,
-            run: whole.run,
+            counts,
+            debt,
         })
     }
 
@@ -220,6 +225,29 @@ impl Core {
             proposals,
             set_aside,
         })
+    }
+
+    /// Closes an entry of a backlog with a reason.
+    pub async fn resolve_issue(
+        &self,
+        project: &str,
+        key: &str,
+        note: &str,
+    ) -> Result<(BacklogEntry, BacklogStatus), Refusal> {
+        let note = note.trim();
+        if note.is_empty() || note.chars().count() > MAX_NOTE {
+            let fault = Fault::new("note", format!("must be 1 to {MAX_NOTE} characters"));
+            let fault = fault.example("The generator of that file is not ours.");
+            return Err(Refusal::invalid(Reason::ArgumentInvalid, vec![fault]));
+        }
+        self.project(project).await?;
+        let close = Close {
+            project: project.to_owned(),
+            key: key.to_owned(),
+            note: note.to_owned(),
+        };
+        let entry = self.writer.close(close).await.map_err(write_refusal)?;
+        Ok((entry, BacklogStatus::Resolved))
     }
 
     /// What the backlog says at the creation of a run; a project without old issues costs one query.
@@ -273,14 +301,14 @@ pub(super) fn profile_of(text: &str) -> Result<SafetyProfile, Refusal> {
 }
 
 /// The place that an id names; empty: the run itself.
-fn place_of(a: &RunAggregate, phase: &str) -> Result<Place, Refusal> {
+pub(super) fn place_of(a: &RunAggregate, phase: &str) -> Result<Place, Refusal> {
     if phase.is_empty() {
         return Ok(None);
     }
     a.find_phase(phase).map(Some)
 }
 
-fn placed(a: &RunAggregate, place: Place, issue: &Issue) -> Placed {
+pub(super) fn placed(a: &RunAggregate, place: Place, issue: &Issue) -> Placed {
     let ids = place.and_then(|p| a.phases.get(p)).map(|phase| {
         let tier = &a.tiers[phase.tier];
         (phase.id.to_string(), tier.id.to_string())

@@ -10,6 +10,7 @@ pub mod diagnose;
 pub mod dispatch;
 pub mod figures;
 pub mod import;
+mod issue_owner;
 pub mod issues;
 pub mod jobs;
 pub mod leases;
@@ -22,6 +23,7 @@ pub mod repair;
 pub mod reports;
 pub mod submissions;
 pub mod turns;
+pub(crate) mod unreadable;
 pub mod work;
 pub mod workers;
 
@@ -48,6 +50,8 @@ pub struct Core {
     pub(crate) turns: turns::Turns,
     pub(crate) workers: Mutex<workers::Workers>,
     pub(crate) set_aside: Mutex<Vec<SetAside>>,
+    /// Those of them that have an issue which says so.
+    pub(crate) told: Mutex<unreadable::Told>,
     pub(crate) counts: figures::Counts,
     pub(crate) ledger: Arc<ledger::Ledger>,
     /// Limits of projects whose rows do not parse.
@@ -92,6 +96,7 @@ impl Core {
             turns: turns::Turns::default(),
             workers: Mutex::new(workers::Workers::default()),
             set_aside: Mutex::new(set_aside),
+            told: Mutex::default(),
             ledger,
             corrupt_limits,
             settings: tokio::sync::Mutex::new(()),
@@ -146,39 +151,6 @@ impl Core {
         Ok(())
     }
 
-    /// Runs without those that were set aside: nobody schedules or reconciles what cannot be read.
-    pub(crate) fn sound(
-        &self,
-        runs: Result<Vec<RunUid>, StoreError>,
-    ) -> Result<Vec<RunUid>, Refusal> {
-        let mut runs = runs.map_err(store_refusal)?;
-        let aside = lock(&self.set_aside);
-        if !aside.is_empty() {
-            runs.retain(|uid| {
-                let uid = uid.to_string();
-                aside.iter().all(|found| found.run_uid != uid)
-            });
-        }
-        Ok(runs)
-    }
-
-    /// A run whose rows went bad after the start is set aside as well, once.
-    pub(crate) fn note(&self, run: RunUid, error: &WriteError) {
-        let WriteError::Store(StoreError::Corrupt(corrupt)) = error else {
-            return;
-        };
-        let (run_uid, corrupt) = (run.to_string(), corrupt.clone());
-        let mut aside = lock(&self.set_aside);
-        if aside.iter().all(|found| found.run_uid != run_uid) {
-            tracing::error!(run = run_uid, %corrupt, "a run was set aside; every other run goes on");
-            aside.push(SetAside {
-                run_id: run_uid.clone(),
-                run_uid,
-                corrupt,
-            });
-        }
-    }
-
     /// The time by the registry's clock.
     pub(crate) fn now(&self) -> Timestamp {
         self.ports.clock.now()
@@ -186,12 +158,9 @@ impl Core {
 
     /// The run that a caller names by id or uid.
     pub(crate) async fn find(&self, id: &str) -> Result<RunUid, Refusal> {
-        if let Some(found) = lock(&self.set_aside)
-            .iter()
-            .find(|found| found.run_id.eq_ignore_ascii_case(id) || found.run_uid == id)
-        {
-            let corrupt = found.corrupt.clone();
-            return Err(store_refusal(StoreError::Corrupt(corrupt)).with("run", id));
+        if let Some(found) = self.aside(id) {
+            let corrupt = StoreError::Corrupt(found.corrupt);
+            return Err(store_refusal(corrupt).with("run", id));
         }
         let found = read::find_run(&self.database.read, id)
             .await

@@ -5,3 +5,4 @@ pub mod expire;
 pub mod relay;
 pub mod reoffer;
 pub mod traces;
+pub mod unreadable;

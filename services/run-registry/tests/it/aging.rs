@@ -1,6 +1,7 @@
 //! Ageing through the RPCs: what a project's backlog knows, what it makes of later runs, and how an entry ends.
 
-use autopack_wire::{registry as pb, types};
+use autopack_domain::Reason;
+use autopack_wire::{registry as pb, status::from_status, types};
 
 use crate::{
     harness::{Harness, Place, both, request},
@@ -11,6 +12,7 @@ both!(
     counts_and_backlog_survive_a_restart,
     a_minor_issue_ages_over_three_runs_and_bars_what_it_bars,
     a_cleaned_issue_that_stays_away_is_resolved,
+    an_entry_that_an_operator_closed_stays_away_until_it_is_seen_again,
     rows_that_do_not_parse_fail_no_other_row,
 );
 
@@ -170,6 +172,88 @@ async fn a_cleaned_issue_that_stays_away_is_resolved(place: Place) {
     assert_eq!(
         (entry.status.as_str(), entry.age_in_runs),
         ("needs_cleanup", 5)
+    );
+    h.stop().await;
+}
+
+async fn an_entry_that_an_operator_closed_stays_away_until_it_is_seen_again(place: Place) {
+    let h = Harness::start(&place).await;
+    let key = "docs__readme__stale";
+    for n in 1..=3 {
+        let run = run(&h, &format!("r{n}")).await;
+        record(&h.clients, report(&run.id, "A", key)).await.unwrap();
+        finish(&h, &run).await;
+    }
+    assert_eq!(backlog(&h, "").await.entries[0].status, "needs_cleanup");
+    let close = |key: &str, project: &str, note: &str| {
+        let request = pb::ResolveIssueRequest {
+            project: project.into(),
+            key: key.into(),
+            note: note.into(),
+        };
+        let clients = h.clients.clone();
+        async move { clients.issues().resolve_issue(request).await }
+    };
+    for (key, project, note, reason) in [
+        ("absent", "p", "why", Reason::IssueNotFound),
+        (key, "absent", "why", Reason::ProjectNotFound),
+        (key, "p", " ", Reason::ArgumentInvalid),
+    ] {
+        let refused = close(key, project, note).await.unwrap_err();
+        assert!(from_status(&refused).is(reason), "{refused:?}");
+    }
+    assert_eq!(backlog(&h, "").await.entries[0].status, "needs_cleanup");
+    for note in ["first", "the generator is not ours"] {
+        let closed = close(key, "p", note).await.unwrap().into_inner();
+        let entry = closed.entry.unwrap();
+        assert_eq!(
+            (entry.status.as_str(), entry.close_note.as_str()),
+            ("resolved", note)
+        );
+        assert!(entry.close_time.is_some());
+    }
+    h.stop().await;
+    let h = Harness::start(&place).await;
+    let found = backlog(&h, "").await;
+    assert_eq!(found.entries[0].close_note, "the generator is not ours");
+    assert_eq!(
+        (
+            found.entries[0].status.as_str(),
+            found.cleanup_phases_json.len()
+        ),
+        ("resolved", 0)
+    );
+    let asked = pb::GetBacklogSummaryRequest {
+        project: "p".into(),
+        ..Default::default()
+    };
+    let summary = h
+        .clients
+        .reports()
+        .get_backlog_summary(asked)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        (
+            summary.total_issues,
+            summary.needs_cleanup_count,
+            summary.resolved_count
+        ),
+        (1, 0, 1)
+    );
+    // Nothing that is created now counts it as major; seen again, it is back with its whole age.
+    run(&h, "back").await;
+    let back = record(&h.clients, report("back", "A", key)).await.unwrap();
+    assert_eq!(back.issue.unwrap().effective_severity, "minor");
+    let entry = back.backlog_entry.unwrap();
+    assert_eq!(
+        (
+            entry.status.as_str(),
+            entry.age_in_runs,
+            entry.close_note.as_str()
+        ),
+        ("needs_cleanup", 4, "")
     );
     h.stop().await;
 }

@@ -3,13 +3,14 @@
 use autopack_domain::Reason;
 use autopack_wire::{registry as pb, status::from_status};
 
-use crate::harness::{Harness, PLAN, Place, both, request};
+use crate::harness::{Harness, PLAN, Place, both, request, until};
 
 both!(
     an_unknown_state_of_a_run_is_set_aside,
     an_unknown_state_of_a_phase_is_set_aside,
     json_that_does_not_parse_is_set_aside,
     a_run_that_goes_bad_while_it_is_served_is_set_aside_once,
+    a_run_that_cannot_be_read_has_a_major_issue_until_it_can,
 );
 
 /// A run `demo` and a run `other`, then this damage to `demo`, then a start.
@@ -114,5 +115,106 @@ async fn a_run_that_goes_bad_while_it_is_served_is_set_aside_once(place: Place) 
         assert!(from_status(&refused.unwrap_err()).is(Reason::DataCorrupt));
     }
     assert_eq!(info(&h).await.set_aside.len(), 1);
+    // By its id, too, although the run was met by its uid.
+    until("the issue is recorded", async || {
+        !issues(&h, "").await.issues.is_empty()
+    })
+    .await;
+    assert_eq!(issues(&h, "").await.counts.unwrap().major, 1);
+    h.stop().await;
+}
+
+async fn issues(h: &Harness, phase: &str) -> pb::ListIssuesResponse {
+    let asked = pb::ListIssuesRequest {
+        run_id: "demo".into(),
+        phase_id: phase.into(),
+        ..Default::default()
+    };
+    let answer = h.clients.issues().list_issues(asked).await;
+    answer.unwrap().into_inner()
+}
+
+async fn a_run_that_cannot_be_read_has_a_major_issue_until_it_can(place: Place) {
+    let bad = "UPDATE phase SET state = 'READY' WHERE idx = 1 AND run_uid = (SELECT uid FROM run WHERE id = 'demo')";
+    let h = damaged(&place, "phase", bad).await;
+    until("the issue is recorded", async || {
+        !issues(&h, "").await.issues.is_empty()
+    })
+    .await;
+    let found = issues(&h, "").await;
+    let issue = &found.issues[0];
+    assert_eq!(
+        (
+            issue.severity.as_str(),
+            issue.category.as_str(),
+            issue.source.as_str()
+        ),
+        ("major", "data_integrity", "registry")
+    );
+    assert!(
+        issue.key.starts_with("data_integrity__phase__state__"),
+        "{}",
+        issue.key
+    );
+    assert!(
+        issue.description.contains("`READY`"),
+        "{}",
+        issue.description
+    );
+    assert_eq!(found.counts.unwrap().major, 1);
+    assert!(issues(&h, "A").await.issues.is_empty());
+    let project = h.run("other").await.run.unwrap().project;
+    let backlog = |h: &Harness| {
+        let asked = pb::GetBacklogRequest {
+            project: project.clone(),
+            ..Default::default()
+        };
+        let clients = h.clients.clone();
+        async move {
+            clients
+                .issues()
+                .get_backlog(asked)
+                .await
+                .unwrap()
+                .into_inner()
+                .entries
+        }
+    };
+    let entries = backlog(&h).await;
+    assert_eq!((entries.len(), entries[0].key == issue.key), (1, true));
+    assert_eq!(
+        (entries[0].base_severity.as_str(), entries[0].occurrences),
+        ("major", 1)
+    );
+    h.stop().await;
+    // The next registry finds the same, and says nothing new.
+    let h = Harness::start(&place).await;
+    let mut doctor = h.clients.doctor();
+    doctor
+        .diagnose(pb::DiagnoseRequest::default())
+        .await
+        .unwrap();
+    assert_eq!(issues(&h, "").await.issues[0].occurrences, 1);
+    assert_eq!(backlog(&h).await[0].occurrences, 1);
+    h.stop().await;
+    // Mended while nobody looked: the issue is resolved, and the counts are those of what is stored.
+    let good = bad.replace("'READY'", "'QUEUED'");
+    place.damage("phase", &good).await;
+    let h = Harness::start(&place).await;
+    until("the issue is resolved", async || {
+        issues(&h, "").await.issues.is_empty()
+    })
+    .await;
+    let counts = issues(&h, "").await.counts.unwrap();
+    assert_eq!((counts.major, counts.resolved), (0, 1));
+    assert!(info(&h).await.set_aside.is_empty());
+    let mut doctor = h.clients.doctor();
+    let left = doctor
+        .diagnose(pb::DiagnoseRequest::default())
+        .await
+        .unwrap();
+    let left = left.into_inner().findings;
+    let of_demo: Vec<_> = left.iter().filter(|f| f.run_id == "demo").collect();
+    assert!(of_demo.is_empty(), "{of_demo:?}");
     h.stop().await;
 }

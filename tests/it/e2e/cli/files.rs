@@ -216,6 +216,17 @@ fn scenario_run_in_the_database_but_not_on_disk() {
     assert_eq!(clean.json["files"]["compared"], 2);
     let before = (tree(&folder), tree(&bad));
     assert!(before.1.contains_key("incident/README.md"));
+    // Beside the folders, the project's journal tells of the failure.
+    let beside = tree(bad.parent().unwrap());
+    let is_journal = |name: &&String| name.starts_with("debug_journal_");
+    let journal = &beside[beside.keys().find(is_journal).unwrap()];
+    for words in [
+        "bad P1, attempt 1",
+        "- **Cause:** BUILDER_FAILED",
+        "none yet: the phase is FAILED",
+    ] {
+        assert!(journal.contains(words), "{words}: {journal}");
+    }
     fs::remove_dir_all(&folder).unwrap();
     fs::write(bad.join("tiers/tier_0_T1.md"), "all is well").unwrap();
     fs::write(bad.join("phases/phase_9_P9.md"), "made up").unwrap();

@@ -98,6 +98,31 @@ fn a_minor_issue_of_three_runs_counts_as_major_in_the_fourth_and_bars_its_promot
         .map(|r| r["promotion_eligible"].as_bool().unwrap())
         .collect();
     assert_eq!(eligible, [false, true, true, true], "newest first");
+    let close = [
+        "issues",
+        "resolve",
+        KEY,
+        "--project",
+        "app",
+        "--note",
+        "not ours",
+    ];
+    let closed = autopack.read(&close);
+    assert_eq!(
+        (&closed["status"], &closed["close_note"]),
+        (&"resolved".into(), &"not ours".into())
+    );
+    assert_eq!(
+        autopack.read(&["backlog", "app"])["entries"][0]["status"],
+        "resolved"
+    );
+    let absent = autopack.call(&["issues", "resolve", "x", "--project", "app", "--note", "y"]);
+    absent.expect_code(1);
+    assert!(
+        absent.stderr.contains("ISSUE_NOT_FOUND"),
+        "{}",
+        absent.stderr
+    );
     let bad = autopack.call(&["issues", "r5", "--severity", "medium"]);
     assert_ne!(bad.code, Some(0));
     assert!(bad.stderr.contains("minor"), "{}", bad.stderr);

@@ -19,13 +19,13 @@ const PLAN: &str = r#"{
 
 const MINUTE: Timestamp = Timestamp(NOW.0 + 60_000_000);
 
-fn bench() -> Bench {
+pub(super) fn bench() -> Bench {
     let mut bench = Bench::of(PLAN, false);
     bench.bootstrap();
     bench
 }
 
-fn tokens(total: u64) -> Usage {
+pub(super) fn tokens(total: u64) -> Usage {
     Usage {
         provider: String::new(),
         model: String::new(),
@@ -67,7 +67,7 @@ fn audit(auditor: &str, recommendation: Recommendation) -> Audited {
 }
 
 impl Bench {
-    fn submit(&mut self, phase: usize, what: Submitted) -> Result<Changes, Refusal> {
+    pub(super) fn submit(&mut self, phase: usize, what: Submitted) -> Result<Changes, Refusal> {
         let mut changes = Changes::default();
         let done = self.run.submit(phase, what, &decide, NOW, &mut changes);
         self.check();
@@ -83,7 +83,7 @@ impl Bench {
         done
     }
 
-    fn set(&mut self, phase: usize, to: PhaseState) -> Result<(), Refusal> {
+    pub(super) fn set(&mut self, phase: usize, to: PhaseState) -> Result<(), Refusal> {
         let mut changes = Changes::default();
         let done = self.run.update_phase(phase, to, "why", NOW, &mut changes);
         self.check();
@@ -311,6 +311,38 @@ fn an_audit_that_is_asked_for_late_takes_the_offer_back_but_never_a_lease() {
     bench.lease(0);
     let late = bench.run.request_audit(0, NOW, &mut Changes::default());
     assert_eq!(late.unwrap_err().reason, Reason::PhaseState);
+}
+
+#[test]
+fn an_audit_that_was_asked_for_outlives_failures_and_retries_until_a_result_lands() {
+    let mut bench = bench();
+    let mut changes = Changes::default();
+    bench.run.request_audit(0, NOW, &mut changes).unwrap();
+    // The first result fails its gate, the second is not audited in time, the third is given up by hand.
+    bench.submit(0, result("Ada")).unwrap();
+    bench
+        .audit(0, audit("Bob", Recommendation::Approve))
+        .unwrap();
+    let lease = bench.lease(0);
+    bench.settle(lease, Some(Cause::GateFailed));
+    bench.submit(0, result("Ada")).unwrap();
+    assert_eq!(bench.wait(0).unwrap().what, Awaited::Audit);
+    let mut changes = Changes::default();
+    assert!(bench.run.expire_wait(0, MINUTE, &mut changes).unwrap());
+    bench.set(0, PhaseState::Queued).unwrap();
+    bench.submit(0, result("Ada")).unwrap();
+    assert_eq!(bench.wait(0).unwrap().what, Awaited::Audit);
+    bench.set(0, PhaseState::Failed).unwrap();
+    assert_eq!(bench.run.phases[0].tokens.settled, 3 * 70 + 5);
+    let mut changes = Changes::default();
+    bench.run.retry(Some(0), NOW, &mut changes).unwrap();
+    bench.submit(0, result("Ada")).unwrap();
+    assert_eq!(bench.wait(0).unwrap().what, Awaited::Audit);
+    bench
+        .audit(0, audit("Bob", Recommendation::Approve))
+        .unwrap();
+    bench.pass(0);
+    assert_eq!(bench.run.phases[0].handoff, None);
 }
 
 #[test]
