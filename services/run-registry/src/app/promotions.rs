@@ -117,17 +117,26 @@ impl Core {
         done.await.map_err(write_refusal)
     }
 
-    /// A worker is about to move the branch.
+    /// A worker is about to move the branch, or has seen that the move of an earlier one was not made (`None`). Whether
+    /// the promotion has ended by this.
     pub async fn prepare_promotion(
         &self,
         (run, job, fence): Held,
-        intent: PromotionIntent,
-    ) -> Result<(), Refusal> {
-        self.command(run, None, move |a, c, now| {
-            a.prepare_promotion((job, fence), intent.clone(), now, c)
-        })
-        .await
-        .map(drop)
+        intent: Option<PromotionIntent>,
+    ) -> Result<bool, Refusal> {
+        let clock = Arc::clone(&self.ports.clock);
+        let done = self.writer.on_run(run, None, move |a, c| {
+            let (held, now) = ((job, fence), clock.now());
+            match intent.clone() {
+                Some(intent) => a.prepare_promotion(held, intent, now, c).map(|()| false),
+                None => a.withdraw_promotion(held, now, c),
+            }
+        });
+        let ended = done.await.map_err(write_refusal)?;
+        if ended {
+            lock(&self.leases).end(job.0);
+        }
+        Ok(ended)
     }
 
     /// A worker has ended a promotion well.
