@@ -246,7 +246,9 @@ const DECLINED: &[&str] = &[
 pub(crate) fn declined(stdout: &[u8], stderr: &str) -> Option<String> {
     let told = String::from_utf8_lossy(stdout);
     let reason = told.lines().find_map(|line| {
-        let at = line.find("[remote rejected]").filter(|_| line.starts_with('!'))?;
+        let at = line
+            .find("[remote rejected]")
+            .filter(|_| line.starts_with('!'))?;
         Some(line[at..].trim().to_owned())
     })?;
     let remote = stderr.lines().filter_map(|l| l.strip_prefix("remote:"));
@@ -311,7 +313,8 @@ mod tests {
 
     #[test]
     fn a_protected_branch_is_told_from_a_fault_of_the_host() {
-        let line = |why: &str| format!("To x\n!\tHEAD:refs/heads/main\t[remote rejected] ({why})\nDone\n");
+        let line =
+            |why: &str| format!("To x\n!\tHEAD:refs/heads/main\t[remote rejected] ({why})\nDone\n");
         for (why, said) in [
             (
                 "protected branch hook declined",
@@ -337,7 +340,11 @@ mod tests {
             let words = said.trim_start_matches("remote:").trim();
             assert!(found.contains(words) && !found.contains("  "), "{found}");
         }
-        for why in ["Internal Server Error", "failed to update ref", "unpacker error"] {
+        for why in [
+            "Internal Server Error",
+            "failed to update ref",
+            "unpacker error",
+        ] {
             assert_eq!(declined(line(why).as_bytes(), ""), None, "{why}");
         }
         // The words of the host alone, without its refusal, say nothing of this push.

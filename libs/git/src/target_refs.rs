@@ -158,7 +158,10 @@ fn chain(common_dir: &Path, full: &str) -> Result<Vec<String>, GitError> {
     while found.len() < DEPTH {
         let last = found.last().map_or(full, String::as_str);
         // What a file names may be anything.
-        if !last.strip_prefix("refs/heads/").is_some_and(|b| refs::check_branch_name(b).is_ok()) {
+        if !last
+            .strip_prefix("refs/heads/")
+            .is_some_and(|b| refs::check_branch_name(b).is_ok())
+        {
             break;
         }
         match names(&common_dir.join(last))? {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Changes, JobKind, RunAggregate, bootstrap::JOB_FAILURES};
+use super::{Changes, Job, JobKind, JobState, RunAggregate, bootstrap::JOB_FAILURES};
 use crate::{
     Cause, Reason, Refusal,
     catalogue::Charge,
@@ -58,6 +58,7 @@ impl RunAggregate {
                 self.close(now, changes);
             }
             if is_same {
+                self.hasten(new.job, now, changes);
                 return Ok(open);
             }
             if !open.wanted.pull_request || now < open.asked_at.plus(PULL_REQUEST_PATIENCE) {
@@ -91,6 +92,19 @@ impl RunAggregate {
         Ok(promotion)
     }
 
+    /// Somebody waits for a promotion that is to be tried again later: it is tried now.
+    fn hasten(&mut self, next: JobUid, now: Timestamp, changes: &mut Changes) {
+        let waits = |j: &&Job| {
+            let later = j.not_before.is_some_and(|at| at > now);
+            j.kind == JobKind::Promote && j.state == JobState::Offered && later
+        };
+        if let Some(job) = self.jobs.iter().find(waits).cloned() {
+            self.end_job(job.uid, "asked for again", changes);
+            self.offer_aside(next, job.kind, (job.failures, None), changes);
+            self.close(now, changes);
+        }
+    }
+
     fn busy(&self, open: &Promotion) -> Refusal {
         let (run, target) = (&self.run.id, &open.wanted.target);
         let text = if open.wanted.pull_request {
@@ -102,7 +116,10 @@ impl RunAggregate {
                 PULL_REQUEST_PATIENCE.as_secs() / 60
             )
         } else {
-            format!("run {run} is being promoted to {target} already (promotion {})", open.uid)
+            format!(
+                "run {run} is being promoted to {target} already (promotion {})",
+                open.uid
+            )
         };
         Refusal::new(Reason::PromotionBusy, text)
             .with("run", run)

@@ -5,6 +5,7 @@ mod ends;
 mod external;
 mod import;
 mod issues;
+mod moves;
 mod promotions;
 mod sequences;
 
