@@ -50,14 +50,13 @@ impl RunAggregate {
             return Err(self.wrong_state("promoting", "a run that is DONE_SUCCESS"));
         }
         if let Some(mut open) = self.promotion.clone() {
-            let is_same = open.wanted == new.wanted;
-            if is_same && open.wanted.pull_request {
-                // Whoever asks now is to open it: their time begins.
-                open.asked_at = now;
-                self.put_promotion(open.clone(), changes);
-                self.close(now, changes);
-            }
-            if is_same {
+            if open.wanted == new.wanted {
+                if open.wanted.pull_request {
+                    // Whoever asks now is to open it: their time begins.
+                    open.asked_at = now;
+                    self.put_promotion(open.clone(), changes);
+                    self.close(now, changes);
+                }
                 self.hasten(new.job, now, changes);
                 return Ok(open);
             }
