@@ -83,14 +83,32 @@ pub struct Promotion {
     pub commit: String,
     /// The pull request; empty: none.
     pub url: String,
-    /// Why it failed.
+    /// Why it failed; while it is open: why the last try did.
     pub cause: Option<Cause>,
     /// The detail for people.
     pub detail: String,
-    /// When it was asked for.
+    /// When it was asked for; for a pull request: when it was last.
     pub asked_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+}
+
+impl Cause {
+    /// Whether a worker that gives this cause for a promotion has read the branch, and found it without the result.
+    pub fn saw_target(self) -> bool {
+        matches!(
+            self,
+            Self::PromotionTargetMissing
+                | Self::PromotionTargetMoved
+                | Self::PromotionTargetCheckedOut
+                | Self::PromotionTargetProtected
+                | Self::PromotionTargetSymbolic
+                | Self::PromotionDiverged
+                | Self::PromotionConflict
+                | Self::PromotionUntested
+                | Self::PromotionTipMoved
+        )
+    }
 }
 
 /// How a promotion ended well.

@@ -100,6 +100,27 @@ pub enum GitError {
         /// Git's words, which name the other.
         detail: String,
     },
+    /// A branch that is only another name for one.
+    #[error(
+        "branch {branch} is a symbolic reference to {target}; it does not move by itself: name {} instead",
+        target.strip_prefix("refs/heads/").unwrap_or(target)
+    )]
+    SymbolicBranch {
+        /// The name that was asked for.
+        branch: String,
+        /// The full reference that it stands for.
+        target: String,
+    },
+    /// The receiving side read the push and does not want it; the branch is where it was.
+    #[error("{location} declined the push to {branch}: {detail}")]
+    PushDeclined {
+        /// The repository.
+        location: String,
+        /// The branch.
+        branch: String,
+        /// The words of the receiving side.
+        detail: String,
+    },
     /// Not an object name.
     #[error("{text:?} is not a full object name (40 or 64 hexadecimal digits)")]
     BadOid {
@@ -173,6 +194,13 @@ impl GitError {
             if REMOTE.contains(&command.as_str()) && DENIED.iter().any(|sign| detail.contains(sign)))
     }
 
+    /// Whether the push was answered by a refusal: of this branch, or of the credentials.
+    pub fn is_declined(&self) -> bool {
+        matches!(self, Self::PushDeclined { .. })
+            || (self.is_denied()
+                && matches!(self, Self::Failed { command, .. } if command == "push"))
+    }
+
     /// Whether the target could not be spoken with at all.
     pub fn is_remote(&self) -> bool {
         matches!(self, Self::Failed { command, .. } if REMOTE.contains(&command.as_str()))
@@ -200,6 +228,36 @@ impl GitError {
     }
 }
 
+/// What hosts say of a branch that is not to be pushed to: GitHub (rules of branches and of repositories), GitLab, Gitea
+/// and Forgejo, Bitbucket, Gerrit, and git itself for hooks.
+const DECLINED: &[&str] = &[
+    "hook declined",
+    "push declined",
+    "protected branch",
+    "Protected branch",
+    "repository rule violations",
+    "prohibited by",
+    "not allowed to push",
+    "Not allowed to push",
+];
+
+/// Why the receiving side refused the one reference that was pushed; `None`: it did not, or it may do otherwise the next
+/// time. The reasons stand in the porcelain output, the remote's own lines among git's words.
+pub(crate) fn declined(stdout: &[u8], stderr: &str) -> Option<String> {
+    let told = String::from_utf8_lossy(stdout);
+    let reason = told.lines().find_map(|line| {
+        let at = line
+            .find("[remote rejected]")
+            .filter(|_| line.starts_with('!'))?;
+        Some(line[at..].trim().to_owned())
+    })?;
+    let remote = stderr.lines().filter_map(|l| l.strip_prefix("remote:"));
+    let said: Vec<&str> = remote.map(str::trim).filter(|l| !l.is_empty()).collect();
+    let whole = format!("{reason}; {}", said.join("; "));
+    let is_final = DECLINED.iter().any(|sign| whole.contains(sign));
+    is_final.then(|| detail(whole.trim_end_matches("; ")))
+}
+
 /// Git's words without its own noise, bounded.
 pub(crate) fn detail(stderr: &str) -> String {
     let kept: Vec<&str> = stderr
@@ -216,7 +274,7 @@ pub(crate) fn detail(stderr: &str) -> String {
 }
 
 /// Addresses without user and password.
-fn without_passwords(text: &str) -> String {
+pub(crate) fn without_passwords(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
@@ -251,6 +309,46 @@ mod tests {
             detail(said),
             "fatal: unable to access 'https://example.org/a.git/': no; see ssh://h/x and a@b"
         );
+    }
+
+    #[test]
+    fn a_protected_branch_is_told_from_a_fault_of_the_host() {
+        let line =
+            |why: &str| format!("To x\n!\tHEAD:refs/heads/main\t[remote rejected] ({why})\nDone\n");
+        for (why, said) in [
+            (
+                "protected branch hook declined",
+                "remote: error: GH006: Protected branch update failed for refs/heads/main.        ",
+            ),
+            (
+                "push declined due to repository rule violations",
+                "remote: error: GH013: Repository rule violations found for refs/heads/main.",
+            ),
+            (
+                "pre-receive hook declined",
+                "remote: Gitea: Not allowed to push to protected branch main",
+            ),
+            (
+                "pre-receive hook declined",
+                "remote: GitLab: You are not allowed to push code to protected branches on this project.",
+            ),
+            ("hook declined", ""),
+            ("prohibited by Gerrit: not permitted: update", ""),
+        ] {
+            let found = declined(line(why).as_bytes(), said).expect(why);
+            assert!(found.contains(why), "{found}");
+            let words = said.trim_start_matches("remote:").trim();
+            assert!(found.contains(words) && !found.contains("  "), "{found}");
+        }
+        for why in [
+            "Internal Server Error",
+            "failed to update ref",
+            "unpacker error",
+        ] {
+            assert_eq!(declined(line(why).as_bytes(), ""), None, "{why}");
+        }
+        // The words of the host alone, without its refusal, say nothing of this push.
+        assert_eq!(declined(b"", "remote: pre-receive hook declined"), None);
     }
 
     #[test]

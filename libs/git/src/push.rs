@@ -1,12 +1,13 @@
 //! Moving one branch of the target by compare-and-swap.
 //!
 //! Invariant: the branch goes from the expected commit to the new one, or nothing happens and the answer says what is
-//! there. No hook of the target runs, and no checkout, index, `HEAD` or other reference of it changes.
+//! there. No hook of a target on this machine runs, and no checkout, index, `HEAD` or other reference of it changes: a
+//! branch that only stands for another one is refused by name.
 
 use std::path::PathBuf;
 
 use crate::clone::OwnClone;
-use crate::error::{GitError, detail};
+use crate::error::{GitError, declined, detail, without_passwords as shown};
 use crate::oid::Oid;
 use crate::push_local::Offer;
 use crate::refs::branch_ref;
@@ -89,6 +90,7 @@ impl OwnClone {
         offer: Option<&Offer>,
     ) -> Result<PushOutcome, GitError> {
         let full = branch_ref(branch)?;
+        self.check_symbolic_file(target, branch).await?;
         if let Some(path) = self.is_checked_out(target, branch).await? {
             return Ok(PushOutcome::CheckedOut { path });
         }
@@ -122,6 +124,13 @@ impl OwnClone {
         let actual = read_ref(&self.git, target, &full).await?;
         if actual.as_ref() != expected {
             return Ok(PushOutcome::Rejected { actual });
+        }
+        if let Some(detail) = declined(&output.stdout, &output.stderr) {
+            return Err(GitError::PushDeclined {
+                location: shown(&target.location),
+                branch: branch.to_owned(),
+                detail,
+            });
         }
         Err(
             if words.contains("exists; cannot create") || words.contains("directory file conflict")

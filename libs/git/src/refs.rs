@@ -65,6 +65,15 @@ fn private_ref(run: &str, name: &str) -> Result<String, GitError> {
 }
 
 impl OwnClone {
+    /// The commit of a branch of the target as it was fetched last: an object of this clone.
+    pub async fn fetched_branch(&self, branch: &str) -> Result<Option<Oid>, GitError> {
+        check_branch_name(branch)?;
+        let full = format!("{TARGET_PREFIX}heads/{branch}");
+        let found = list(self, &full).await?;
+        let own = found.into_iter().find(|(name, _)| *name == full);
+        Ok(own.map(|(_, oid)| oid))
+    }
+
     /// Points `refs/autopack/<run>/<name>` at an object, which keeps it and all it needs.
     ///
     /// Those that are asked for while git writes another one are written by one command. A caller that goes away

@@ -1,7 +1,7 @@
 //! Reading the target's references as they are now.
 //!
-//! Invariant: nothing here writes; a branch counts as checked out when any worktree's `HEAD` names it or a rebase in
-//! progress will return to it.
+//! Invariant: nothing here writes; a branch counts as checked out when any worktree's `HEAD` names it, by itself or
+//! through symbolic branches, or a rebase in progress will return to it.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -14,6 +14,9 @@ use crate::oid::Oid;
 use crate::refs::{self, branch_ref};
 use crate::target::{Target, TargetKind};
 
+/// How many symbolic references git follows.
+const DEPTH: usize = 5;
+
 impl OwnClone {
     /// The commit of a branch in the target, read now.
     pub async fn read_branch(
@@ -23,6 +26,46 @@ impl OwnClone {
     ) -> Result<Option<Oid>, GitError> {
         let full = branch_ref(branch)?;
         read_ref(&self.git, target, &full).await
+    }
+
+    /// The full reference that a branch of the target stands for, if it is a symbolic one. A host that keeps it to
+    /// itself is not found out.
+    pub async fn symbolic_branch(
+        &self,
+        target: &Target,
+        branch: &str,
+    ) -> Result<Option<String>, GitError> {
+        let full = branch_ref(branch)?;
+        let TargetKind::LocalPath { common_dir, .. } = &target.kind else {
+            let call = self.git.call(Path::new("/"), "ls-remote").transport();
+            let call = call.args(["--quiet", "--symref", "--", &target.location, &full]);
+            let output = call.ok().await?.stdout;
+            let told = String::from_utf8_lossy(&output);
+            return Ok(told.lines().find_map(|line| {
+                let (to, name) = line.strip_prefix("ref: ")?.split_once('\t')?;
+                (name == full).then(|| to.to_owned())
+            }));
+        };
+        symbolic(&self.git, common_dir, &full).await
+    }
+
+    /// Refuses a branch of a target on this machine that is a symbolic reference; elsewhere the receiving side moves
+    /// what it stands for.
+    pub(crate) async fn check_symbolic_file(
+        &self,
+        target: &Target,
+        branch: &str,
+    ) -> Result<(), GitError> {
+        let TargetKind::LocalPath { common_dir, .. } = &target.kind else {
+            return Ok(());
+        };
+        match symbolic(&self.git, common_dir, &branch_ref(branch)?).await? {
+            Some(target) => Err(GitError::SymbolicBranch {
+                branch: branch.to_owned(),
+                target,
+            }),
+            None => Ok(()),
+        }
     }
 
     /// The folder in which the target has the branch checked out, if any. Always `None` for a URL.
@@ -43,10 +86,10 @@ impl OwnClone {
             return Ok(None);
         };
         let main_head = read_small(&common_dir.join("HEAD"))?;
-        if main_head.as_deref() == Some(b"ref: refs/heads/.invalid".as_slice()) {
+        if main_head.as_deref() == Some(NO_FILES) {
             return ask_worktrees(&self.git, common_dir, &full).await;
         }
-        if !bare && uses(common_dir, &full)? {
+        if !bare && uses(common_dir, common_dir, &full)? {
             let known = work_tree.clone().filter(|_| git_dir == common_dir);
             return Ok(Some(known.unwrap_or_else(|| main_work_tree(common_dir))));
         }
@@ -58,7 +101,7 @@ impl OwnClone {
             let dir = entry
                 .map_err(|e| GitError::io("reading", &linked, e))?
                 .path();
-            if uses(&dir, &full)? {
+            if uses(&dir, common_dir, &full)? {
                 let at = read_small(&dir.join("gitdir"))?.unwrap_or_default();
                 let dot_git = dir.join(Path::new(std::ffi::OsStr::from_bytes(&at)));
                 return Ok(Some(dot_git.parent().unwrap_or(&dir).to_owned()));
@@ -94,25 +137,71 @@ pub(crate) async fn read_ref(
         .map(|(_, oid)| oid))
 }
 
-/// Whether the checkout with this git folder is on the branch, or was before a rebase.
-fn uses(git_dir: &Path, full: &str) -> Result<bool, GitError> {
-    let symbolic = format!("ref: {full}");
-    if read_small(&git_dir.join("HEAD"))?.is_some_and(|head| head == symbolic.as_bytes()) {
-        return Ok(true);
+/// `HEAD` of a repository whose references are not files.
+const NO_FILES: &[u8] = b"ref: refs/heads/.invalid";
+
+/// What a reference stands for, if it is symbolic. Such a reference is always a file of its own where references are
+/// files, so the usual landing costs no process.
+async fn symbolic(git: &Git, common_dir: &Path, full: &str) -> Result<Option<String>, GitError> {
+    if read_small(&common_dir.join("HEAD"))?.as_deref() != Some(NO_FILES) {
+        return Ok(chain(common_dir, full)?.pop());
     }
+    let call = git.call(common_dir, "symbolic-ref").git_dir(common_dir);
+    let output = call.args(["--quiet", full]).whole().await?;
+    let told = String::from_utf8_lossy(&output.stdout);
+    Ok((output.status == 0).then(|| told.trim().to_owned()))
+}
+
+/// What a branch stands for, one after the other; empty for one that is not symbolic.
+fn chain(common_dir: &Path, full: &str) -> Result<Vec<String>, GitError> {
+    let mut found: Vec<String> = Vec::new();
+    while found.len() < DEPTH {
+        let last = found.last().map_or(full, String::as_str);
+        // What a file names may be anything.
+        if !last
+            .strip_prefix("refs/heads/")
+            .is_some_and(|b| refs::check_branch_name(b).is_ok())
+        {
+            break;
+        }
+        match names(&common_dir.join(last))? {
+            Some(next) => found.push(next),
+            None => break,
+        }
+    }
+    Ok(found)
+}
+
+/// The reference that a file of a symbolic one names.
+fn names(path: &Path) -> Result<Option<String>, GitError> {
+    let Some(bytes) = read_small(path)? else {
+        return Ok(None);
+    };
+    let name = bytes.strip_prefix(b"ref:").map(<[u8]>::trim_ascii);
+    Ok(name.map(|name| String::from_utf8_lossy(name).into_owned()))
+}
+
+/// Whether the checkout with this git folder is on the branch, or was before a rebase.
+fn uses(git_dir: &Path, common_dir: &Path, full: &str) -> Result<bool, GitError> {
+    let mut on = vec![names(&git_dir.join("HEAD"))?];
     for state in ["rebase-merge/head-name", "rebase-apply/head-name"] {
-        if read_small(&git_dir.join(state))?.is_some_and(|name| name == full.as_bytes()) {
+        let name = read_small(&git_dir.join(state))?;
+        on.push(name.map(|name| String::from_utf8_lossy(&name).into_owned()));
+    }
+    for name in on.into_iter().flatten() {
+        if name == full || chain(common_dir, &name)?.iter().any(|n| n == full) {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// A small file without its last newline; `None` if there is none. A symbolic link in place of `HEAD` is git's old
-/// form of a symbolic reference.
+/// A small file without its last newline; `None` if there is none. A symbolic link in place of a reference is git's
+/// old form of a symbolic one.
 fn read_small(path: &Path) -> Result<Option<Vec<u8>>, GitError> {
-    if path.ends_with("HEAD")
-        && let Ok(link) = fs::read_link(path)
+    if let Ok(link) = fs::read_link(path)
+        && link.is_relative()
+        && link.starts_with("refs")
     {
         return Ok(Some([b"ref: ", link.as_os_str().as_bytes()].concat()));
     }
@@ -121,7 +210,10 @@ fn read_small(path: &Path) -> Result<Option<Vec<u8>>, GitError> {
         Err(e)
             if matches!(
                 e.kind(),
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                // Below a folder of that name are other references.
+                std::io::ErrorKind::NotFound
+                    | std::io::ErrorKind::NotADirectory
+                    | std::io::ErrorKind::IsADirectory
             ) =>
         {
             Ok(None)

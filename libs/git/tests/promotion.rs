@@ -4,9 +4,9 @@
 mod common;
 
 use autopack_git::{
-    Identity, Landed, Oid, Prepared, Promotion, PushOutcome, Strategy, Target, message,
+    GitError, Identity, Landed, Oid, Prepared, Promotion, PushOutcome, Strategy, Target, message,
 };
-use common::{World, repository};
+use common::{World, git, repository};
 
 const BRANCH: &str = "release";
 
@@ -139,4 +139,108 @@ async fn a_branch_that_moved_meanwhile_keeps_what_it_has() {
     );
     let landed = own.landed(&target, BRANCH, &commit, &tested).await.unwrap();
     assert_eq!(landed, Landed::Other { actual });
+}
+
+/// A name that stands for another branch would become a branch of its own, or move the other one.
+#[tokio::test]
+async fn a_symbolic_branch_is_refused_by_name_and_nothing_moves() {
+    let (world, target, base, tested) = start().await;
+    let (own, dir) = (&world.own, world.path("user"));
+    git(
+        &dir,
+        &["symbolic-ref", "refs/heads/alias", "refs/heads/release"],
+    );
+    git(
+        &dir,
+        &["symbolic-ref", "refs/heads/other", "refs/heads/alias"],
+    );
+    git(&dir, &["branch", "folder/inside"]);
+    let before = git(
+        &dir,
+        &[
+            "for-each-ref",
+            "--format=%(refname) %(objectname) %(symref)",
+        ],
+    );
+    let url = Target::url(&format!("file://{}", dir.display())).unwrap();
+    for (branch, expected) in [
+        ("alias", Some("refs/heads/release")),
+        ("other", Some("refs/heads/release")),
+        ("release", None),
+        ("folder", None),
+        ("no-such", None),
+    ] {
+        let found = own.symbolic_branch(&target, branch).await.unwrap();
+        assert_eq!(found.as_deref(), expected, "{branch}");
+        let found = own.symbolic_branch(&url, branch).await.unwrap();
+        assert_eq!(found.is_some(), expected.is_some(), "{branch} by its URL");
+        if expected.is_some() {
+            let error = own.push(&target, &tested, branch, Some(&base)).await;
+            let error = error.unwrap_err();
+            assert!(matches!(error, GitError::SymbolicBranch { .. }), "{error}");
+            assert!(
+                error.to_string().contains("name release instead"),
+                "{error}"
+            );
+        }
+    }
+    let after = git(
+        &dir,
+        &[
+            "for-each-ref",
+            "--format=%(refname) %(objectname) %(symref)",
+        ],
+    );
+    assert_eq!(before, after);
+}
+
+/// `HEAD` may name the branch by another name: its files would be left behind all the same.
+#[tokio::test]
+async fn a_branch_that_is_checked_out_by_another_name_is_not_moved() {
+    let (world, target, base, tested) = start().await;
+    let (own, dir) = (&world.own, world.path("user"));
+    git(
+        &dir,
+        &["symbolic-ref", "refs/heads/alias", "refs/heads/release"],
+    );
+    git(&dir, &["symbolic-ref", "HEAD", "refs/heads/alias"]);
+    let found = own.is_checked_out(&target, BRANCH).await.unwrap();
+    assert_eq!(found, Some(dir.clone()));
+    let linked = world.path("linked");
+    git(&dir, &["checkout", "-q", "main"]);
+    assert_eq!(own.is_checked_out(&target, BRANCH).await.unwrap(), None);
+    git(
+        &dir,
+        &[
+            "worktree",
+            "add",
+            "-q",
+            "--detach",
+            linked.to_str().unwrap(),
+        ],
+    );
+    git(&linked, &["symbolic-ref", "HEAD", "refs/heads/alias"]);
+    let outcome = own
+        .push(&target, &tested, BRANCH, Some(&base))
+        .await
+        .unwrap();
+    assert_eq!(outcome, PushOutcome::CheckedOut { path: linked });
+    assert_eq!(git(&dir, &["rev-parse", BRANCH]), base.to_string());
+}
+
+/// What a look compares was fetched, so a branch that moved since is seen where it was.
+#[tokio::test]
+async fn a_branch_is_shown_as_it_was_fetched() {
+    let (world, target, base, tested) = start().await;
+    let own = &world.own;
+    own.fetch(&target, &autopack_git::FetchRefs::All)
+        .await
+        .unwrap();
+    let fetched = Some(base.clone());
+    assert_eq!(own.fetched_branch(BRANCH).await.unwrap(), fetched);
+    own.push(&target, &tested, BRANCH, Some(&base))
+        .await
+        .unwrap();
+    assert_eq!(own.fetched_branch(BRANCH).await.unwrap(), fetched);
+    assert_eq!(own.fetched_branch("no-such").await.unwrap(), None);
 }

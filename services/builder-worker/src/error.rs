@@ -182,6 +182,9 @@ pub(crate) fn git_cause(error: &GitError) -> Cause {
         | GitError::UnusableRepository { .. }
         | GitError::UnsupportedUrl { .. } => Cause::RepositoryUnavailable,
         GitError::RefNameConflict { .. } => Cause::BranchExists,
+        // Of an integration branch; promotions have causes of their own.
+        GitError::PushDeclined { .. } => Cause::BranchProtected,
+        GitError::SymbolicBranch { .. } => Cause::BranchMoved,
         error if error.is_denied() => Cause::RepositoryDenied,
         error if error.is_remote() => Cause::RepositoryUnavailable,
         GitError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {

@@ -212,6 +212,10 @@ pub trait Registry: Send + Sync {
     async fn finish_cleanup(&self, of: Held, landed: Option<AttemptUid>) -> Result<(), CallError>;
     /// Stores the move of a branch that a promotion is about to make.
     async fn prepare_promotion(&self, of: Held, intent: &PromotionIntent) -> Result<(), CallError>;
+
+    /// Forgets the move that an earlier worker stored: the branch was read and does not hold it. Whether the promotion
+    /// has ended by this.
+    async fn withdraw_promotion(&self, of: Held) -> Result<bool, CallError>;
     /// Ends a promotion well; what the branch holds.
     async fn finish_promotion(
         &self,

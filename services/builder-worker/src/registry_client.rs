@@ -306,6 +306,18 @@ where
             .map(drop)
     }
 
+    async fn withdraw_promotion(&self, of: Held) -> Result<bool, CallError> {
+        let request = proto::PreparePromotionRequest {
+            run_uid: of.run.to_string(),
+            job_uid: of.uid.to_string(),
+            fence: of.fence.0,
+            from: String::new(),
+            commit: String::new(),
+        };
+        let answer = answer(CALL, self.work.clone().prepare_promotion(request)).await?;
+        Ok(answer.ended)
+    }
+
     async fn finish_promotion(
         &self,
         of: Held,

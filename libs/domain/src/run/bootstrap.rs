@@ -333,6 +333,14 @@ impl RunAggregate {
         }
     }
 
+    /// One more try of a job that is leased.
+    pub(super) fn count_try(&mut self, uid: JobUid, changes: &mut Changes) -> Result<(), Refusal> {
+        let mut job = self.job(uid)?;
+        job.failures += 1;
+        self.put_job(job, changes);
+        Ok(())
+    }
+
     fn put_job(&mut self, job: Job, changes: &mut Changes) {
         self.jobs.retain(|j| j.uid != job.uid);
         changes.jobs.insert(job.uid, job.clone());

@@ -1,9 +1,12 @@
 //! Promotions of a run that ended well: asked for, prepared, ended.
 //!
 //! Invariant: a run has one open promotion at most. Its job is fenced like every other; a job that fails for a reason
-//! that time may heal is offered again, at most [`JOB_FAILURES`] times.
+//! that time may heal is offered again, at most [`JOB_FAILURES`] times. A promotion whose move was stored, and may
+//! have happened, ends only by a worker that has read the branch: until then it is tried however often that fails.
 
-use super::{Changes, JobKind, RunAggregate, bootstrap::JOB_FAILURES};
+use std::time::Duration;
+
+use super::{Changes, Job, JobKind, JobState, RunAggregate, bootstrap::JOB_FAILURES};
 use crate::{
     Cause, Reason, Refusal,
     catalogue::Charge,
@@ -12,6 +15,12 @@ use crate::{
     states::RunState,
     time::Timestamp,
 };
+
+/// The longest pause between two tries of a job beside the run's own.
+pub const ASIDE_PAUSE: Duration = Duration::from_mins(5);
+
+/// How long whoever asked for a pull request may take to say what became of it.
+pub const PULL_REQUEST_PATIENCE: Duration = Duration::from_mins(10);
 
 /// A promotion that is asked for.
 #[derive(Clone, Debug)]
@@ -40,26 +49,24 @@ impl RunAggregate {
         if self.run.state != RunState::DoneSuccess {
             return Err(self.wrong_state("promoting", "a run that is DONE_SUCCESS"));
         }
-        if let Some(open) = self.promotion.clone() {
+        if let Some(mut open) = self.promotion.clone() {
             if open.wanted == new.wanted {
+                if open.wanted.pull_request {
+                    // Whoever asks now is to open it: their time begins.
+                    open.asked_at = now;
+                    self.put_promotion(open.clone(), changes);
+                    self.close(now, changes);
+                }
+                self.hasten(new.job, now, changes);
                 return Ok(open);
             }
-            if open.wanted.pull_request {
-                // Whoever was to open it has gone: no worker holds it.
-                let given_up = "another promotion was asked for".to_owned();
-                let end = Err((Cause::PullRequestRefused, given_up));
-                self.end_promotion(open, end, now, changes);
-                return self.request_promotion(new, now, changes);
+            if !open.wanted.pull_request || now < open.asked_at.plus(PULL_REQUEST_PATIENCE) {
+                return Err(self.busy(&open));
             }
-            return Err(Refusal::new(
-                Reason::PromotionBusy,
-                format!(
-                    "run {} is being promoted to {} already (promotion {})",
-                    self.run.id, open.wanted.target, open.uid
-                ),
-            )
-            .with("run", &self.run.id)
-            .with("promotion", open.uid));
+            // Whoever was to open it has gone: no worker holds it.
+            let text = "nobody has said what became of it, and another promotion was asked for";
+            let end = Err((Cause::PullRequestUnclear, text.to_owned()));
+            self.end_promotion(open, end, now, changes);
         }
         let promotion = Promotion {
             uid: new.uid,
@@ -84,7 +91,42 @@ impl RunAggregate {
         Ok(promotion)
     }
 
-    /// Stores the move that is about to be made.
+    /// Somebody waits for a promotion that is to be tried again later: it is tried now.
+    fn hasten(&mut self, next: JobUid, now: Timestamp, changes: &mut Changes) {
+        let waits = |j: &&Job| {
+            let later = j.not_before.is_some_and(|at| at > now);
+            j.kind == JobKind::Promote && j.state == JobState::Offered && later
+        };
+        if let Some(job) = self.jobs.iter().find(waits).cloned() {
+            self.end_job(job.uid, "asked for again", changes);
+            self.offer_aside(next, job.kind, (job.failures, None), changes);
+            self.close(now, changes);
+        }
+    }
+
+    fn busy(&self, open: &Promotion) -> Refusal {
+        let (run, target) = (&self.run.id, &open.wanted.target);
+        let text = if open.wanted.pull_request {
+            format!(
+                "a pull request to {target} was asked for of run {run} (promotion {}), and nobody has said yet what \
+                 became of it; `autopack promote {run} --pull-request --to {target}` goes on with it, and after {} \
+                 minutes it gives way to another promotion",
+                open.uid,
+                PULL_REQUEST_PATIENCE.as_secs() / 60
+            )
+        } else {
+            format!(
+                "run {run} is being promoted to {target} already (promotion {})",
+                open.uid
+            )
+        };
+        Refusal::new(Reason::PromotionBusy, text)
+            .with("run", run)
+            .with("promotion", open.uid)
+    }
+
+    /// Stores the move that is about to be made. It counts as a try, for only the next one can tell whether it was
+    /// made if nothing more is heard.
     pub fn prepare_promotion(
         &mut self,
         (job, fence): (JobUid, Fence),
@@ -94,10 +136,37 @@ impl RunAggregate {
     ) -> Result<(), Refusal> {
         self.check_aside(job, fence, JobKind::Promote)?;
         let mut promotion = self.open_promotion()?;
+        if promotion.intent.as_ref() != Some(&intent) {
+            self.count_try(job, changes)?;
+        }
         promotion.intent = Some(intent);
         self.put_promotion(promotion, changes);
         self.close(now, changes);
         Ok(())
+    }
+
+    /// The worker has read the branch, and it does not hold the move that an earlier one stored: that is forgotten, and
+    /// failures count again. Whether the promotion has ended by this: it was tried [`JOB_FAILURES`] times.
+    pub fn withdraw_promotion(
+        &mut self,
+        (job, fence): (JobUid, Fence),
+        now: Timestamp,
+        changes: &mut Changes,
+    ) -> Result<bool, Refusal> {
+        self.check_aside(job, fence, JobKind::Promote)?;
+        let mut promotion = self.open_promotion()?;
+        promotion.intent = None;
+        let is_over = self.job(job)?.failures >= JOB_FAILURES;
+        if is_over {
+            let cause = promotion.cause.unwrap_or(Cause::RepositoryUnavailable);
+            let detail = std::mem::take(&mut promotion.detail);
+            self.end_job(job, &format!("{cause}: {detail}"), changes);
+            self.end_promotion(promotion, Err((cause, detail)), now, changes);
+        } else {
+            self.put_promotion(promotion, changes);
+        }
+        self.close(now, changes);
+        Ok(is_over)
     }
 
     /// The worker has ended it well.
@@ -148,8 +217,21 @@ impl RunAggregate {
         }
         let job = self.job(uid)?;
         let charged = cause != Cause::HandedOver;
-        let failures = job.failures + u32::from(charged);
         self.end_job(uid, &format!("{cause}: {detail}"), changes);
+        if let Some(mut promotion) = self.unread(job.kind, cause) {
+            let patience = (now.since(promotion.asked_at) / 4).min(ASIDE_PAUSE);
+            let later = not_before.max(now.plus(patience));
+            let again = (job.failures, charged.then_some(later));
+            self.offer_aside(next, job.kind, again, changes);
+            if charged {
+                promotion.cause = Some(cause);
+                detail.clone_into(&mut promotion.detail);
+                self.put_promotion(promotion, changes);
+            }
+            self.close(now, changes);
+            return Ok(());
+        }
+        let failures = job.failures + u32::from(charged);
         if cause.charge() != Charge::Final && failures < JOB_FAILURES {
             let again = (failures, charged.then_some(not_before));
             self.offer_aside(next, job.kind, again, changes);
@@ -162,6 +244,14 @@ impl RunAggregate {
         }
         self.close(now, changes);
         Ok(())
+    }
+
+    /// The open promotion, if its move may have happened and the cause does not tell: what keeps a worker from reading
+    /// the branch is no answer.
+    fn unread(&self, kind: JobKind, cause: Cause) -> Option<Promotion> {
+        let open = self.promotion.as_ref().filter(|_| kind == JobKind::Promote);
+        let open = open.filter(|open| open.intent.is_some() && !cause.saw_target());
+        open.cloned()
     }
 
     /// Refuses a fence that is not the current one, and a job of another kind.
@@ -202,6 +292,9 @@ impl RunAggregate {
                 promotion.state = end.state;
                 promotion.commit = end.commit;
                 promotion.url = end.url;
+                // Those of an earlier try.
+                promotion.cause = None;
+                promotion.detail.clear();
             }
             Err((cause, detail)) => {
                 promotion.state = PromotionState::Failed;

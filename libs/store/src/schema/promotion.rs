@@ -70,7 +70,7 @@ fn promotion() -> Table {
         text(
             "intent_from",
             SHA,
-            "Where the branch was when its move was prepared; null: it was not.",
+            "Where the branch was when its move was prepared; null: it was not, or was seen not to be made.",
         )
         .optional(),
         text(
@@ -85,9 +85,14 @@ fn promotion() -> Table {
             "What the branch was moved to; empty before.",
         ),
         text("url", "", "The pull request; empty: none."),
-        cause("Why it failed; null: it has not."),
+        cause("Why it failed, or why the last try of a pending one did; null: it has not."),
         text("detail", "", "The cause's detail for people."),
-        Column::new("requested_at", Kind::Moment, AT, "When it was asked for."),
+        Column::new(
+            "requested_at",
+            Kind::Moment,
+            AT,
+            "When it was asked for; for a pull request: when it was last.",
+        ),
         moment("finished_at", "When it ended."),
     ];
     Table {

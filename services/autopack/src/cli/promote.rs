@@ -31,7 +31,8 @@ Examples:
   autopack promote demo-1 --to release --strategy squash
   autopack promote demo-1 --pull-request --to main
 
-Exits 3 if a rule of promotion does not hold, and names each. A branch that is checked out is never moved.")]
+Exits 3 if a rule of promotion does not hold, and names each. A branch that is checked out is never moved.
+A pull request needs a token in the environment (AUTOPACK_HOST_TOKEN, GH_TOKEN, GITEA_TOKEN), or `gh` for GitHub.")]
 pub(crate) struct PromoteArgs {
     /// Id or uid of the run
     pub(crate) run: String,

@@ -99,7 +99,14 @@ async fn land(clients: &Clients, args: &PromoteArgs) -> Result<types::Promotion,
     let end = Instant::now() + PATIENCE;
     while promotion.state() == State::Pending {
         if Instant::now() > end {
-            let text = "no worker has ended the promotion yet; it is still asked for";
+            let mut text =
+                "no worker has ended the promotion yet; it is still asked for".to_owned();
+            if !promotion.detail.is_empty() {
+                text = format!(
+                    "{text}; the last try: {}: {}",
+                    promotion.cause, promotion.detail
+                );
+            }
             return Err(CliError::new(text).hint(format!(
                 "`autopack workers` lists workers; `autopack integration {}` shows how it stands",
                 args.run
@@ -117,30 +124,40 @@ async fn land(clients: &Clients, args: &PromoteArgs) -> Result<types::Promotion,
 
 async fn pull_request(clients: &Clients, args: &PromoteArgs) -> Result<types::Promotion, CliError> {
     // Before anything is stored: without an address and a token there is nothing to ask for.
-    let (asked, run) = {
-        let known = crate::follow::get(clients, &args.run, true).await?.run;
-        host::of(&known, &args.host)?;
-        ask(clients, args).await?
-    };
+    let known = crate::follow::get(clients, &args.run, true).await?.run;
+    let host = host::of(&known, &args.host)?;
+    let (asked, run) = ask(clients, args).await?;
     if asked.state() != State::Pending {
         return Ok(asked);
     }
-    let opened = match host::of(&run, &args.host) {
-        Ok(host) => host.pull_request(&run, &asked).await,
-        Err(error) => Err(error),
-    };
+    let opened = host.pull_request(&run, &asked).await;
     let (url, detail) = match &opened {
         Ok(url) => (url.clone(), String::new()),
-        Err(error) => (String::new(), error.message.clone()),
+        Err(host::Failed::Refused(error)) => (String::new(), error.message.clone()),
+        // It stays asked for: the same command finds out.
+        Err(host::Failed::Unclear(error)) => return Err(error.clone()),
     };
     let request = rpc::RecordPullRequestRequest {
         promotion_uid: asked.uid.clone(),
-        url,
+        url: url.clone(),
         detail,
     };
     let recorded = clients.promotions().record_pull_request(request).await;
-    opened?;
-    Ok(recorded?.into_inner().promotion.unwrap_or(asked))
+    if let Err(host::Failed::Refused(error) | host::Failed::Unclear(error)) = opened {
+        return Err(error);
+    }
+    match recorded {
+        Ok(answer) => Ok(answer.into_inner().promotion.unwrap_or(asked)),
+        Err(status) => {
+            let error = CliError::from(status);
+            let message = format!(
+                "{url} is open, and the registry does not know: {}",
+                error.message
+            );
+            Err(CliError { message, ..error }
+                .hint("the same command finds the pull request and records it"))
+        }
+    }
 }
 
 fn failed(of: &types::Promotion) -> CliError {

@@ -116,6 +116,20 @@ impl Api {
         self.base == GITHUB_COM
     }
 
+    /// The name by which `gh` knows the host: github.com, or a GitHub of one's own at its usual place.
+    pub(super) fn gh_host(&self) -> Option<String> {
+        if self.kind != HostKind::Github {
+            return None;
+        }
+        if self.is_github_com() {
+            return Some("github.com".to_owned());
+        }
+        let rest = self.base.strip_prefix("https://")?;
+        let host = rest.strip_suffix("/api/v3")?;
+        let is_name = |b: u8| b.is_ascii_alphanumeric() || b"-.".contains(&b);
+        (!host.starts_with('-') && host.bytes().all(is_name)).then(|| host.to_owned())
+    }
+
     /// For people.
     pub(super) fn host(&self) -> &str {
         let rest = self.base.split_once("://").map_or("", |(_, rest)| rest);

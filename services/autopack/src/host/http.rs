@@ -38,6 +38,15 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// One that came another way.
+    pub(super) fn new(status: u16, headers: HeaderMap, body: Vec<u8>) -> Self {
+        Self {
+            status,
+            headers,
+            body: body.into(),
+        }
+    }
+
     /// The body; `null` if it is no JSON.
     pub(super) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use autopack_testkit::git_host::{Flavour, GitHost, TOKEN};
 use autopack_wire::types;
 
-use super::{Host, address::Api, address::Place, token_names};
+use super::{Failed, Host, Way, address::Api, address::Place, token_names};
 use crate::{cli::HostKind, error::CliError};
 
 const TESTED: &str = "2fd4e1c67a2d28fced849ee1bb76e7391b93eb12";
@@ -46,13 +46,28 @@ fn start(flavour: Flavour) -> (GitHost, Host) {
     let host = Host {
         api,
         place,
-        token: TOKEN.into(),
+        way: Way::Token(TOKEN.into()),
     };
     (server, host)
 }
 
 async fn ask(host: &Host) -> Result<String, CliError> {
-    host.pull_request(&run(), &promotion()).await
+    let asked = host.pull_request(&run(), &promotion()).await;
+    asked.map_err(|(Failed::Refused(error) | Failed::Unclear(error))| error)
+}
+
+/// Asks, and gets no answer that says whether a pull request is open.
+async fn unclear(host: &Host) -> String {
+    match host.pull_request(&run(), &promotion()).await {
+        Err(Failed::Unclear(error)) => error.render(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn posts(server: &GitHost) -> usize {
+    let content = server.content();
+    let posts = content.calls.iter().filter(|c| c.starts_with("POST"));
+    posts.count()
 }
 
 const BOTH: [Flavour; 2] = [Flavour::GitHub, Flavour::Gitea];
@@ -104,14 +119,14 @@ async fn what_the_host_refuses_is_told_with_its_words_and_without_the_token() {
         assert!(error.contains("401") && error.contains("***"), "{error}");
         assert!(!error.contains(TOKEN), "{error}");
         assert!(!format!("{host:?}").contains(TOKEN));
-        host.token = "wrong".into();
+        host.way = Way::Token("wrong".into());
         let error = ask(&host).await.unwrap_err();
         assert!(
             error.message.contains("Bad credentials"),
             "{}",
             error.message
         );
-        host.token = TOKEN.into();
+        host.way = Way::Token(TOKEN.into());
         host.place.name = "other".into();
         let error = ask(&host).await.unwrap_err();
         assert!(error.message.contains("404"), "{}", error.message);
@@ -202,5 +217,75 @@ fn a_token_for_one_host_is_not_looked_for_at_another() {
             "{names:?}"
         );
         assert!(names.contains(&"AUTOPACK_HOST_TOKEN"));
+    }
+}
+
+#[tokio::test]
+async fn a_pull_request_whose_answer_was_lost_is_found_and_not_asked_for_twice() {
+    for flavour in BOTH {
+        let (server, host) = start(flavour);
+        server.content().lose_answers = 1;
+        assert_eq!(ask(&host).await.unwrap(), URL, "{flavour:?}");
+        assert_eq!((posts(&server), server.content().pulls.len()), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn what_a_host_in_trouble_says_is_no_refusal_and_the_next_try_looks_first() {
+    for (flavour, trouble) in [
+        (Flavour::GitHub, (502, "Bad Gateway")),
+        (Flavour::Gitea, (500, "oops")),
+        // A page of a proxy is no pull request.
+        (Flavour::Gitea, (200, "<html>")),
+    ] {
+        let (server, host) = start(flavour);
+        let branch = server.content().branches[0].clone();
+        let seen = format!(
+            "{{\"commit\": {{\"id\": \"{0}\", \"sha\": \"{0}\"}}}}",
+            branch.1
+        );
+        server.content().first = vec![
+            (200, String::new(), seen),
+            (200, String::new(), "[]".into()),
+            (trouble.0, String::new(), trouble.1.into()),
+        ];
+        let error = unclear(&host).await;
+        assert!(error.contains("same command"), "{error}");
+        assert_eq!(posts(&server), 1);
+        // Somebody else opened it meanwhile, or the host did in the end.
+        server.content().pulls = vec![("autonomous/demo-1".into(), "main".into())];
+        assert_eq!(ask(&host).await.unwrap(), URL);
+        assert_eq!(posts(&server), 1, "found, not asked for");
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_there_leaves_it_asked_for() {
+    let (server, host) = start(Flavour::Gitea);
+    drop(server);
+    let error = unclear(&host).await;
+    assert!(error.contains("did not answer"), "{error}");
+    assert!(!error.contains(TOKEN), "{error}");
+}
+
+#[test]
+fn only_a_github_at_its_usual_place_is_asked_through_gh() {
+    let host = |kind, base: &str| {
+        let base = base.to_owned();
+        Api { kind, base }.gh_host()
+    };
+    let github = HostKind::Github;
+    let found = host(github, "https://api.github.com");
+    assert_eq!(found.as_deref(), Some("github.com"));
+    let found = host(github, "https://ghe.example/api/v3");
+    assert_eq!(found.as_deref(), Some("ghe.example"));
+    for (kind, base) in [
+        (HostKind::Gitea, "https://git.example/api/v1"),
+        (github, "http://127.0.0.1:80/api/v3"),
+        (github, "https://ghe.example:8443/api/v3"),
+        (github, "https://-x/api/v3"),
+        (github, "https://ghe.example/elsewhere"),
+    ] {
+        assert_eq!(host(kind, base), None, "{base}");
     }
 }

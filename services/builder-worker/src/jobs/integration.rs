@@ -1,6 +1,7 @@
 //! A look at a run's integration branch: where it is, and how it stands beside its base and another branch.
 //!
-//! Invariant: nothing of the target is written; a branch that does not exist is an answer, not a failure.
+//! Invariant: nothing of the target is written; a branch that does not exist is an answer, not a failure. All that is
+//! compared was fetched together: a branch that moves meanwhile is seen where it was.
 
 use autopack_domain::integration::{Compared, Seen};
 use autopack_git::Oid;
@@ -37,7 +38,7 @@ async fn work(cx: &Context, leased: &Leased) -> Result<Seen, Stop> {
     let opened = cx.host.repos.open(&run.repository).await?;
     opened.fetch(Instant::now()).await?;
     let own = &opened.repo.own;
-    let tip = own.read_branch(&opened.target, &run.branch).await?;
+    let tip = own.fetched_branch(&run.branch).await?;
     let Some(tip) = tip else {
         return Ok(Seen {
             base: beside(&opened, None, &run.base_ref).await?,
@@ -46,6 +47,8 @@ async fn work(cx: &Context, leased: &Leased) -> Result<Seen, Stop> {
         });
     };
     let base = crate::phase::parse_tip(&run.base_sha)?;
+    // A base that no branch holds any more is fetched by itself, or named.
+    opened.tree(base.as_ref(), &run.branch).await?;
     let commits = match base {
         Some(base) => own.ahead_behind(&tip, &base).await?.0,
         // A repository that had no commit: all are the run's.
@@ -69,7 +72,7 @@ async fn beside(opened: &Opened, tip: Option<&Oid>, name: &str) -> Result<Compar
         return Ok(compared);
     }
     let own = &opened.repo.own;
-    let Some(other) = own.read_branch(&opened.target, name).await? else {
+    let Some(other) = own.fetched_branch(name).await? else {
         return Ok(compared);
     };
     compared.tip = other.to_string();

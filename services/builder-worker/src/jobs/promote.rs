@@ -28,7 +28,8 @@ const PATHS: usize = 50;
 /// Executes a leased promotion.
 pub(crate) async fn execute(cx: &Context, lease: &Lease, leased: &Leased) -> Ended {
     let (state, commit) = match lease.guard(work(cx, lease, leased)).await {
-        Ok(done) => done,
+        Ok(Done::Well(state, commit)) => (state, commit),
+        Ok(Done::Over) => return Ended::Committed,
         Err(stop) => return conclude(cx, lease, stop).await,
     };
     cx.failpoint(failpoints::BEFORE_SETTLE);
@@ -43,6 +44,14 @@ pub(crate) async fn execute(cx: &Context, lease: &Lease, leased: &Leased) -> End
     }
 }
 
+/// How the work on a promotion ended.
+enum Done {
+    /// The branch holds the result.
+    Well(PromotionState, Oid),
+    /// The registry has ended the promotion, and the job with it.
+    Over,
+}
+
 /// What is promoted, and where.
 struct Move<'a> {
     cx: &'a Context,
@@ -53,7 +62,7 @@ struct Move<'a> {
     tested: Oid,
 }
 
-async fn work(cx: &Context, lease: &Lease, leased: &Leased) -> Result<(PromotionState, Oid), Stop> {
+async fn work(cx: &Context, lease: &Lease, leased: &Leased) -> Result<Done, Stop> {
     let run = &leased.run;
     let Some(promotion) = &leased.promotion else {
         let detail = "the promotion was leased without what it promotes";
@@ -72,11 +81,20 @@ async fn work(cx: &Context, lease: &Lease, leased: &Leased) -> Result<(Promotion
         promotion,
         tested,
     };
-    if let Some(commit) = step.moved_before().await? {
-        return Ok((PromotionState::Landed, commit));
+    if let Some(intent) = &promotion.intent {
+        if let Some(commit) = step.moved_before(intent).await? {
+            return Ok(Done::Well(PromotionState::Landed, commit));
+        }
+        let registry = &cx.ports.registry;
+        let withdraw = || registry.withdraw_promotion(lease.held);
+        if cx.repeat(lease, withdraw).await? {
+            return Ok(Done::Over);
+        }
     }
+    step.check_symbolic().await?;
     step.check_tip(leased).await?;
-    step.go().await
+    let (state, commit) = step.go().await?;
+    Ok(Done::Well(state, commit))
 }
 
 impl Move<'_> {
@@ -162,7 +180,7 @@ impl Move<'_> {
             // Only reading it tells whether it moved.
             Err(error) => match own.read_branch(target, self.target()).await {
                 Ok(Some(actual)) if actual == commit => {}
-                Ok(_) => return Err(Stop::failed(git_cause(&error), error.to_string())),
+                Ok(_) => return Err(self.not_pushed(&error)),
                 Err(unread) => {
                     return Err(Stop::GiveBack(format!(
                         "the branch may have moved and cannot be read: {error}; {unread}"
@@ -174,12 +192,34 @@ impl Move<'_> {
         self.landed(commit).await
     }
 
+    /// A name for another branch does not move by itself.
+    async fn check_symbolic(&self) -> Result<(), Stop> {
+        let (own, target, branch) = (&self.opened.repo.own, &self.opened.target, self.target());
+        let Some(other) = own.symbolic_branch(target, branch).await? else {
+            return Ok(());
+        };
+        let branch = branch.to_owned();
+        let error = GitError::SymbolicBranch {
+            branch,
+            target: other,
+        };
+        Err(self.not_pushed(&error))
+    }
+
+    /// The branch was read after the push, and is where it was.
+    fn not_pushed(&self, error: &GitError) -> Stop {
+        let cause = match error {
+            GitError::SymbolicBranch { .. } => Cause::PromotionTargetSymbolic,
+            error if error.is_declined() => Cause::PromotionTargetProtected,
+            // The host may still be at it: the next try reads the branch once more.
+            error => git_cause(error),
+        };
+        Stop::failed(cause, error.to_string())
+    }
+
     /// The move that an earlier worker stored, if the branch holds it: that worker could not say so, and whatever was
     /// committed since came on top of it.
-    async fn moved_before(&self) -> Result<Option<Oid>, Stop> {
-        let Some(intent) = &self.promotion.intent else {
-            return Ok(None);
-        };
+    async fn moved_before(&self, intent: &PromotionIntent) -> Result<Option<Oid>, Stop> {
         let commit = Oid::parse(&intent.commit)?;
         let (own, target) = (&self.opened.repo.own, &self.opened.target);
         let branches = FetchRefs::Branches(vec![self.target().to_owned()]);
@@ -211,10 +251,15 @@ impl Move<'_> {
             // Somebody went on from there at once.
             Landed::Other {
                 actual: Some(actual),
-            } if actual != commit && own.is_ancestor(&commit, &actual).await? => {
-                Ok((PromotionState::Landed, commit))
+            } if actual != commit => {
+                // It may have moved since the fetch.
+                self.opened.tree(Some(&actual), name).await?;
+                if own.is_ancestor(&commit, &actual).await? {
+                    return Ok((PromotionState::Landed, commit));
+                }
+                Err(self.taken_back(Some(&actual), &commit))
             }
-            Landed::Other { actual } => Err(self.moved(actual.as_ref(), commit.as_str())),
+            Landed::Other { actual } => Err(self.taken_back(actual.as_ref(), &commit)),
         }
     }
 
@@ -279,6 +324,17 @@ impl Move<'_> {
                 name = self.target(),
                 folder = folder.display(),
                 branch = self.run.branch
+            ),
+        )
+    }
+
+    fn taken_back(&self, actual: Option<&Oid>, commit: &Oid) -> Stop {
+        Stop::failed(
+            Cause::PromotionTargetMoved,
+            format!(
+                "{} was moved to {commit}, and somebody has moved it since: it is {}",
+                self.target(),
+                shown(actual)
             ),
         )
     }

@@ -76,6 +76,8 @@ pub(crate) struct State {
     /// What the next promotion is about; its intent is kept.
     pub(crate) promotion: Option<Promotion>,
     pub(crate) promoted: Vec<(PromotionState, String)>,
+    /// A move that was forgotten was the last try.
+    pub(crate) last_try: bool,
     pub(crate) compare_with: String,
     pub(crate) seen: Option<Seen>,
     /// The result of the next external phase.
@@ -121,6 +123,7 @@ impl Fake {
             faulty: HashMap::new(),
             promotion: None,
             promoted: Vec::new(),
+            last_try: false,
             compare_with: String::new(),
             seen: None,
             submission: None,
@@ -355,6 +358,13 @@ impl Registry for Fake {
         self.state().promotion.as_mut().unwrap().intent = stored;
         self.called("prepare_promotion").await;
         Ok(())
+    }
+
+    async fn withdraw_promotion(&self, _: Held) -> Result<bool, CallError> {
+        self.called("withdraw_promotion").await;
+        let mut state = self.state();
+        state.promotion.as_mut().unwrap().intent = None;
+        Ok(state.last_try)
     }
 
     async fn finish_promotion(

@@ -259,3 +259,150 @@ async fn a_look_counts_commits_on_both_sides() {
     assert!(!seen.base.tip.is_empty());
     world.shut_down().await;
 }
+
+/// Crashes after the move was stored and before it was made; the branch is where it was.
+async fn stored_and_not_made() -> World {
+    let mut world = landed().await;
+    world.fake.state().hang_in = Some("prepare_promotion");
+    let wanted = promotion(&world, PromotionStrategy::Squash, "release");
+    world.fake.state().promotion = Some(wanted);
+    world.offer_job(JobKind::Promote, None).await;
+    until("the worker hangs", || {
+        world.fake.state().calls.contains(&"prepare_promotion")
+    })
+    .await;
+    world.crash().await;
+    world.fake.state().hang_in = None;
+    world.start();
+    world
+}
+
+fn has_withdrawn(world: &World) -> bool {
+    world.fake.state().calls.contains(&"withdraw_promotion")
+}
+
+#[tokio::test]
+async fn a_move_is_forgotten_only_by_a_worker_that_has_read_the_branch() {
+    let mut world = stored_and_not_made().await;
+    let away = world.path("away");
+    std::fs::rename(world.repo(), &away).unwrap();
+    let stored = world.fake.state().promotion.clone().unwrap();
+    let (cause, detail) = promote(&mut world, stored.clone()).await.unwrap_err();
+    assert_eq!(cause, Cause::RepositoryUnavailable, "{detail}");
+    assert!(!has_withdrawn(&world), "nobody has read it");
+    std::fs::rename(&away, world.repo()).unwrap();
+    let (state, commit) = promote(&mut world, stored.clone()).await.unwrap();
+    assert!(has_withdrawn(&world));
+    assert_eq!(state, PromotionState::Landed);
+    assert_eq!(tip(&world, "release"), commit);
+    world.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_promotion_that_the_registry_ends_is_not_gone_on_with() {
+    let mut world = stored_and_not_made().await;
+    let base = tip(&world, "release");
+    world.fake.state().last_try = true;
+    world.offer_job(JobKind::Promote, None).await;
+    until("the branch was read", || has_withdrawn(&world)).await;
+    world.shut_down().await;
+    assert_eq!(tip(&world, "release"), base);
+    let state = world.fake.state();
+    assert!(state.promoted.is_empty() && state.failed_jobs.is_empty());
+}
+
+#[tokio::test]
+async fn a_symbolic_branch_is_named_and_a_checkout_by_another_name_is_left_alone() {
+    let mut world = landed().await;
+    world.git(&["symbolic-ref", "refs/heads/alias", "refs/heads/release"]);
+    let base = tip(&world, "release");
+    let wanted = promotion(&world, PromotionStrategy::FastForward, "alias");
+    let (cause, detail) = promote(&mut world, wanted).await.unwrap_err();
+    assert_eq!(cause, Cause::PromotionTargetSymbolic, "{detail}");
+    assert!(detail.contains("name release instead"), "{detail}");
+    let symbolic = world.git(&["symbolic-ref", "refs/heads/alias"]);
+    assert_eq!(symbolic, "refs/heads/release");
+    world.git(&["symbolic-ref", "HEAD", "refs/heads/alias"]);
+    let before = world.git(&["status", "--porcelain"]);
+    let wanted = promotion(&world, PromotionStrategy::FastForward, "release");
+    let (cause, detail) = promote(&mut world, wanted).await.unwrap_err();
+    assert_eq!(cause, Cause::PromotionTargetCheckedOut, "{detail}");
+    assert_eq!(tip(&world, "release"), base);
+    assert_eq!(world.git(&["status", "--porcelain"]), before);
+    world.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_target_that_was_deleted_after_the_move_was_stored_is_said_to_be_missing() {
+    let mut world = stored_and_not_made().await;
+    world.git(&["branch", "-D", "release"]);
+    let stored = world.fake.state().promotion.clone().unwrap();
+    let (cause, detail) = promote(&mut world, stored).await.unwrap_err();
+    assert_eq!(cause, Cause::PromotionTargetMissing, "{detail}");
+    world.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_look_without_the_base_names_it() {
+    let mut world = landed().await;
+    let gone = "1".repeat(40);
+    world.fake.state().run.base_sha.clone_from(&gone);
+    world.offer_job(JobKind::IntegrationStatus, None).await;
+    until("the look has ended", || {
+        !world.fake.state().failed_jobs.is_empty()
+    })
+    .await;
+    let (cause, detail) = world.fake.state().failed_jobs.pop().unwrap();
+    assert_eq!(cause, Cause::RepositoryUnavailable, "{detail}");
+    assert!(detail.contains(&gone), "{detail}");
+    world.shut_down().await;
+}
+
+/// What somebody else does to the repository right before the branch is moved.
+static IN_BETWEEN: std::sync::Mutex<Option<(std::path::PathBuf, Vec<String>)>> =
+    std::sync::Mutex::new(None);
+
+fn in_between(place: &str) {
+    if place != builder_worker::failpoints::PROMOTE_PREPARED {
+        return;
+    }
+    if let Some((repo, args)) = IN_BETWEEN.lock().unwrap().take() {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        crate::world::git(&repo, &args);
+    }
+}
+
+#[tokio::test]
+async fn whoever_moves_or_deletes_the_branch_in_between_keeps_what_they_did() {
+    let mut world = World::idle();
+    world.start_with(in_between);
+    world.git(&["branch", "release"]);
+    let patch = adding("made.txt", "by the run");
+    let phase = world.patch_phase("P1", &patch);
+    assert_eq!(world.execute(phase).await.cause, None);
+    let theirs = world.git(&[
+        "commit-tree",
+        "-m",
+        "Theirs",
+        "-p",
+        "release",
+        "release^{tree}",
+    ]);
+    let move_it = ["update-ref", "refs/heads/release", &theirs];
+    let drop_it = ["update-ref", "-d", "refs/heads/release"];
+    let wanted = promotion(&world, PromotionStrategy::Squash, "release");
+    for (args, there) in [(&move_it[..], true), (&drop_it[..], false)] {
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        *IN_BETWEEN.lock().unwrap() = Some((world.repo(), args));
+        let (cause, detail) = promote(&mut world, wanted.clone()).await.unwrap_err();
+        assert_eq!(cause, Cause::PromotionTargetMoved, "{detail}");
+        assert!(
+            detail.contains(if there { &theirs } else { "absent" }),
+            "{detail}"
+        );
+        let after = world.git(&["for-each-ref"]);
+        assert_eq!(after.contains(&theirs), there, "{after}");
+        assert_eq!(after.contains("refs/heads/release"), there, "{after}");
+    }
+    world.shut_down().await;
+}

@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 
 use autopack_domain::Cause;
+use autopack_domain::promotion::PromotionStrategy;
 use autopack_domain::run::JobKind;
 use autopack_testkit::https::HttpsServer;
 use autopack_testkit::ssh::{SshServer, free_port};
 
+use crate::promotions::{promote, promotion};
 use crate::world::{World, adding, plan, until};
 
 type Env = Vec<(OsString, OsString)>;
@@ -149,4 +151,45 @@ async fn a_remote_that_is_not_there_or_not_trusted_is_unavailable() {
         assert!(detail.to_lowercase().contains(words), "{detail}");
         assert!(!detail.contains("secret-word"), "{detail}");
     }
+}
+
+/// A hook of the host, which declines what its body says.
+fn hook(world: &World, name: &str, body: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = world.repo().join(".git/hooks").join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[tokio::test]
+async fn a_branch_that_the_host_protects_is_said_to_be_protected() {
+    let mut world = World::idle();
+    let server = SshServer::start();
+    let url = server.url(&world.repo());
+    world.git(&["branch", "release"]);
+    start(&mut world, &url, server.env());
+    let spec = world.patch_phase("P1", &adding("one.txt", "x"));
+    let report = world.execute(spec).await;
+    assert_eq!(report.cause, None, "{}", report.detail);
+    let refs = world.git(&["for-each-ref"]);
+    let words = "Gitea: Not allowed to push to protected branch release";
+    hook(
+        &world,
+        "update",
+        &format!("case \"$1\" in */release) echo '{words}' >&2; exit 1;; esac"),
+    );
+    let wanted = promotion(&world, PromotionStrategy::FastForward, "release");
+    let (cause, detail) = promote(&mut world, wanted).await.unwrap_err();
+    assert_eq!(cause, Cause::PromotionTargetProtected, "{detail}");
+    assert!(detail.contains(words), "{detail}");
+    assert!(cause.remedy().contains("--pull-request"));
+    hook(&world, "pre-receive", "exit 1");
+    let spec = world.patch_phase("P2", &adding("two.txt", "x"));
+    let report = world.execute(spec).await;
+    let told = (report.cause, report.detail);
+    assert_eq!(told.0, Some(Cause::BranchProtected), "{}", told.1);
+    assert!(told.1.contains("pre-receive hook declined"), "{}", told.1);
+    assert_eq!(world.git(&["for-each-ref"]), refs, "nothing moved");
+    world.shut_down().await;
 }

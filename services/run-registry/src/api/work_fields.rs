@@ -3,7 +3,10 @@
 //! Invariant: a text of a worker is cut, never refused, so that no end of a job is lost for its length.
 
 use autopack_domain::{
-    Cause, Fence, JobUid, RunUid, issue::NewIssue, promotion::PromotionState, usage::Usage,
+    Cause, Fault, Fence, JobUid, RunUid,
+    issue::NewIssue,
+    promotion::{PromotionIntent, PromotionState},
+    usage::Usage,
 };
 use autopack_wire::{convert::read, types};
 use tonic::Status;
@@ -42,6 +45,18 @@ pub(super) fn bounded(text: String, max: usize) -> String {
 
 pub(super) fn held(run: &str, job: &str, fence: u64) -> Result<(RunUid, JobUid, Fence), Status> {
     Ok((uid("run_uid", run)?, uid("job_uid", job)?, Fence(fence)))
+}
+
+/// The move that a worker is about to make; neither: it has seen that the one that is stored was not made.
+pub(super) fn intent_of(from: String, commit: String) -> Result<Option<PromotionIntent>, Status> {
+    let missing = match (from.is_empty(), commit.is_empty()) {
+        (true, true) => return Ok(None),
+        (false, false) => return Ok(Some(PromotionIntent { from, commit })),
+        (true, false) => "from",
+        (false, true) => "commit",
+    };
+    let problem = "is missing: a move has both `from` and `commit`, and none has neither";
+    Err(faults(vec![Fault::new(missing, problem)]))
 }
 
 /// How a promotion ended, as a worker may say it.

@@ -8,7 +8,6 @@ use autopack_domain::{
     integration::Seen,
     phase::PhaseOutcome,
     plan::GateSpec,
-    promotion::PromotionIntent,
     run::{JobKind, settle::Report},
     states::AttemptState,
     worker::WorkerProfile,
@@ -24,7 +23,9 @@ use super::workers::abilities;
 use super::{
     Api,
     decode::{faults, present, refuse, uid, word},
-    work_fields::{MAX_DETAIL, bounded, cause_of, held, issue_list, promoted, usage_list},
+    work_fields::{
+        MAX_DETAIL, bounded, cause_of, held, intent_of, issue_list, promoted, usage_list,
+    },
 };
 use crate::app::{jobs::Findings, workers::Presence};
 
@@ -367,13 +368,12 @@ impl WorkService for Api {
     ) -> Reply<pb::PreparePromotionResponse> {
         let r = request.into_inner();
         let held = held(&r.run_uid, &r.job_uid, r.fence)?;
-        let intent = PromotionIntent {
-            from: r.from,
-            commit: r.commit,
-        };
-        let stored = self.core.prepare_promotion(held, intent).await;
-        stored.map_err(refuse)?;
-        Ok(Response::new(pb::PreparePromotionResponse {}))
+        let stored = self
+            .core
+            .prepare_promotion(held, intent_of(r.from, r.commit)?)
+            .await;
+        let ended = stored.map_err(refuse)?;
+        Ok(Response::new(pb::PreparePromotionResponse { ended }))
     }
 
     async fn finish_promotion(

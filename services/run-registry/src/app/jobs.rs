@@ -1,13 +1,13 @@
 //! Jobs that need the repository but are not phases: bootstrap and cleanup.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use autopack_domain::{
-    AttemptUid, Cause, Fence, JobUid, Reason, Refusal, RunUid, WorkerUid,
+    AttemptUid, Cause, Fence, JobUid, Reason, Refusal, RunUid, Timestamp, WorkerUid,
     attempt::Attempt,
     plan::{GateSpec, Plan},
     promotion::Promotion,
-    run::{Changes, JobState, Run, RunAggregate, bootstrap::Frozen},
+    run::{Changes, JobState, Run, RunAggregate, bootstrap::Frozen, promote::ASIDE_PAUSE},
     worker::WorkerProfile,
 };
 use autopack_policy::{
@@ -65,6 +65,12 @@ pub(super) fn eligible(need: &Need, worker: &WorkerProfile) -> Result<(), Refusa
         ),
     )
     .with("missing", missing))
+}
+
+/// When a job that failed is tried again.
+pub(super) fn later(a: &RunAggregate, now: Timestamp) -> Timestamp {
+    let backoff = a.strategy.phase.first().map_or(5, |p| p.backoff_seconds);
+    now.plus(Duration::from_secs(backoff.into()).min(ASIDE_PAUSE))
 }
 
 impl Core {
@@ -200,8 +206,7 @@ impl Core {
     ) -> Result<(), Refusal> {
         let ids = Arc::clone(&self.ports.ids);
         self.command(run, None, move |a, c, now| {
-            let backoff = a.strategy.phase.first().map_or(5, |p| p.backoff_seconds);
-            let later = now.plus(std::time::Duration::from_secs(backoff.into()));
+            let later = later(a, now);
             if a.job(job)?.kind.is_aside() {
                 let of = (job, Some(fence), JobUid(ids.uuid()));
                 return a.fail_aside(of, (cause, &detail), later, now, c);

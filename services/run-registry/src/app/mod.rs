@@ -274,7 +274,7 @@ impl Core {
             };
             if a.job(job)?.kind.is_aside() {
                 let of = (job, None, autopack_domain::JobUid(ids.uuid()));
-                return a.fail_aside(of, (cause, cause.text()), now, now, c);
+                return a.fail_aside(of, (cause, cause.text()), jobs::later(a, now), now, c);
             }
             a.fail_job((job, None), (cause, cause.text()), now, now, c)
         });

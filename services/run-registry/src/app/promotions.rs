@@ -101,6 +101,11 @@ impl Core {
         if known.state == PromotionState::Opened && known.url == url {
             return Ok(known);
         }
+        if !url.is_empty() && !is_address(&url) {
+            let fault = Fault::new("url", "is no address of a page")
+                .example("https://git.example/ann/demo/pull/1");
+            return Err(Refusal::invalid(Reason::ArgumentInvalid, vec![fault]));
+        }
         let clock = Arc::clone(&self.ports.clock);
         let done = self.writer.on_run(run, None, move |a, c| {
             let end = if url.is_empty() {
@@ -117,17 +122,26 @@ impl Core {
         done.await.map_err(write_refusal)
     }
 
-    /// A worker is about to move the branch.
+    /// A worker is about to move the branch, or has seen that the move of an earlier one was not made (`None`). Whether
+    /// the promotion has ended by this.
     pub async fn prepare_promotion(
         &self,
         (run, job, fence): Held,
-        intent: PromotionIntent,
-    ) -> Result<(), Refusal> {
-        self.command(run, None, move |a, c, now| {
-            a.prepare_promotion((job, fence), intent.clone(), now, c)
-        })
-        .await
-        .map(drop)
+        intent: Option<PromotionIntent>,
+    ) -> Result<bool, Refusal> {
+        let clock = Arc::clone(&self.ports.clock);
+        let done = self.writer.on_run(run, None, move |a, c| {
+            let (held, now) = ((job, fence), clock.now());
+            match intent.clone() {
+                Some(intent) => a.prepare_promotion(held, intent, now, c).map(|()| false),
+                None => a.withdraw_promotion(held, now, c),
+            }
+        });
+        let ended = done.await.map_err(write_refusal)?;
+        if ended {
+            lock(&self.leases).end(job.0);
+        }
+        Ok(ended)
     }
 
     /// A worker has ended a promotion well.
@@ -225,7 +239,7 @@ fn check_rules(a: &RunAggregate) -> Result<(), Refusal> {
     Err(refusal)
 }
 
-/// How the names of integration branches begin.
+/// How the names of integration branches begin; in any case, for some file systems do not tell cases apart.
 const INTEGRATION: &str = "autonomous/";
 
 /// Names the branch: what the plan names as its base, unless that is no branch's name.
@@ -236,7 +250,7 @@ fn with_target(run: &Run, mut wanted: Wanted) -> Result<Wanted, Refusal> {
     let target = &wanted.target;
     let problem = if target.is_empty() || *target == run.base_sha || target == "HEAD" {
         "names no branch, and neither does the plan's base"
-    } else if target.starts_with(INTEGRATION) {
+    } else if target.to_ascii_lowercase().starts_with(INTEGRATION) {
         "is the integration branch of a run, which only that run's landings move"
     } else if !is_branch(target) {
         "is no name of a branch"
@@ -245,6 +259,15 @@ fn with_target(run: &Run, mut wanted: Wanted) -> Result<Wanted, Refusal> {
     };
     let fault = Fault::new("target_branch", problem).example("main");
     Err(Refusal::invalid(Reason::ArgumentInvalid, vec![fault]))
+}
+
+/// Whether people may be shown it as the address of a page.
+fn is_address(url: &str) -> bool {
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"));
+    let shown = |c: char| !c.is_whitespace() && !c.is_control() && !"<>\"'`".contains(c);
+    rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(shown))
 }
 
 /// Whether git would take the name for a branch (`git check-ref-format --branch`).

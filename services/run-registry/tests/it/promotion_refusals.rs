@@ -13,6 +13,7 @@ use crate::{
 
 both!(
     a_pull_request_is_recorded_once,
+    a_young_pull_request_does_not_give_way,
     an_integration_branch_is_looked_at_on_request,
     refusals_of_promotions_are_named,
     who_may_promote,
@@ -192,5 +193,45 @@ async fn who_may_promote(place: Place) {
     let request = pb::ListPromotionsRequest { run_id: "a".into() };
     reader.promotions().list_promotions(request).await.unwrap();
     assert_eq!(ask(h.as_principal(Principal::User)).await, Ok(()));
+    h.stop().await;
+}
+
+async fn a_young_pull_request_does_not_give_way(place: Place) {
+    let h = Harness::start(&place).await;
+    ended(&h, "a").await;
+    let by_request = pb::PromoteRunRequest {
+        pull_request: true,
+        ..asking("a")
+    };
+    let open = promote(&h, by_request.clone()).await.unwrap();
+    let status = promote(&h, asking("a")).await.unwrap_err();
+    assert!(from_status(&status).is(Reason::PromotionBusy), "{status:?}");
+    let same = promote(&h, by_request.clone()).await.unwrap();
+    assert_eq!(same.uid, open.uid, "the same goes on with it");
+    let record = |uid: &str, url: &str| {
+        let request = pb::RecordPullRequestRequest {
+            promotion_uid: uid.to_owned(),
+            url: url.to_owned(),
+            detail: String::new(),
+        };
+        let mut promotions = h.clients.promotions();
+        async move { promotions.record_pull_request(request).await }
+    };
+    for bad in ["javascript:alert(1)", "https://", "https://a b", "u"] {
+        let status = record(&open.uid, bad).await.unwrap_err();
+        assert!(from_status(&status).is(Reason::ArgumentInvalid), "{bad}");
+    }
+    let url = "https://git.example/1";
+    record(&open.uid, url).await.unwrap();
+    assert_eq!(get(&h, &open.uid).await.url, url);
+    let old = promote(&h, by_request).await.unwrap();
+    h.clock.advance(std::time::Duration::from_mins(11));
+    let next = promote(&h, asking("a")).await.unwrap();
+    assert_eq!(next.state(), State::Pending);
+    let given_up = get(&h, &old.uid).await;
+    assert_eq!(
+        (given_up.state(), given_up.cause.as_str()),
+        (State::Failed, "PULL_REQUEST_UNCLEAR")
+    );
     h.stop().await;
 }

@@ -10,6 +10,7 @@ both!(
     a_run_that_breaks_rules_is_refused_with_each_of_them,
     requests_for_a_promotion_are_idempotent_and_one_is_open_at_a_time,
     a_lost_lease_and_a_restart_offer_the_promotion_again,
+    a_move_that_may_have_happened_waits_for_who_reads_the_branch,
 );
 
 pub(crate) async fn ended(h: &Harness, id: &str) -> types::Run {
@@ -310,6 +311,70 @@ async fn a_lost_lease_and_a_restart_offer_the_promotion_again(place: Place) {
         h.state("a").await,
         "STATE_DONE_SUCCESS",
         "the run did not fail"
+    );
+    h.stop().await;
+}
+
+/// The worker's job fails with this cause.
+async fn fail(h: &Harness, run: &types::Run, job: &str, fence: u64, cause: &str) {
+    let failed = pb::FailJobRequest {
+        run_uid: run.uid.clone(),
+        job_uid: job.into(),
+        fence,
+        cause: cause.into(),
+        detail: "away".into(),
+    };
+    h.clients.work.clone().fail_job(failed).await.unwrap();
+}
+
+async fn a_move_that_may_have_happened_waits_for_who_reads_the_branch(place: Place) {
+    let h = Harness::start(&place).await;
+    let run = ended(&h, "a").await;
+    let open = promote(&h, asking("a")).await.unwrap();
+    let prepare = |job: &str, fence: u64, from: &str, commit: &str| {
+        let request = pb::PreparePromotionRequest {
+            run_uid: run.uid.clone(),
+            job_uid: job.into(),
+            fence,
+            from: from.into(),
+            commit: commit.into(),
+        };
+        let mut work = h.clients.work.clone();
+        async move {
+            let answer = work.prepare_promotion(request).await?;
+            Ok::<_, tonic::Status>(answer.into_inner().ended)
+        }
+    };
+    let (job, leased) = take(&h, &run, "promote").await;
+    let half = prepare(&job, leased.fence, "m0", "").await.unwrap_err();
+    assert_eq!(half.code(), tonic::Code::InvalidArgument, "{half:?}");
+    let stored = prepare(&job, leased.fence, "m0", "c1").await;
+    assert!(!stored.unwrap());
+    fail(&h, &run, &job, leased.fence, "REPOSITORY_DENIED").await;
+    for cause in ["REPOSITORY_UNAVAILABLE", "WORKER_ERROR", "DISK_FULL"] {
+        let (job, leased) = take(&h, &run, "promote").await;
+        fail(&h, &run, &job, leased.fence, cause).await;
+        let kept = get(&h, &open.uid).await;
+        assert_eq!(
+            (kept.state(), kept.cause.as_str(), kept.detail.as_str()),
+            (State::Pending, cause, "away")
+        );
+    }
+    // Three moves were stored, and each time the branch was found without it.
+    for tries in 1..=3 {
+        let (job, leased) = take(&h, &run, "promote").await;
+        let over = prepare(&job, leased.fence, "", "").await.unwrap();
+        assert_eq!(over, tries == 3, "{tries}");
+        if over {
+            break;
+        }
+        prepare(&job, leased.fence, "m0", "c1").await.unwrap();
+        fail(&h, &run, &job, leased.fence, "REPOSITORY_UNAVAILABLE").await;
+    }
+    let done = get(&h, &open.uid).await;
+    assert_eq!(
+        (done.state(), done.cause.as_str()),
+        (State::Failed, "REPOSITORY_UNAVAILABLE")
     );
     h.stop().await;
 }

@@ -17,14 +17,14 @@ struct Ended {
 }
 
 fn ended() -> Ended {
+    ended_of("https://git.example/ann/demo.git")
+}
+
+/// The same of a repository with this address.
+fn ended_of(origin: &str) -> Ended {
     let repo = TempRepo::small();
     repo.git(&["branch", "release"]);
-    repo.git(&[
-        "remote",
-        "add",
-        "origin",
-        "https://git.example/ann/demo.git",
-    ]);
+    repo.git(&["remote", "add", "origin", origin]);
     let base = repo.git(&["rev-parse", "release"]);
     let autopack = Autopack::new();
     let plan = Plan::new("demo")
@@ -59,6 +59,14 @@ impl Ended {
         assert_ne!(error["error"]["hints"], serde_json::json!([]));
         assert_eq!(self.tip("release"), before, "nothing moved");
         error
+    }
+
+    /// What a host has after the integration branch was pushed there.
+    fn pushed(&self) -> Vec<(String, String)> {
+        vec![
+            ("autonomous/demo".into(), self.tip("autonomous/demo")),
+            ("release".into(), self.base.clone()),
+        ]
     }
 
     fn tip(&self, branch: &str) -> String {
@@ -244,10 +252,7 @@ fn a_pull_request_is_opened_once_with_the_callers_token() {
         answer.done.stderr.contains("git push"),
         "the host lacks the branch: {answer:?}"
     );
-    host.content().branches = vec![
-        ("autonomous/demo".into(), run.tip("autonomous/demo")),
-        ("release".into(), run.base.clone()),
-    ];
+    host.content().branches = run.pushed();
     for _ in 0..2 {
         let answer = run.promote(&by_request);
         answer.done.expect_code(0);
@@ -269,4 +274,104 @@ fn a_pull_request_is_opened_once_with_the_callers_token() {
             .any(|part| part == TOKEN.as_bytes());
         assert!(!held, "{} holds the token", file.display());
     }
+}
+
+#[test]
+fn a_pull_request_without_a_clear_answer_stays_asked_for_and_is_found() {
+    let mut run = ended();
+    run.autopack = run.autopack.with("GITEA_TOKEN", TOKEN);
+    let host = GitHost::start(Flavour::Gitea);
+    let api = host.api();
+    let by_request = ["--pull-request", "--host-api", api.as_str()];
+    let seen = serde_json::json!({"commit": {"id": run.tip("autonomous/demo")}}).to_string();
+    host.content().branches = run.pushed();
+    host.content().first = vec![
+        (200, String::new(), seen),
+        (200, String::new(), "[]".into()),
+        (502, String::new(), "Bad Gateway".into()),
+    ];
+    let answer = run.promote(&by_request);
+    answer.done.expect_code(1);
+    assert!(answer.done.stderr.contains("same command"), "{answer:?}");
+    let shown = run.autopack.read(&["integration", "demo"]);
+    assert_eq!(shown["promotions"][0]["state"], "PENDING", "{shown:#}");
+    // Another promotion would lose sight of it.
+    let error = run.refuses(&["--strategy", "squash"], "PROMOTION_BUSY");
+    let text = error["error"]["message"].as_str().unwrap();
+    assert!(text.contains("--pull-request"), "{text}");
+    // The host had opened it after all.
+    host.content().pulls = vec![("autonomous/demo".into(), "release".into())];
+    let answer = run.promote(&by_request);
+    answer.done.expect_code(0);
+    assert_eq!(answer.json["uid"], shown["promotions"][0]["uid"]);
+    assert_eq!(answer.json["url"], "https://git.example/ann/demo/pull/1");
+    let posts = host.content().calls.clone();
+    let posts = posts.iter().filter(|call| call.starts_with("POST"));
+    assert_eq!(posts.count(), 1);
+    run.promote(&["--strategy", "squash"]).done.expect_code(0);
+}
+
+/// A `gh` that asks a host on this machine, with a token of its own, and keeps what it was called with.
+const GH: &str = r#"#!/usr/bin/env python3
+import os, sys, urllib.error, urllib.request
+args = sys.argv[1:]
+with open("@LOG@", "a") as log:
+    log.write(" ".join(args) + "\n")
+    log.write(" ".join(sorted(os.environ)) + "\n")
+if os.path.exists("@LOG@.out"):
+    sys.stderr.write("To get started with GitHub CLI, please run:  gh auth login\n")
+    sys.exit(4)
+assert args[:4] == ["api", "--include", "--hostname", "github.com"], args
+method, path = args[args.index("--method") + 1], args[args.index("--method") + 2]
+body = sys.stdin.buffer.read() if "--input" in args else None
+head = {"Authorization": "Bearer @TOKEN@", "Content-Type": "application/json"}
+asked = urllib.request.Request("@API@" + path, data=body, headers=head, method=method)
+try:
+    answer = urllib.request.urlopen(asked)
+except urllib.error.HTTPError as error:
+    answer = error
+sys.stdout.write("HTTP/2.0 %d x\r\nContent-Type: application/json\r\n\r\n" % answer.status)
+sys.stdout.write(answer.read().decode())
+sys.exit(0 if answer.status < 400 else 1)
+"#;
+
+#[test]
+fn a_pull_request_is_opened_through_gh_where_no_token_is_set() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut run = ended_of("git@github.com:ann/demo.git");
+    let host = GitHost::start(Flavour::GitHub);
+    let folder = run.autopack.folder("bin");
+    let log = folder.join("log");
+    let script = GH
+        .replace("@LOG@", log.to_str().unwrap())
+        .replace("@API@", &host.api())
+        .replace("@TOKEN@", TOKEN);
+    std::fs::write(folder.join("gh"), script).unwrap();
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder.join("gh"), mode).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", folder.display());
+    run.autopack = run.autopack.with("PATH", &path).with("SECRET_WORD", "x");
+    let out = folder.join("log.out");
+    std::fs::write(&out, "").unwrap();
+    let answer = run.promote(&["--pull-request"]);
+    answer.done.expect_code(1);
+    assert!(answer.done.stderr.contains("gh auth login"), "{answer:?}");
+    std::fs::remove_file(out).unwrap();
+    let answer = run.promote(&["--pull-request"]);
+    answer.done.expect_code(1);
+    assert!(answer.done.stderr.contains("git push"), "{answer:?}");
+    host.content().branches = run.pushed();
+    for _ in 0..2 {
+        let answer = run.promote(&["--pull-request"]);
+        answer.done.expect_code(0);
+        assert_eq!(answer.json["url"], "https://git.example/ann/demo/pull/1");
+    }
+    assert_eq!(host.content().pulls.len(), 1);
+    let told = std::fs::read_to_string(log).unwrap();
+    assert!(
+        told.contains("--method POST /repos/ann/demo/pulls --input -"),
+        "{told}"
+    );
+    assert!(!told.contains("SECRET_WORD"), "{told}");
 }

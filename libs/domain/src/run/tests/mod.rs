@@ -6,6 +6,7 @@ mod external;
 mod import;
 mod issues;
 mod jobs;
+mod moves;
 mod promotions;
 mod sequences;
 

@@ -5,10 +5,13 @@ use crate::{
     PromotionUid, Reason, Refusal,
     integration::Seen,
     promotion::{Promoted, Promotion, PromotionIntent, PromotionState, PromotionStrategy, Wanted},
-    run::{JobState, promote::NewPromotion},
+    run::{
+        JobState,
+        promote::{NewPromotion, PULL_REQUEST_PATIENCE},
+    },
 };
 
-fn wanted(strategy: PromotionStrategy) -> Wanted {
+pub(super) fn wanted(strategy: PromotionStrategy) -> Wanted {
     Wanted {
         strategy,
         target: "main".into(),
@@ -18,14 +21,22 @@ fn wanted(strategy: PromotionStrategy) -> Wanted {
 }
 
 impl Bench {
-    fn succeeded() -> Self {
+    pub(super) fn succeeded() -> Self {
         let mut bench = Self::started();
         (0..4).for_each(|phase| bench.pass(phase));
         assert_eq!(bench.run.run.state, RunState::DoneSuccess);
         bench
     }
 
-    fn ask(&mut self, wanted: Wanted) -> Result<(Promotion, JobUid, Changes), Refusal> {
+    pub(super) fn ask(&mut self, wanted: Wanted) -> Result<(Promotion, JobUid, Changes), Refusal> {
+        self.ask_at(wanted, NOW)
+    }
+
+    pub(super) fn ask_at(
+        &mut self,
+        wanted: Wanted,
+        now: Timestamp,
+    ) -> Result<(Promotion, JobUid, Changes), Refusal> {
         let (uid, job) = (PromotionUid(self.uid()), JobUid(self.uid()));
         let new = NewPromotion {
             uid,
@@ -35,11 +46,11 @@ impl Bench {
             request: String::new(),
         };
         let mut changes = Changes::default();
-        let promotion = self.run.request_promotion(new, NOW, &mut changes)?;
+        let promotion = self.run.request_promotion(new, now, &mut changes)?;
         Ok((promotion, job, changes))
     }
 
-    fn take(&mut self, job: JobUid) -> Fence {
+    pub(super) fn take(&mut self, job: JobUid) -> Fence {
         let worker = WorkerUid(uuid::Uuid::nil());
         let taken = self
             .run
@@ -48,7 +59,7 @@ impl Bench {
     }
 }
 
-fn landed() -> Promoted {
+pub(super) fn landed() -> Promoted {
     Promoted {
         state: PromotionState::Landed,
         commit: "c1".into(),
@@ -192,12 +203,28 @@ fn a_pull_request_needs_no_job_and_gives_way_to_another_promotion() {
         .finish_pull_request(open.uid, Ok(end), NOW, &mut changes)
         .unwrap();
     assert_eq!(ended.url, "https://git.example/1");
-    let (given_up, ..) = bench.ask(by_request).unwrap();
-    let (_, job, changes) = bench.ask(wanted(PromotionStrategy::Squash)).unwrap();
-    assert_eq!(
-        changes.promotions[&given_up.uid].state,
-        PromotionState::Failed
+    let (given_up, ..) = bench.ask(by_request.clone()).unwrap();
+    // Whoever is to open it may be about to: only an old one gives way.
+    let squash = || wanted(PromotionStrategy::Squash);
+    let refusal = bench.ask(squash()).unwrap_err();
+    assert_eq!(refusal.reason, Reason::PromotionBusy);
+    assert!(
+        refusal.message.contains("--pull-request"),
+        "{}",
+        refusal.message
     );
+    let young = Timestamp(NOW.plus(PULL_REQUEST_PATIENCE).0 - 1);
+    assert!(bench.ask_at(squash(), young).is_err());
+    // Asking for the same again gives whoever asks the whole time.
+    let (same, ..) = bench.ask_at(by_request, young).unwrap();
+    assert_eq!((same.uid, same.asked_at), (given_up.uid, young));
+    let old = NOW.plus(PULL_REQUEST_PATIENCE);
+    assert!(bench.ask_at(squash(), old).is_err());
+    let old = young.plus(PULL_REQUEST_PATIENCE);
+    let (_, job, changes) = bench.ask_at(squash(), old).unwrap();
+    let ended = &changes.promotions[&given_up.uid];
+    assert_eq!(ended.state, PromotionState::Failed);
+    assert_eq!(ended.cause, Some(Cause::PullRequestUnclear));
     assert!(bench.run.job(job).is_ok());
 }
 
