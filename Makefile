@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-histories chaos lint bench run up down tools docs-check fuzz clean fmt
+.PHONY: help demo test test-histories chaos lint bench bench-scale run up down tools docs-check fuzz clean fmt
 
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -64,6 +64,10 @@ bench: tools ## Measure both forms: figures and their ratios to a calibration of
 	$(CARGO) build --release --workspace --bins
 	$(TARGET)/release/autopack bench
 	AUTOPACK_BIN_DIR=$(abspath $(TARGET))/release $(CARGO) bench -p autopack-tests --bench distributed
+
+bench-scale: tools ## Measure reads, starts and the self-check with 100,000 runs and 2,000,000 phases, over both databases
+	$(CARGO) build --release -p autopack -p run-registry
+	AUTOPACK_BIN_DIR=$(abspath $(TARGET))/release $(CARGO) bench -p autopack-tests --bench scale
 
 run: ## Run the command line: make run ARGS="run plan.yaml --repo ."
 	$(CARGO) run -q -p autopack -- $(ARGS)

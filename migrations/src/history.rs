@@ -60,6 +60,7 @@ pub const ALL: &[Migration] = &[
     step!(20, 10, "0020", "identity"),
     step!(21, 10, "0021", "submissions"),
     step!(22, 10, "0022", "promotions"),
+    step!(24, 10, "0024", "lists"),
 ];
 
 /// The schema version of this program.

@@ -108,7 +108,7 @@ pub(crate) async fn take_over(
 }
 
 /// The tasks beside the writer, by name.
-pub(crate) fn tasks(core: &Arc<Core>, token: &CancellationToken) -> [(&'static str, Task); 5] {
+pub(crate) fn tasks(core: &Arc<Core>, token: &CancellationToken) -> [(&'static str, Task); 6] {
     let (core, token) = (|| Arc::clone(core), || token.clone());
     [
         (
@@ -130,6 +130,10 @@ pub(crate) fn tasks(core: &Arc<Core>, token: &CancellationToken) -> [(&'static s
         (
             "registry.traces",
             Box::pin(tasks::traces::run(core(), token())),
+        ),
+        (
+            "registry.check",
+            Box::pin(tasks::check::run(core(), token())),
         ),
     ]
 }

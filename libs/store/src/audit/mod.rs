@@ -8,6 +8,7 @@
 //! - [`relations`]: rows without the row they belong to, or without one they need; records that disagree
 //! - [`database`]: constraints of state columns, the event log and its cursors
 //! - [`ids`]: ids of runs and phases, for the convention
+//! - [`stretch`]: which runs are looked at in one go
 
 pub mod columns;
 pub mod database;
@@ -15,11 +16,14 @@ pub mod documents;
 pub mod ids;
 pub mod relations;
 pub(crate) mod sql;
+pub mod stretch;
 
 use std::collections::BTreeMap;
 
 use autopack_domain::{Finding, finding::Place};
 use sea_orm::ConnectionTrait;
+
+pub use stretch::Stretch;
 
 use crate::{StoreError, repairs, schema};
 
@@ -91,13 +95,16 @@ pub async fn examine<C: ConnectionTrait>(db: &C, scope: &Scope) -> Result<Audit,
     Ok(audit)
 }
 
-/// States alone, which is what a start can afford on a large database: what an alias or a case variant spells, each
-/// with the uid of its run.
-pub async fn aliases<C: ConnectionTrait>(db: &C) -> Result<Vec<(Finding, String)>, StoreError> {
+/// States alone, which is what a start can afford: what an alias or a case variant spells, each with the uid of its
+/// run.
+pub async fn aliases<C: ConnectionTrait>(
+    db: &C,
+    stretch: &Stretch,
+) -> Result<Vec<(Finding, String)>, StoreError> {
     let mut found = Vec::new();
     for table in schema::tables() {
         if autopack_domain::alias::states_of(table.name).is_some() {
-            found.extend(columns::states(db, &table).await?);
+            found.extend(columns::states(db, &table, stretch).await?);
         }
     }
     found.retain(|finding| finding.safe.is_some());

@@ -10,4 +10,5 @@
 mod audit;
 mod base;
 mod legacy;
+mod plans;
 mod schema;

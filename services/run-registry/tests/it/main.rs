@@ -24,6 +24,7 @@ mod recovery;
 mod relay;
 mod reports;
 mod self_check;
+mod sequences;
 mod set_aside;
 mod standby;
 mod submissions;
