@@ -86,11 +86,12 @@ docs-check: ## Check that what README and docs name exists, and run the README's
 	$(CARGO) build $(BUILD) --bins --tests
 	$(CARGO) test $(BUILD) --test architecture -- docs_check
 
-fuzz: ## Fuzz the readers of plans, imports and submissions for FUZZ_SECONDS each (needs cargo-fuzz and a nightly toolchain)
-	mkdir -p fuzz/corpus/plan fuzz/corpus/import fuzz/corpus/submission
+fuzz: ## Fuzz the readers of plans, imports, submissions and messages for FUZZ_SECONDS each (needs cargo-fuzz and a nightly toolchain)
+	mkdir -p fuzz/corpus/plan fuzz/corpus/import fuzz/corpus/submission fuzz/corpus/request
 	$(CARGO) +nightly fuzz run plan fuzz/corpus/plan tests/corpus/good-plans tests/corpus/bad-plans -- -max_total_time=$(FUZZ_SECONDS)
 	$(CARGO) +nightly fuzz run import fuzz/corpus/import -- -max_total_time=$(FUZZ_SECONDS)
 	$(CARGO) +nightly fuzz run submission fuzz/corpus/submission -- -max_total_time=$(FUZZ_SECONDS)
+	$(CARGO) +nightly fuzz run request fuzz/corpus/request -- -max_total_time=$(FUZZ_SECONDS)
 
 fmt: ## Format the sources
 	$(CARGO) fmt --all

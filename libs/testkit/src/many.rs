@@ -154,12 +154,7 @@ impl Copy<'_> {
     fn run(&self) -> Changes {
         let turn = OPEN.iter().enumerate();
         let turn: Vec<String> = turn
-            .map(|(n, state)| {
-                format!(
-                    "WHEN n.i / 100 % {} = {n} THEN '{state}'",
-                    OPEN.len()
-                )
-            })
+            .map(|(n, state)| format!("WHEN n.i / 100 % {} = {n} THEN '{state}'", OPEN.len()))
             .collect();
         let open = format!("(CASE {} END)", turn.join(" "));
         let cause = |_: &str, cause: &str| match cause {
@@ -170,8 +165,14 @@ impl Copy<'_> {
         changes.extend([
             ("id", "'many-' || n.i".to_owned()),
             ("id_fold", "'many-' || n.i".to_owned()),
-            ("project", format!("'many-' || (n.i % {})", self.many.projects)),
-            ("state", Self::by_end(|state, _| format!("'{state}'"), &open)),
+            (
+                "project",
+                format!("'many-' || (n.i % {})", self.many.projects),
+            ),
+            (
+                "state",
+                Self::by_end(|state, _| format!("'{state}'"), &open),
+            ),
             ("cause", Self::by_end(cause, "NULL")),
             ("held", "FALSE".to_owned()),
             ("frozen", "TRUE".to_owned()),
@@ -181,7 +182,10 @@ impl Copy<'_> {
             ("last_event", self.phases()),
             ("created_at", Self::created()),
             ("started_at", Self::created()),
-            ("completed_at", Self::by_end(|_, _| format!("{} + 50000000", Self::created()), "NULL")),
+            (
+                "completed_at",
+                Self::by_end(|_, _| format!("{} + 50000000", Self::created()), "NULL"),
+            ),
         ]);
         changes.extend(self.counts(""));
         changes
@@ -189,7 +193,10 @@ impl Copy<'_> {
 
     /// How many phases the run has.
     fn phases(&self) -> String {
-        format!("(SELECT COUNT(*) FROM phase WHERE run_uid = {})", self.template)
+        format!(
+            "(SELECT COUNT(*) FROM phase WHERE run_uid = {})",
+            self.template
+        )
     }
 
     /// The state of a phase with this index: each fifth failed, and what waited for it was skipped.
@@ -264,7 +271,10 @@ impl Copy<'_> {
 
     /// One of each phase that was worked on.
     fn attempts(&self) -> String {
-        let (uid, job) = (self.uid(1, "n.i * 1000 + t.idx"), self.uid(2, "n.i * 1000 + t.idx"));
+        let (uid, job) = (
+            self.uid(1, "n.i * 1000 + t.idx"),
+            self.uid(2, "n.i * 1000 + t.idx"),
+        );
         format!(
             "INSERT INTO attempt (uid, run_uid, phase, number, state, job_uid, fence, worker_uid, tip, tree, commit_sha, cause, detail, gate, tests, \
              tokens_reserved, tokens_used, offered_at, leased_at, finished_at, artifacts, facts) {}\

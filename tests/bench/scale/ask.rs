@@ -15,15 +15,16 @@ const DEEP: usize = 60;
 const AIM: f64 = 50.0;
 
 /// Every question, over one database.
-pub(crate) async fn every_question(
-    id: &'static str,
-    clients: &Clients,
-    many: Many,
-) -> Vec<Line> {
+pub(crate) async fn every_question(id: &'static str, clients: &Clients, many: Many) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut note = |what: &str, spans: &[Duration]| {
         let p99 = Line::plain(id, format!("{what}, p99"), percentile(spans, 0.99), "ms");
-        lines.push(Line::plain(id, format!("{what}, p50"), percentile(spans, 0.5), "ms"));
+        lines.push(Line::plain(
+            id,
+            format!("{what}, p50"),
+            percentile(spans, 0.5),
+            "ms",
+        ));
         lines.push(p99.at_most(AIM, "the aim"));
     };
     let list = |state: &str, project: &str, page_token: &str| pb::ListRunsRequest {
@@ -40,9 +41,15 @@ pub(crate) async fn every_question(
         ("runs of a project by state", "DONE_CANCELLED", "many-3"),
     ] {
         let token = deep(clients, list(state, project, "")).await;
-        note(&format!("ListRuns: {what}"), &runs(clients, list(state, project, "")).await);
+        note(
+            &format!("ListRuns: {what}"),
+            &runs(clients, list(state, project, "")).await,
+        );
         if !token.is_empty() {
-            note(&format!("ListRuns: {what}, a deep page"), &runs(clients, list(state, project, &token)).await);
+            note(
+                &format!("ListRuns: {what}, a deep page"),
+                &runs(clients, list(state, project, &token)).await,
+            );
         }
     }
     let some = |n: usize| format!("many-{}", (n * 7919) % many.runs as usize);
@@ -56,7 +63,10 @@ pub(crate) async fn every_question(
     note("GetRunReport: any run", &spans);
     spans.clear();
     for _ in 0..ROUNDS {
-        let request = pb::ListRunMetricsRequest { project: "many-5".into(), ..Default::default() };
+        let request = pb::ListRunMetricsRequest {
+            project: "many-5".into(),
+            ..Default::default()
+        };
         let began = Instant::now();
         clients.reports().list_run_metrics(request).await.unwrap();
         spans.push(began.elapsed());
@@ -80,7 +90,11 @@ pub(crate) async fn every_question(
             ..Default::default()
         };
         let began = Instant::now();
-        clients.reports().get_backlog_summary(request).await.unwrap();
+        clients
+            .reports()
+            .get_backlog_summary(request)
+            .await
+            .unwrap();
         spans.push(began.elapsed());
     }
     note("GetBacklogSummary: a project", &spans);
@@ -91,7 +105,11 @@ pub(crate) async fn every_question(
             ..Default::default()
         };
         let began = Instant::now();
-        clients.reports().get_budget_analysis(request).await.unwrap();
+        clients
+            .reports()
+            .get_budget_analysis(request)
+            .await
+            .unwrap();
         spans.push(began.elapsed());
     }
     note("GetBudgetAnalysis: a project", &spans);
@@ -115,7 +133,11 @@ async fn deep(clients: &Clients, mut request: pb::ListRunsRequest) -> String {
     let mut registry = clients.registry.clone();
     request.page_size = 500;
     for _ in 0..DEEP {
-        let answer = registry.list_runs(request.clone()).await.unwrap().into_inner();
+        let answer = registry
+            .list_runs(request.clone())
+            .await
+            .unwrap()
+            .into_inner();
         if answer.next_page_token.is_empty() {
             break;
         }
@@ -128,16 +150,29 @@ async fn deep(clients: &Clients, mut request: pb::ListRunsRequest) -> String {
 pub(crate) async fn self_check(id: &'static str, clients: &Clients, process: u32) -> Vec<Line> {
     let before = most_mib(process);
     let began = Instant::now();
-    let answer = clients.doctor().diagnose(pb::DiagnoseRequest::default()).await;
+    let answer = clients
+        .doctor()
+        .diagnose(pb::DiagnoseRequest::default())
+        .await;
     let took = began.elapsed().as_secs_f64();
     let said = match answer {
         Ok(answer) => format!("{} findings", answer.into_inner().findings.len()),
         Err(status) => format!("{:?}", status.code()),
     };
     vec![
-        Line::plain(id, "most memory of the process before the self-check", before, "MiB"),
+        Line::plain(
+            id,
+            "most memory of the process before the self-check",
+            before,
+            "MiB",
+        ),
         Line::plain(id, format!("doctor over everything: {said}"), took, "s"),
-        Line::plain(id, "most memory of the process after it", most_mib(process), "MiB"),
+        Line::plain(
+            id,
+            "most memory of the process after it",
+            most_mib(process),
+            "MiB",
+        ),
     ]
 }
 

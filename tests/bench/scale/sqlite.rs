@@ -30,10 +30,15 @@ pub(crate) async fn measure(many: Many) -> Vec<Line> {
     let up = autopack.up(&["--workers", "1"]);
     template::store(&connect(&autopack), &repo).await;
     up.stop();
-    let file = autopack.files(&["registry.db"]).into_iter().min().unwrap();
+    let file = autopack.data().join("db/registry.sqlite");
     let filled = Instant::now();
     let columns = |table: &str| {
-        execute(&file, &[format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid")])
+        execute(
+            &file,
+            &[format!(
+                "SELECT name FROM pragma_table_info('{table}') ORDER BY cid"
+            )],
+        )
     };
     let statements = many.statements(Dialect::Sqlite, template::ID, &columns);
     execute(&file, &statements);
@@ -46,7 +51,13 @@ pub(crate) async fn measure(many: Many) -> Vec<Line> {
     let mut lines = vec![
         Line::plain("S1", "SQLite: rows stored in", filled, "s"),
         Line::plain("S1", "size of the database", size, "MiB"),
-        Line::plain("S1", "from the start of the process until it answers", serving, "s").at_most(10.0, "first aim"),
+        Line::plain(
+            "S1",
+            "from the start of the process until it answers",
+            serving,
+            "s",
+        )
+        .at_most(10.0, "first aim"),
     ];
     lines.extend(ask::every_question("S1", &clients, many).await);
     lines.extend(ask::self_check("S1", &clients, up.id()).await);
@@ -58,7 +69,11 @@ fn connect(autopack: &Autopack) -> Clients {
     let read = |name: &str| std::fs::read_to_string(autopack.data().join(name)).unwrap();
     let told: serde_json::Value = serde_json::from_str(&read("registry.json")).unwrap();
     let tcp = told["tcp"].as_str().unwrap_or_else(|| panic!("{told}"));
-    let address = if tcp.starts_with("http") { tcp.to_owned() } else { format!("http://{tcp}") };
+    let address = if tcp.starts_with("http") {
+        tcp.to_owned()
+    } else {
+        format!("http://{tcp}")
+    };
     Clients::connect_http(&address, Some(read("token").trim())).unwrap()
 }
 
@@ -75,5 +90,8 @@ fn execute(file: &Path, statements: &[String]) -> Vec<String> {
     serde_json::to_writer(input, statements).unwrap();
     let done = python.wait_with_output().unwrap();
     assert!(done.status.success(), "the statements failed");
-    String::from_utf8_lossy(&done.stdout).lines().map(str::to_owned).collect()
+    String::from_utf8_lossy(&done.stdout)
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }

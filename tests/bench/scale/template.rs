@@ -20,7 +20,10 @@ pub(crate) async fn store(clients: &Clients, repo: &TempRepo) {
             )
         };
         let phases: Vec<String> = (0..PHASES / 2).map(phase).collect();
-        format!(r#"{{"id": "{name}", "name": "{name}", "phases": [{}]}}"#, phases.join(","))
+        format!(
+            r#"{{"id": "{name}", "name": "{name}", "phases": [{}]}}"#,
+            phases.join(",")
+        )
     };
     let document = format!(
         r#"{{"schema": "autopack/plan/v1", "run": {{"id": "{ID}", "goal": "Measure", "project": "template"}}, "tiers": [{}, {}]}}"#,

@@ -56,10 +56,14 @@ impl Stretch {
                 format!("t.uid > {}{upto}", sql::quoted(after))
             }
         };
-        let statement =
-            format!("SELECT CAST(t.uid AS TEXT) AS uid FROM run t WHERE {condition} ORDER BY t.uid");
+        let statement = format!(
+            "SELECT CAST(t.uid AS TEXT) AS uid FROM run t WHERE {condition} ORDER BY t.uid"
+        );
         let found = sql::rows(db, statement).await?;
-        Ok(found.iter().filter_map(|row| sql::text(row, "uid")).collect())
+        Ok(found
+            .iter()
+            .filter_map(|row| sql::text(row, "uid"))
+            .collect())
     }
 }
 
@@ -81,8 +85,12 @@ pub async fn next<C: ConnectionTrait>(
     })
 }
 
+/// As the index `run_open` has it, word for word: else it would not be used.
 fn open(of: &str) -> String {
     let ended = RunState::ALL.iter().filter(|state| state.is_terminal());
     let ended: Vec<String> = ended.map(|state| sql::quoted(state.as_str())).collect();
-    format!("({of}.state IS NULL OR {of}.state NOT IN ({}))", ended.join(","))
+    format!(
+        "({of}.state IS NULL OR {of}.state NOT IN ({}))",
+        ended.join(",")
+    )
 }

@@ -5,13 +5,15 @@ use std::sync::Mutex;
 
 use autopack_domain::{RunUid, states::RunState};
 use autopack_store::{
-    audit::{self, Stretch, ids, stretch},
+    audit::{self, Stretch, stretch},
     cursors,
     issues::{self, IssueFilter},
     jobs, promotions, read, repairs, reports, schema, set_aside,
 };
 use autopack_testkit::{Dialect, Many};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+};
 
 use crate::base::{Base, both};
 
@@ -28,8 +30,20 @@ const RUNS: u32 = 20_000;
 const ROWS: f64 = 1000.0;
 /// Tables that grow with the runs.
 const LARGE: [&str; 10] = [
-    "run", "run_document", "tier", "phase", "attempt", "event", "usage_event", "issue", "backlog", "job",
+    "run",
+    "run_document",
+    "tier",
+    "phase",
+    "attempt",
+    "event",
+    "usage_event",
+    "issue",
+    "backlog",
+    "job",
 ];
+
+/// Indexes that hold a few rows of their tables.
+const PARTIAL: [&str; 2] = ["job_live", "run_open"];
 
 /// Remembers what is asked, and asks.
 struct Recorder<'b> {
@@ -85,7 +99,7 @@ impl Recorder<'_> {
             let plan = self.plan(&sql).await;
             let fault = match self.get_database_backend() {
                 DbBackend::Postgres => plan.iter().find_map(|step| postgres_fault(step, may)),
-                _ => plan.iter().find_map(|step| sqlite_fault(step, &sql, may)),
+                _ => sqlite_fault(&plan, &sql, may),
             };
             if let Some(fault) = fault {
                 panic!("{what}: {fault}\n{sql}\n{}", plan.join("\n"));
@@ -98,10 +112,13 @@ impl Recorder<'_> {
             DbBackend::Postgres => ("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF)", 0),
             _ => ("EXPLAIN QUERY PLAN", 3),
         };
-        let statement = Statement::from_string(self.get_database_backend(), format!("{explain} {sql}"));
+        let statement =
+            Statement::from_string(self.get_database_backend(), format!("{explain} {sql}"));
         let rows = self.db.query_all_raw(statement).await;
         let rows = rows.unwrap_or_else(|error| panic!("{sql}: {error}"));
-        rows.iter().map(|row| row.try_get_by_index(column).unwrap()).collect()
+        rows.iter()
+            .map(|row| row.try_get_by_index(column).unwrap())
+            .collect()
     }
 }
 
@@ -112,16 +129,22 @@ fn is_large(step: &str, before: &str) -> bool {
     LARGE.contains(&named) || named.len() == 1
 }
 
-/// `SCAN` is from end to end unless a limit ends it, and only an index in the order of the page makes that limit one.
-fn sqlite_fault(step: &str, sql: &str, may: May) -> Option<&'static str> {
-    if step.starts_with("SCAN ") && is_large(step, "SCAN ") {
-        let covering = step.contains("USING COVERING INDEX");
-        let whole_list = step.contains("USING INDEX") && !sql.contains("WHERE") && sql.contains("LIMIT");
-        let allowed = whole_list || (covering && may == May::CountInIndex);
-        return (!allowed).then_some("a table or index is read from end to end");
+/// `SCAN` is from end to end unless a limit ends it, and only the order of a table or index makes that limit one.
+fn sqlite_fault(plan: &[String], sql: &str, may: May) -> Option<String> {
+    let sorts = plan
+        .iter()
+        .any(|step| step.contains("USE TEMP B-TREE FOR ORDER BY"));
+    let limited = !sql.contains("WHERE") && sql.contains("LIMIT") && !sorts;
+    let scanned = plan.iter().find(|step| {
+        let partial = PARTIAL.iter().any(|index| step.ends_with(index));
+        let counts = may == May::CountInIndex && step.contains("USING COVERING INDEX");
+        step.starts_with("SCAN ") && is_large(step, "SCAN ") && !partial && !counts
+    });
+    if let Some(step) = scanned.filter(|_| !limited) {
+        return Some(format!("read from end to end: {step}"));
     }
-    let sorts = step.contains("USE TEMP B-TREE FOR ORDER BY");
-    (sorts && sql.contains("LIMIT") && sql.contains("FROM \"run\"")).then_some("a page is sorted")
+    let page = sorts && sql.contains("LIMIT") && sql.contains("FROM \"run\"");
+    page.then(|| "a page is sorted".to_owned())
 }
 
 /// Rows that a step took up, those that it passed over included.
@@ -131,13 +154,16 @@ fn postgres_fault(step: &str, may: May) -> Option<String> {
     }
     let number = |after: &str| -> Option<f64> {
         let rest = step.split(after).nth(1)?;
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(rest.len());
         rest[..end].parse().ok()
     };
     if let Some(removed) = number("Rows Removed by Filter: ") {
         return (removed > ROWS).then(|| format!("{removed} rows are passed over"));
     }
-    let counts = may == May::CountInIndex && (step.contains("Index Only Scan") || step.contains("Aggregate"));
+    let counts = may == May::CountInIndex
+        && (step.contains("Index Only Scan") || step.contains("Aggregate"));
     if !step.contains(" Scan") || counts {
         return None;
     }
@@ -147,7 +173,9 @@ fn postgres_fault(step: &str, may: May) -> Option<String> {
 
 /// The uid of a copy.
 fn uid(number: u32) -> RunUid {
-    format!("01980000-0000-7000-8000-{number:012x}").parse().unwrap()
+    format!("01980000-0000-7000-8000-{number:012x}")
+        .parse()
+        .unwrap()
 }
 
 async fn filled(base: &Base) {
@@ -157,7 +185,11 @@ async fn filled(base: &Base) {
     } else {
         (Dialect::Sqlite, "PRAGMA optimize")
     };
-    let many = Many { runs: RUNS, projects: 8, backlog: 600 };
+    let many = Many {
+        runs: RUNS,
+        projects: 8,
+        backlog: 600,
+    };
     let columns = |name: &str| {
         let table = schema::table(name).unwrap();
         table.columns.iter().map(|c| c.name.to_owned()).collect()
@@ -173,7 +205,12 @@ async fn filled(base: &Base) {
 async fn lists_of_runs_walk_along_an_index_from_any_page_on(base: Base) {
     filled(&base).await;
     let recorder = Recorder::over(&base);
-    let states = [None, Some("DONE_SUCCESS"), Some("DONE_CANCELLED"), Some("RUN_CREATED")];
+    let states = [
+        None,
+        Some("DONE_SUCCESS"),
+        Some("DONE_CANCELLED"),
+        Some("RUN_CREATED"),
+    ];
     for state in states {
         for project in [None, Some("many-3"), Some("nobody")] {
             let mut seen = 0;
@@ -190,14 +227,12 @@ async fn lists_of_runs_walk_along_an_index_from_any_page_on(base: Base) {
         }
         if let Some(state) = state.and_then(RunState::parse) {
             for project in [None, Some("many-3")] {
-                reports::count_runs(&recorder, state, project).await.unwrap();
+                reports::count_runs(&recorder, state, project)
+                    .await
+                    .unwrap();
                 recorder.judge("count of runs", May::CountInIndex).await;
             }
         }
-    }
-    for project in ["", "many-3"] {
-        ids::newest(&recorder, project).await.unwrap();
-        recorder.judge("ids of the newest runs", May::CountInIndex).await;
     }
 }
 
@@ -206,7 +241,10 @@ async fn what_is_read_of_one_run_is_found_by_it(base: Base) {
     let r = Recorder::over(&base);
     let run = uid(RUNS / 2);
     assert_eq!(read::find_run(&r, "MANY-10000").await.unwrap(), Some(run));
-    assert_eq!(read::find_run(&r, &run.to_string()).await.unwrap(), Some(run));
+    assert_eq!(
+        read::find_run(&r, &run.to_string()).await.unwrap(),
+        Some(run)
+    );
     let whole = read::aggregate(&r, run).await.unwrap().unwrap();
     assert_eq!(whole.run.counts.total() as usize, whole.phases.len());
     assert_eq!(read::attempts(&r, run, None).await.unwrap().len(), 1);
@@ -220,13 +258,25 @@ async fn what_is_read_of_one_run_is_found_by_it(base: Base) {
     promotions::status(&r, &run.to_string()).await.unwrap();
     cursors::ends_before(&r, run, 9).await.unwrap();
     repairs::is_leased(&r, &run.to_string()).await.unwrap();
-    audit::examine(&r, &audit::Scope { run: Some(run.to_string()), limit: 10 }).await.unwrap();
+
     for filter in [
         IssueFilter::default(),
-        IssueFilter { place: Some(Some(0)), severity: Some("minor".into()), resolved: true },
+        IssueFilter {
+            place: Some(Some(0)),
+            severity: Some("minor".into()),
+            resolved: true,
+        },
     ] {
-        assert_eq!(issues::list(&r, run, &filter, 51, None).await.unwrap().len(), 1);
-        issues::list(&r, run, &filter, 51, Some((0, "a".into()))).await.unwrap();
+        assert_eq!(
+            issues::list(&r, run, &filter, 51, None)
+                .await
+                .unwrap()
+                .len(),
+            1
+        );
+        issues::list(&r, run, &filter, 51, Some((0, "a".into())))
+            .await
+            .unwrap();
     }
     r.judge("one run", May::Nothing).await;
 }
@@ -239,19 +289,31 @@ async fn reports_read_no_more_than_they_show(base: Base) {
     let uids: Vec<RunUid> = runs.iter().map(|run| run.uid).collect();
     assert_eq!(reports::figures(&r, runs).await.unwrap().len(), 50);
     assert_eq!(reports::plans(&r, &uids).await.unwrap().len(), 50);
-    reports::phases_with(&r, &uids, &["BUDGET_TOKENS"]).await.unwrap();
+    reports::phases_with(&r, &uids, &["BUDGET_TOKENS"])
+        .await
+        .unwrap();
     reports::phases_by_role(&r, &uids, "auditor").await.unwrap();
     let successes = issues::successes(&r, "many-3", 3).await.unwrap();
     assert_eq!(successes.len(), 3);
     reports::oldest(&r, "many-3", 10).await.unwrap();
-    issues::entries(&r, "many-3", ["key-1", "key-2"]).await.unwrap();
+    issues::entries(&r, "many-3", ["key-1", "key-2"])
+        .await
+        .unwrap();
     issues::aged(&r, "many-3", (3, 2), None, 50).await.unwrap();
-    issues::aged(&r, "many-3", (3, 2), successes.last().copied(), 50).await.unwrap();
-    for position in [None, Some((20, 2, "key-6".to_owned())), Some((0, 0, "a".to_owned()))] {
+    issues::aged(&r, "many-3", (3, 2), successes.last().copied(), 50)
+        .await
+        .unwrap();
+    for position in [
+        None,
+        Some((20, 2, "key-6".to_owned())),
+        Some((0, 0, "a".to_owned())),
+    ] {
         issues::page(&r, "many-3", 51, position).await.unwrap();
     }
     // A backlog is counted whole, and no other is.
-    let counts = reports::backlog_counts(&r, "many-3", (3, 2), &successes).await.unwrap();
+    let counts = reports::backlog_counts(&r, "many-3", (3, 2), &successes)
+        .await
+        .unwrap();
     assert_eq!(counts.total, 600);
     read::events(&r, 9000, 500).await.unwrap();
     cursors::changes(&r, 9000, 500).await.unwrap();
@@ -269,20 +331,27 @@ async fn a_start_reads_the_runs_that_have_not_ended(base: Base) {
     r.judge("the working set", May::Nothing).await;
     assert_eq!(set_aside::find(&r, &Stretch::Open).await.unwrap(), []);
     assert_eq!(audit::aliases(&r, &Stretch::Open).await.unwrap().len(), 0);
-    r.judge("what a start looks at", May::CountInIndex).await;
+    r.judge("what a start looks at", May::Nothing).await;
     let mut after = String::new();
     for _ in 0..3 {
         let some = stretch::next(&r, &after, 100).await.unwrap();
         assert_eq!(set_aside::find(&r, &some).await.unwrap(), []);
         assert_eq!(audit::aliases(&r, &some).await.unwrap().len(), 0);
-        let Stretch::Runs { upto: Some(last), .. } = some else {
+        let Stretch::Runs {
+            upto: Some(last), ..
+        } = some
+        else {
             panic!("{some:?}");
         };
         after = last;
     }
-    r.judge("what is looked at beside the service", May::Nothing).await;
+    r.judge("what is looked at beside the service", May::Nothing)
+        .await;
     // The last stretch has no end, and takes rows that no run has.
-    let Stretch::Runs { upto, .. } = stretch::next(&r, &uid(RUNS - 3).to_string(), 100).await.unwrap() else {
+    let Stretch::Runs { upto, .. } = stretch::next(&r, &uid(RUNS - 3).to_string(), 100)
+        .await
+        .unwrap()
+    else {
         panic!();
     };
     assert_eq!(upto, None);

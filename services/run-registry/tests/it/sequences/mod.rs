@@ -67,6 +67,8 @@ async fn again(old: Harness, place: &Place) -> Harness {
     }
     let fresh = Harness::start(place).await;
     // What it answers to is the epoch; its end need not be a clean one.
-    old.supervisor.shutdown(std::time::Duration::from_secs(5)).await;
+    old.supervisor
+        .shutdown(std::time::Duration::from_secs(5))
+        .await;
     fresh
 }

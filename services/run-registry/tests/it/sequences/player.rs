@@ -66,7 +66,10 @@ pub(super) struct Player {
 impl Player {
     /// A run that is ready to be worked on.
     pub(super) async fn start(h: &Harness, number: usize) -> Self {
-        let (id, project) = (format!("sequence-{number}"), format!("project-{}", number % 4));
+        let (id, project) = (
+            format!("sequence-{number}"),
+            format!("project-{}", number % 4),
+        );
         let made = h.create(request(&plan(&id, &project))).await.unwrap();
         let run = made.run.unwrap();
         h.bootstrap(&run).await;
@@ -93,7 +96,11 @@ impl Player {
             Err(status) => {
                 let error = from_status(status);
                 let named = !matches!(error.kind, ErrorKind::Internal | ErrorKind::Unavailable);
-                assert!(named && error.reason.is_some(), "{} then {what}: {status:?}", self.name());
+                assert!(
+                    named && error.reason.is_some(),
+                    "{} then {what}: {status:?}",
+                    self.name()
+                );
                 error.reason_code
             }
         };
@@ -122,8 +129,11 @@ impl Player {
         let mut events = registry.watch_run(watch).await.unwrap().into_inner();
         while count < want.run.last_event {
             let next = tokio::time::timeout(std::time::Duration::from_secs(30), events.next());
-            let message = next.await.unwrap_or_else(|_| panic!("{}: an event is missing", self.name()));
-            let Some(pb::watch_run_response::Message::Event(event)) = message.unwrap().unwrap().message
+            let message = next
+                .await
+                .unwrap_or_else(|_| panic!("{}: an event is missing", self.name()));
+            let Some(pb::watch_run_response::Message::Event(event)) =
+                message.unwrap().unwrap().message
             else {
                 continue;
             };
@@ -154,7 +164,9 @@ impl Player {
         let run = &self.seen;
         let complete = |&on: &usize| run.phases[on].state == PhaseState::Complete;
         let ready: Vec<usize> = (0..run.phases.len())
-            .filter(|&p| run.phases[p].state == PhaseState::Queued && run.phases[p].current.is_none())
+            .filter(|&p| {
+                run.phases[p].state == PhaseState::Queued && run.phases[p].current.is_none()
+            })
             .filter(|&p| run.open_tier() == Some(run.phases[p].tier))
             .filter(|&p| run.depends(p).iter().all(complete))
             .collect();
@@ -168,24 +180,50 @@ impl Player {
         let nothing = |what: &str| (format!("no {what}"), Ok(()));
         match self.numbers.below(44) {
             0 => {
-                let request = pb::PauseRunRequest { run_id: id, ..Default::default() };
+                let request = pb::PauseRunRequest {
+                    run_id: id,
+                    ..Default::default()
+                };
                 ("pause".into(), registry.pause_run(request).await.map(drop))
             }
             1..3 => {
-                let request = pb::ResumeRunRequest { run_id: id, ..Default::default() };
-                ("resume".into(), registry.resume_run(request).await.map(drop))
+                let request = pb::ResumeRunRequest {
+                    run_id: id,
+                    ..Default::default()
+                };
+                (
+                    "resume".into(),
+                    registry.resume_run(request).await.map(drop),
+                )
             }
             3 => {
-                let request = pb::StartRunRequest { run_id: id, ..Default::default() };
+                let request = pb::StartRunRequest {
+                    run_id: id,
+                    ..Default::default()
+                };
                 ("start".into(), registry.start_run(request).await.map(drop))
             }
             4 if self.numbers.below(4) == 0 => {
-                let request = pb::CancelRunRequest { run_id: id, ..Default::default() };
-                ("cancel".into(), registry.cancel_run(request).await.map(drop))
+                let request = pb::CancelRunRequest {
+                    run_id: id,
+                    ..Default::default()
+                };
+                (
+                    "cancel".into(),
+                    registry.cancel_run(request).await.map(drop),
+                )
             }
             5..7 => {
-                let phase_id = if self.numbers.below(2) == 0 { phase } else { String::new() };
-                let request = pb::RetryRunRequest { run_id: id, phase_id, ..Default::default() };
+                let phase_id = if self.numbers.below(2) == 0 {
+                    phase
+                } else {
+                    String::new()
+                };
+                let request = pb::RetryRunRequest {
+                    run_id: id,
+                    phase_id,
+                    ..Default::default()
+                };
                 ("retry".into(), registry.retry_run(request).await.map(drop))
             }
             7..17 => match self.ready() {
@@ -203,35 +241,84 @@ impl Player {
             35..37 => {
                 let issue = types::NewIssue {
                     key: format!("key-{}", self.numbers.below(4)),
-                    severity: if self.numbers.below(6) == 0 { "major" } else { "minor" }.into(),
+                    severity: if self.numbers.below(6) == 0 {
+                        "major"
+                    } else {
+                        "minor"
+                    }
+                    .into(),
                     source: "probe".into(),
                     category: "docs".into(),
                     ..Default::default()
                 };
-                let phase_id = if self.numbers.below(5) == 0 { String::new() } else { phase };
-                let request = pb::RecordIssueRequest { run_id: id, phase_id, issue: Some(issue), ..Default::default() };
-                ("issue".into(), h.clients.issues().record_issue(request).await.map(drop))
+                let phase_id = if self.numbers.below(5) == 0 {
+                    String::new()
+                } else {
+                    phase
+                };
+                let request = pb::RecordIssueRequest {
+                    run_id: id,
+                    phase_id,
+                    issue: Some(issue),
+                    ..Default::default()
+                };
+                (
+                    "issue".into(),
+                    h.clients.issues().record_issue(request).await.map(drop),
+                )
             }
             37..40 => {
                 let document = serde_json::json!({
                     "builder": "somebody", "patch": "diff --git a/f b/f\n", "usage": [{ "total": 70, "model": "m" }],
                 });
                 let request = pb::SubmitBuilderResultRequest {
-                    run_id: id, phase_id: "C".into(), request_id: String::new(), document: document.to_string(),
+                    run_id: id,
+                    phase_id: "C".into(),
+                    request_id: String::new(),
+                    document: document.to_string(),
                 };
-                ("submit".into(), h.clients.submissions().submit_builder_result(request).await.map(drop))
+                (
+                    "submit".into(),
+                    h.clients
+                        .submissions()
+                        .submit_builder_result(request)
+                        .await
+                        .map(drop),
+                )
             }
             40 => {
                 use types::phase::State;
-                let to = [State::Failed, State::Skipped, State::Queued, State::Complete][self.numbers.below(4)];
+                let to = [
+                    State::Failed,
+                    State::Skipped,
+                    State::Queued,
+                    State::Complete,
+                ][self.numbers.below(4)];
                 let request = pb::UpdatePhaseStatusRequest {
-                    run_id: id, phase_id: phase, state: to.into(), ..Default::default()
+                    run_id: id,
+                    phase_id: phase,
+                    state: to.into(),
+                    ..Default::default()
                 };
-                ("set".into(), h.clients.submissions().update_phase_status(request).await.map(drop))
+                (
+                    "set".into(),
+                    h.clients
+                        .submissions()
+                        .update_phase_status(request)
+                        .await
+                        .map(drop),
+                )
             }
             41 => {
-                let request = pb::PromoteRunRequest { run_id: id, strategy: "ff".into(), ..Default::default() };
-                ("promote".into(), h.clients.promotions().promote_run(request).await.map(drop))
+                let request = pb::PromoteRunRequest {
+                    run_id: id,
+                    strategy: "ff".into(),
+                    ..Default::default()
+                };
+                (
+                    "promote".into(),
+                    h.clients.promotions().promote_run(request).await.map(drop),
+                )
             }
             42 if self.numbers.below(3) == 0 => {
                 let request = pb::ExhaustBudgetRequest {
@@ -241,7 +328,15 @@ impl Player {
                     cause: "BUDGET_TOKENS".into(),
                     detail: "none left".into(),
                 };
-                ("exhaust".into(), h.clients.dispatch.clone().exhaust_budget(request).await.map(drop))
+                (
+                    "exhaust".into(),
+                    h.clients
+                        .dispatch
+                        .clone()
+                        .exhaust_budget(request)
+                        .await
+                        .map(drop),
+                )
             }
             _ => {
                 let request = pb::OfferJobRequest {
@@ -249,7 +344,15 @@ impl Player {
                     expected_version: self.seen.run.version,
                     kind: "cleanup".into(),
                 };
-                ("cleanup".into(), h.clients.dispatch.clone().offer_job(request).await.map(drop))
+                (
+                    "cleanup".into(),
+                    h.clients
+                        .dispatch
+                        .clone()
+                        .offer_job(request)
+                        .await
+                        .map(drop),
+                )
             }
         }
     }
@@ -260,7 +363,12 @@ impl Player {
             expected_version: self.seen.run.version,
             phases: vec![phase as u32],
         };
-        h.clients.dispatch.clone().offer_phases(request).await.map(drop)
+        h.clients
+            .dispatch
+            .clone()
+            .offer_phases(request)
+            .await
+            .map(drop)
     }
 
     async fn lease(&self, h: &Harness, attempt: &Attempt) -> Result<(), Status> {
@@ -278,23 +386,45 @@ impl Player {
     async fn work(&mut self, h: &Harness, attempt: &Attempt) -> (String, Result<(), Status>) {
         let mut work = h.clients.work.clone();
         let (run_uid, attempt_uid) = (self.run.uid.clone(), attempt.uid.to_string());
-        let fence = attempt.fence.0.saturating_sub(u64::from(self.numbers.below(10) == 0));
+        let fence = attempt
+            .fence
+            .0
+            .saturating_sub(u64::from(self.numbers.below(10) == 0));
         let used = types::Usage {
             role: "builder".into(),
             total: 1000 * self.numbers.below(500) as u64,
             provenance: "reported".into(),
             ..Default::default()
         };
-        let usage = if self.numbers.below(2) == 0 { vec![used] } else { Vec::new() };
+        let usage = if self.numbers.below(2) == 0 {
+            vec![used]
+        } else {
+            Vec::new()
+        };
         match self.numbers.below(10) {
             0 => {
                 use types::attempt::State;
-                let stage = [State::Building, State::Governing, State::Gating, State::Landing][self.numbers.below(4)];
-                let request = pb::ReportStageRequest { run_uid, attempt_uid, fence, stage: stage.into() };
+                let stage = [
+                    State::Building,
+                    State::Governing,
+                    State::Gating,
+                    State::Landing,
+                ][self.numbers.below(4)];
+                let request = pb::ReportStageRequest {
+                    run_uid,
+                    attempt_uid,
+                    fence,
+                    stage: stage.into(),
+                };
                 ("stage".into(), work.report_stage(request).await.map(drop))
             }
             1 => {
-                let request = pb::RecordUsageRequest { run_uid, attempt_uid, fence, usage };
+                let request = pb::RecordUsageRequest {
+                    run_uid,
+                    attempt_uid,
+                    fence,
+                    usage,
+                };
                 ("use".into(), work.record_usage(request).await.map(drop))
             }
             2 => {
@@ -304,16 +434,35 @@ impl Player {
                     commit: format!("commit of {attempt_uid}"),
                     ..Default::default()
                 };
-                let request = pb::PrepareLandingRequest { run_uid, attempt_uid, fence, intent: Some(intent) };
-                ("prepare".into(), work.prepare_landing(request).await.map(drop))
+                let request = pb::PrepareLandingRequest {
+                    run_uid,
+                    attempt_uid,
+                    fence,
+                    intent: Some(intent),
+                };
+                (
+                    "prepare".into(),
+                    work.prepare_landing(request).await.map(drop),
+                )
             }
             3 => {
-                let request = pb::ReleaseLeaseRequest { run_uid, uid: attempt_uid, fence };
-                ("release".into(), work.release_lease(request).await.map(drop))
+                let request = pb::ReleaseLeaseRequest {
+                    run_uid,
+                    uid: attempt_uid,
+                    fence,
+                };
+                (
+                    "release".into(),
+                    work.release_lease(request).await.map(drop),
+                )
             }
             n => {
                 let causes = ["GATE_FAILED", "NO_CHANGE", "MERGE_CONFLICT", "WORKER_ERROR"];
-                let cause = if n == 4 { causes[self.numbers.below(4)] } else { "" };
+                let cause = if n == 4 {
+                    causes[self.numbers.below(4)]
+                } else {
+                    ""
+                };
                 let commit = attempt.intent.as_ref().map(|i| i.commit.clone());
                 let outcome = match (cause, &commit) {
                     ("", Some(_)) => "committed",
@@ -330,7 +479,10 @@ impl Player {
                     usage,
                     ..Default::default()
                 };
-                (format!("settle {} {cause}", attempt.phase), work.settle_attempt(request).await.map(drop))
+                (
+                    format!("settle {} {cause}", attempt.phase),
+                    work.settle_attempt(request).await.map(drop),
+                )
             }
         }
     }
@@ -338,7 +490,9 @@ impl Player {
 
 /// The run as it is stored.
 async fn snapshot(h: &Harness, run: &types::Run) -> RunAggregate {
-    let request = pb::GetSnapshotRequest { run_uid: run.uid.clone() };
+    let request = pb::GetSnapshotRequest {
+        run_uid: run.uid.clone(),
+    };
     let answer = h.clients.dispatch.clone().get_snapshot(request).await;
     snapshot_from_proto(answer.unwrap().into_inner()).unwrap()
 }
