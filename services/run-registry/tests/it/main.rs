@@ -23,6 +23,7 @@ mod promotions;
 mod recovery;
 mod relay;
 mod reports;
+mod requests;
 mod self_check;
 mod sequences;
 mod set_aside;

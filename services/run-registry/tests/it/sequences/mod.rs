@@ -4,6 +4,7 @@
 //! Invariant: a sequence follows from its number; a failure tells the number and the commands so far.
 
 mod judge;
+mod parts;
 mod player;
 
 use crate::harness::{Harness, Place};
@@ -50,7 +51,7 @@ async fn play(place: Place, sequences: usize) {
 }
 
 async fn go_on(h: &Harness, players: &mut [Player]) {
-    let played = players.iter_mut().map(async |player: &mut Player| {
+    let played = players.iter_mut().map(|player| async move {
         for _ in 0..COMMANDS {
             player.play(h).await;
         }
