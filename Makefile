@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-histories chaos lint bench run up down tools docs-check fuzz clean fmt
+.PHONY: help demo test test-histories chaos lint bench bench-scale run up down tools docs-check fuzz clean fmt
 
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -65,6 +65,10 @@ bench: tools ## Measure both forms: figures and their ratios to a calibration of
 	$(TARGET)/release/autopack bench
 	AUTOPACK_BIN_DIR=$(abspath $(TARGET))/release $(CARGO) bench -p autopack-tests --bench distributed
 
+bench-scale: tools ## Measure reads, starts and the self-check with 100,000 runs and 2,000,000 phases, over both databases
+	$(CARGO) build --release -p autopack -p run-registry
+	AUTOPACK_BIN_DIR=$(abspath $(TARGET))/release $(CARGO) bench -p autopack-tests --bench scale
+
 run: ## Run the command line: make run ARGS="run plan.yaml --repo ."
 	$(CARGO) run -q -p autopack -- $(ARGS)
 
@@ -82,11 +86,12 @@ docs-check: ## Check that what README and docs name exists, and run the README's
 	$(CARGO) build $(BUILD) --bins --tests
 	$(CARGO) test $(BUILD) --test architecture -- docs_check
 
-fuzz: ## Fuzz the readers of plans, imports and submissions for FUZZ_SECONDS each (needs cargo-fuzz and a nightly toolchain)
-	mkdir -p fuzz/corpus/plan fuzz/corpus/import fuzz/corpus/submission
+fuzz: ## Fuzz the readers of plans, imports, submissions and messages for FUZZ_SECONDS each (needs cargo-fuzz and a nightly toolchain)
+	mkdir -p fuzz/corpus/plan fuzz/corpus/import fuzz/corpus/submission fuzz/corpus/request
 	$(CARGO) +nightly fuzz run plan fuzz/corpus/plan tests/corpus/good-plans tests/corpus/bad-plans -- -max_total_time=$(FUZZ_SECONDS)
 	$(CARGO) +nightly fuzz run import fuzz/corpus/import -- -max_total_time=$(FUZZ_SECONDS)
 	$(CARGO) +nightly fuzz run submission fuzz/corpus/submission -- -max_total_time=$(FUZZ_SECONDS)
+	$(CARGO) +nightly fuzz run request fuzz/corpus/request -- -max_total_time=$(FUZZ_SECONDS)
 
 fmt: ## Format the sources
 	$(CARGO) fmt --all

@@ -61,6 +61,7 @@ pub const ALL: &[Migration] = &[
     step!(21, 10, "0021", "submissions"),
     step!(22, 10, "0022", "promotions"),
     step!(23, 10, "0023", "closed_issues"),
+    step!(24, 10, "0024", "lists"),
 ];
 
 /// The schema version of this program.

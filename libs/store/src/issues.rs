@@ -140,7 +140,8 @@ pub async fn list<C: ConnectionTrait>(
         let same = Condition::all()
             .add(issue::Column::Phase.eq(phase))
             .add(issue::Column::IssueKey.gt(key));
-        query = query.filter(
+        // By the bound alone a database enters the index where the page before ended.
+        query = query.filter(issue::Column::Phase.gte(phase)).filter(
             Condition::any()
                 .add(issue::Column::Phase.gt(phase))
                 .add(same),
@@ -231,7 +232,9 @@ pub async fn page<C: ConnectionTrait>(
             .add(AgeInTiers.eq(tiers))
             .add(IssueKey.lt(key));
         let younger = Condition::any().add(AgeInRuns.lt(runs));
-        query = query.filter(younger.add(same_runs).add(same_tiers));
+        query = query
+            .filter(AgeInRuns.lte(runs))
+            .filter(younger.add(same_runs).add(same_tiers));
     }
     let found = query.all(db).await?;
     Ok(found

@@ -241,7 +241,8 @@ pub async fn list_runs<C: ConnectionTrait>(
         .order_by_desc(run::Column::Uid)
         .limit(limit);
     if let Some((at, uid)) = before {
-        query = query.filter(
+        // By the bound alone a database enters the index where the page before ended.
+        query = query.filter(run::Column::CreatedAt.lte(at)).filter(
             Condition::any().add(run::Column::CreatedAt.lt(at)).add(
                 Condition::all()
                     .add(run::Column::CreatedAt.eq(at))

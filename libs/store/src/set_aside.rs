@@ -1,11 +1,19 @@
-//! Start-up validation: which runs hold a value that this version does not know (DESIGN rule 8).
+//! Validation of what is stored: which runs hold a value that this version does not know (DESIGN rule 8).
 //!
 //! Invariant: every open run is looked at with all its rows, every ended one with its own; a fault is found for
-//! its run alone.
+//! its run alone. A page of runs is in memory at a time.
 
-use sea_orm::{ConnectionTrait, EntityTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
-use crate::{CorruptRow, StoreError, audit::sql, entity::run, read, rows, unlike};
+use crate::{
+    CorruptRow, StoreError,
+    audit::{Stretch, sql},
+    entity::run,
+    read, rows, unlike,
+};
+
+/// Runs of a page.
+const PAGE: usize = 200;
 
 /// A run that is left alone, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,15 +32,27 @@ impl std::fmt::Display for SetAside {
     }
 }
 
-/// Runs whose rows do not parse, each with the first fault.
-pub async fn find<C: ConnectionTrait>(db: &C) -> Result<Vec<SetAside>, StoreError> {
-    let rows = match run::Entity::find().all(db).await {
-        Err(error) if unlike::is_unlike(&error) => return one_by_one(db).await,
-        rows => rows?,
-    };
+/// Runs of a stretch whose rows do not parse, each with the first fault.
+pub async fn find<C: ConnectionTrait>(
+    db: &C,
+    stretch: &Stretch,
+) -> Result<Vec<SetAside>, StoreError> {
     let mut found = Vec::new();
-    for row in rows {
-        found.extend(look_at(db, row).await?);
+    for uids in stretch.uids(db).await?.chunks(PAGE) {
+        let query = run::Entity::find().filter(run::Column::Uid.is_in(uids));
+        let rows = match query.all(db).await {
+            // One of them holds a value of another type than its column's.
+            Err(error) if unlike::is_unlike(&error) => {
+                for uid in uids {
+                    found.extend(find_one(db, uid).await?);
+                }
+                continue;
+            }
+            rows => rows?,
+        };
+        for row in rows {
+            found.extend(look_at(db, row).await?);
+        }
     }
     Ok(found)
 }
@@ -56,17 +76,6 @@ pub async fn find_one<C: ConnectionTrait>(
             failed @ StoreError::Database(_) => Err(failed),
         },
     }
-}
-
-/// Row by row: one of them holds a value of another type than its column's.
-async fn one_by_one<C: ConnectionTrait>(db: &C) -> Result<Vec<SetAside>, StoreError> {
-    let mut found = Vec::new();
-    for row in sql::rows(db, "SELECT CAST(uid AS TEXT) AS uid FROM run".to_owned()).await? {
-        if let Some(uid) = sql::text(&row, "uid") {
-            found.extend(find_one(db, &uid).await?);
-        }
-    }
-    Ok(found)
 }
 
 async fn look_at<C: ConnectionTrait>(

@@ -10,6 +10,7 @@
 //!   [`cluster`]: the services apart
 //! - [`proxy`]: cuts, delays and swallows what passes between two processes
 //! - [`postgres`]: a PostgreSQL server beside the test; [`postgres_database`]: one database of it
+//! - [`many`]: SQL that makes very many runs of one
 //! - [`nats`]: a nats-server, and how to hurt it; [`nats_version`]: which one; [`nats_line`]: a plain client of one
 //! - [`processes`]: what of a test still runs; [`collector`]: takes spans and metrics
 //! - [`ssh`], [`https`]: git servers on the loopback interface
@@ -27,6 +28,7 @@ pub mod fingerprint;
 pub mod git;
 pub mod git_host;
 pub mod https;
+pub mod many;
 pub mod nats;
 pub mod nats_line;
 pub mod nats_version;
@@ -46,6 +48,7 @@ pub mod up;
 pub use autopack::{Answer, Autopack};
 pub use cluster::Cluster;
 pub use collector::Collector;
+pub use many::{Dialect, Many};
 pub use nats::Nats;
 pub use nats_version::NatsVersion;
 pub use plan::{Phase, Plan};

@@ -108,7 +108,7 @@ pub(crate) async fn take_over(
 }
 
 /// The tasks beside the writer, by name.
-pub(crate) fn tasks(core: &Arc<Core>, token: &CancellationToken) -> [(&'static str, Task); 6] {
+pub(crate) fn tasks(core: &Arc<Core>, token: &CancellationToken) -> [(&'static str, Task); 7] {
     let (core, token) = (|| Arc::clone(core), || token.clone());
     [
         (
@@ -134,6 +134,10 @@ pub(crate) fn tasks(core: &Arc<Core>, token: &CancellationToken) -> [(&'static s
         (
             "registry.unreadable",
             Box::pin(tasks::unreadable::run(core(), token())),
+        ),
+        (
+            "registry.check",
+            Box::pin(tasks::check::run(core(), token())),
         ),
     ]
 }

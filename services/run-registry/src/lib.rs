@@ -8,7 +8,7 @@
 //! - [`app`]: one use case a file
 //! - [`api`]: the gRPC services: decode, call `app`, encode
 //! - [`tasks`]: relay of the event log, expiry of leases, offering again what the bus lost,
-//!   collecting what it gave up on, telling what ended to a collector of traces
+//!   collecting what it gave up on, telling what ended to a collector of traces, looking at runs of the past
 //! - `spans`: what the event log says as spans of a trace
 //! - [`failpoints`]: the crash windows, by name
 

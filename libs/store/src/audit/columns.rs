@@ -5,7 +5,7 @@
 use autopack_domain::{Finding, FindingCode, alias, ids::is_user_id};
 use sea_orm::{ConnectionTrait, QueryResult};
 
-use super::{Scope, place, sql};
+use super::{Scope, Stretch, place, sql};
 use crate::{
     StoreError,
     schema::{Column, Kind, Table},
@@ -18,23 +18,26 @@ pub async fn examine<C: ConnectionTrait>(
     scope: &Scope,
 ) -> Result<Vec<Finding>, StoreError> {
     let columns: Vec<&Column> = table.columns.iter().collect();
-    look(db, table, &columns, scope).await
+    let within = sql::within(table, "t", scope);
+    look(db, table, &columns, (&within, scope.limit)).await
 }
 
-/// Every state of a table that is none.
+/// Every state of a table that is none, in a stretch.
 pub(super) async fn states<C: ConnectionTrait>(
     db: &C,
     table: &Table,
+    stretch: &Stretch,
 ) -> Result<Vec<Finding>, StoreError> {
     let column: Vec<&Column> = table.column("state").into_iter().collect();
-    look(db, table, &column, &Scope::default()).await
+    let within = stretch.within(table, "t");
+    look(db, table, &column, (&within, Scope::default().limit)).await
 }
 
 async fn look<C: ConnectionTrait>(
     db: &C,
     table: &Table,
     columns: &[&Column],
-    scope: &Scope,
+    (within, limit): (&str, usize),
 ) -> Result<Vec<Finding>, StoreError> {
     let postgres = sql::is_postgres(db);
     let mut chosen = Vec::new();
@@ -62,9 +65,9 @@ async fn look<C: ConnectionTrait>(
         sql::run(table, "t"),
         chosen.join(", "),
         table.name,
-        sql::within(table, "t", scope),
+        within,
         doubts.join(" OR "),
-        scope.limit + 1,
+        limit + 1,
     );
     let rows = sql::rows(db, statement).await?;
     Ok(rows

@@ -9,6 +9,7 @@
 //! - [`totals`]: counters of issues and accounts of tokens against what they count
 //! - [`database`]: constraints of state columns, the event log and its cursors
 //! - [`ids`]: ids of runs and phases, for the convention
+//! - [`stretch`]: which runs are looked at in one go
 
 pub mod columns;
 pub mod database;
@@ -16,12 +17,15 @@ pub mod documents;
 pub mod ids;
 pub mod relations;
 pub(crate) mod sql;
+pub mod stretch;
 pub mod totals;
 
 use std::collections::BTreeMap;
 
 use autopack_domain::{Finding, finding::Place};
 use sea_orm::ConnectionTrait;
+
+pub use stretch::Stretch;
 
 use crate::{StoreError, repairs, schema};
 
@@ -94,13 +98,16 @@ pub async fn examine<C: ConnectionTrait>(db: &C, scope: &Scope) -> Result<Audit,
     Ok(audit)
 }
 
-/// States alone, which is what a start can afford on a large database: what an alias or a case variant spells, each
-/// with the uid of its run.
-pub async fn aliases<C: ConnectionTrait>(db: &C) -> Result<Vec<(Finding, String)>, StoreError> {
+/// States alone, which is what a start can afford: what an alias or a case variant spells, each with the uid of its
+/// run.
+pub async fn aliases<C: ConnectionTrait>(
+    db: &C,
+    stretch: &Stretch,
+) -> Result<Vec<(Finding, String)>, StoreError> {
     let mut found = Vec::new();
     for table in schema::tables() {
         if autopack_domain::alias::states_of(table.name).is_some() {
-            found.extend(columns::states(db, &table).await?);
+            found.extend(columns::states(db, &table, stretch).await?);
         }
     }
     found.retain(|finding| finding.safe.is_some());

@@ -108,7 +108,9 @@ async fn every_kind_of_bad_row_is_named_with_place_valid_values_and_fix(base: Ba
         base.is_postgres(),
         "dropped there, only passed over here"
     );
-    let safe = audit::aliases(&base.db).await.unwrap();
+    let safe = audit::aliases(&base.db, &audit::Stretch::All)
+        .await
+        .unwrap();
     assert_eq!(safe.len(), 2, "{safe:#?}");
     assert!(safe.iter().all(|(_, run)| run == RUN), "{safe:#?}");
 }
@@ -157,7 +159,9 @@ async fn values_of_another_type_fail_no_list(base: Base) {
     let sound: Vec<_> = listed.iter().filter_map(|l| l.run.as_ref().ok()).collect();
     assert_eq!(sound.len(), 1);
     assert_eq!(sound[0].id.as_str(), "demo-1");
-    let aside = set_aside::find(&base.db).await.unwrap();
+    let aside = set_aside::find(&base.db, &audit::Stretch::All)
+        .await
+        .unwrap();
     assert_eq!(aside.len(), 1, "{aside:?}");
     assert_eq!(aside[0].run_id, "other");
     let found = examine(&base).await;

@@ -10,5 +10,6 @@
 mod audit;
 mod base;
 mod legacy;
+mod plans;
 mod schema;
 mod totals;

@@ -6,6 +6,7 @@ mod client;
 mod discovery;
 mod layers;
 mod matrix;
+mod readers;
 mod serve;
 mod several;
 mod stub;

@@ -21,6 +21,7 @@ pub mod promotions;
 pub mod reads;
 pub mod repair;
 pub mod reports;
+pub mod self_check;
 pub mod submissions;
 pub mod turns;
 pub(crate) mod unreadable;
@@ -35,7 +36,7 @@ use autopack_domain::{
     run::{Run, RunAggregate, settle::Follow},
 };
 use autopack_policy::fair::Load;
-use autopack_store::{SetAside, StoreError, read, set_aside};
+use autopack_store::{SetAside, StoreError, audit::Stretch, read, set_aside};
 use autopack_store_write::{Database, RequestKey, WriteError, WriterHandle};
 
 use crate::{Ports, RegistryConfig};
@@ -87,10 +88,8 @@ impl Core {
         (ledger, corrupt_limits): (Arc<ledger::Ledger>, Vec<String>),
         (epoch, identity): (u64, String),
     ) -> Result<Self, StoreError> {
-        let set_aside = set_aside::find(&database.read).await?;
-        for found in &set_aside {
-            tracing::error!(run = found.run_id, corrupt = %found.corrupt, "a run was set aside; every other run goes on");
-        }
+        let set_aside = set_aside::find(&database.read, &Stretch::Open).await?;
+        set_aside.iter().for_each(self_check::tell);
         Ok(Self {
             leases: Arc::new(Mutex::new(leases::Leases::new(config.lease))),
             turns: turns::Turns::default(),

@@ -3,14 +3,15 @@
 //! Invariant: a state is mended by the writer, in a transaction that records the old and the new spelling, and only
 //! where no worker holds a lease in the run; everything else is left for a person.
 
-use std::collections::BTreeSet;
-
 use autopack_domain::{Finding, Refusal, RunUid};
-use autopack_store::{audit, entity::repair, repairs, set_aside};
+use autopack_store::{
+    audit::{self, Stretch},
+    entity::repair,
+    repairs,
+};
 use autopack_store_write::{Mend, Setting};
 
-use super::{Core, lock, store_refusal, write_refusal};
-use crate::SelfRepair;
+use super::{Core, store_refusal, write_refusal};
 
 /// Repairs of an answer: by default, and at most.
 const LIMIT: (u64, u64) = (50, 1000);
@@ -27,7 +28,7 @@ pub struct Mended {
 impl Core {
     /// Mends what is safe, or says what it would mend.
     pub async fn repair(&self, validate_only: bool) -> Result<Mended, Refusal> {
-        let repairs = self.mend(validate_only).await?;
+        let repairs = self.mend(&Stretch::All, validate_only).await?;
         let left = self.diagnose("", 0).await?.findings;
         Ok(Mended { repairs, left })
     }
@@ -43,36 +44,6 @@ impl Core {
         found.map_err(store_refusal)
     }
 
-    /// At the start, before leases are granted: as the configuration asks.
-    pub(crate) async fn check_itself(&self) -> Result<(), Refusal> {
-        match self.config.self_repair {
-            SelfRepair::Off => return Ok(()),
-            SelfRepair::Report => {
-                for (finding, _) in self.safe().await? {
-                    tracing::warn!(place = %finding.place, problem = finding.problem, run = finding.run,
-                        "`autopack doctor --fix` or self_repair = safe mends this");
-                }
-                return Ok(());
-            }
-            SelfRepair::Safe => {}
-        }
-        let mended = self.mend(false).await?;
-        if mended.is_empty() {
-            return Ok(());
-        }
-        let left = set_aside::find(&self.database.read).await;
-        *lock(&self.set_aside) = left.map_err(store_refusal)?;
-        let runs: BTreeSet<RunUid> = mended
-            .iter()
-            .filter_map(|r| r.run_uid.parse().ok())
-            .collect();
-        let sound = self.sound(Ok(runs.into_iter().collect()))?;
-        for uid in sound {
-            self.reconsider(uid).await?;
-        }
-        Ok(())
-    }
-
     /// What the alias says is the best guess at a state; what the run's own phases say is the state.
     pub(crate) async fn reconsider(&self, uid: RunUid) -> Result<(), Refusal> {
         let command = self.command(uid, None, |a, c, now| {
@@ -82,17 +53,23 @@ impl Core {
         command.await.map(drop)
     }
 
-    async fn safe(&self) -> Result<Vec<(Finding, String)>, Refusal> {
-        let found = audit::aliases(&self.database.read).await;
+    /// What could be mended in a stretch, each with the uid of its run.
+    pub(super) async fn safe(&self, stretch: &Stretch) -> Result<Vec<(Finding, String)>, Refusal> {
+        let found = audit::aliases(&self.database.read, stretch).await;
         let mut found = found.map_err(store_refusal)?;
         found.retain(|(finding, _)| finding.safe.is_some());
         Ok(found)
     }
 
-    async fn mend(&self, validate_only: bool) -> Result<Vec<repair::Model>, Refusal> {
+    /// Mends what is safe in a stretch.
+    pub(super) async fn mend(
+        &self,
+        stretch: &Stretch,
+        validate_only: bool,
+    ) -> Result<Vec<repair::Model>, Refusal> {
         let _one_at_a_time = self.settings.lock().await;
         let mut done = Vec::new();
-        for (finding, run) in self.safe().await? {
+        for (finding, run) in self.safe(stretch).await? {
             let Ok(run) = run.parse::<RunUid>() else {
                 continue;
             };

@@ -8,7 +8,7 @@ use autopack_domain::{Refusal, RunUid, issue::NewIssue};
 use autopack_store::{SetAside, StoreError, issues};
 use autopack_store_write::{Setting, Unreadable, WriteError};
 
-use super::{Core, lock, store_refusal, write_refusal};
+use super::{Core, lock, self_check, store_refusal, write_refusal};
 
 /// What has been recorded since the start.
 #[derive(Debug, Default)]
@@ -44,12 +44,13 @@ impl Core {
         let (run_uid, corrupt) = (run.to_string(), corrupt.clone());
         let mut aside = lock(&self.set_aside);
         if aside.iter().all(|found| found.run_uid != run_uid) {
-            tracing::error!(run = run_uid, %corrupt, "a run was set aside; every other run goes on");
-            aside.push(SetAside {
+            let found = SetAside {
                 run_id: run_uid.clone(),
                 run_uid,
                 corrupt,
-            });
+            };
+            self_check::tell(&found);
+            aside.push(found);
         }
     }
 
@@ -84,7 +85,12 @@ impl Core {
     async fn look_back(&self) -> Result<(), Refusal> {
         let told = issues::unreadable(&self.database.read).await;
         for uid in self.sound(told)? {
-            self.is_readable(uid).await?;
+            // Runs that have ended are looked at beside the service, and this one perhaps not yet.
+            match self.writer.read(uid, |_| ()).await {
+                Err(error @ WriteError::Store(StoreError::Corrupt(_))) => self.note(uid, &error),
+                Err(error) => return Err(write_refusal(error)),
+                Ok(()) => self.is_readable(uid).await?,
+            }
         }
         Ok(())
     }

@@ -1,0 +1,108 @@
+//! Any bytes as any message that becomes a domain value: the first byte chooses the message, the rest is its body.
+//!
+//! Invariant: what is no message, and what is no value, is refused with faults of a bounded size; nothing panics.
+
+use autopack_domain::{
+    Fault, Finding,
+    attempt::Attempt,
+    integration::Seen,
+    issue::NewIssue,
+    phase::Phase,
+    plan::{BuilderSpec, GateSpec, PhaseSpec, Plan},
+    promotion::Promotion,
+    run::{Job, Run},
+    strategy::{PhaseStrategy, Strategy},
+    submission::{Handoff, Submission},
+    tier::Tier,
+    usage::Usage,
+    worker::WorkerProfile,
+};
+use autopack_wire::{
+    convert::{RecordedEvent, snapshot_from_proto},
+    registry, types,
+};
+use prost::Message;
+
+/// Every message with a reader, in an order that is only added to.
+pub const READERS: &[(&str, fn(&[u8]) -> Answer)] = &[
+    (
+        "RegisterWorkerRequest",
+        into::<registry::RegisterWorkerRequest, WorkerProfile>,
+    ),
+    ("NewIssue", into::<types::NewIssue, NewIssue>),
+    ("Usage", into::<types::Usage, Usage>),
+    ("Gate", into::<types::Gate, GateSpec>),
+    ("IntegrationView", into::<types::IntegrationView, Seen>),
+    ("Attempt", into::<types::Attempt, Attempt>),
+    ("Builder", into::<types::Builder, BuilderSpec>),
+    ("Event", into::<types::Event, RecordedEvent>),
+    ("RepositoryJob", into::<types::RepositoryJob, Job>),
+    ("Phase", into::<types::Phase, (usize, Phase)>),
+    ("Tier", into::<types::Tier, (usize, Tier)>),
+    ("Run", into::<types::Run, Run>),
+    ("Plan", into::<types::Plan, Plan>),
+    ("PhaseSpec", into::<types::PhaseSpec, PhaseSpec>),
+    ("Promotion", into::<types::Promotion, Promotion>),
+    ("Strategy", into::<types::Strategy, Strategy>),
+    ("PhaseStrategy", into::<types::PhaseStrategy, PhaseStrategy>),
+    ("Handoff", into::<types::Handoff, Handoff>),
+    ("Submission", into::<types::Submission, Submission>),
+    ("GetSnapshotResponse", snapshot),
+    ("Finding", finding),
+];
+
+/// What became of the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// They are no such message.
+    NoMessage,
+    /// The message is no value.
+    Refused,
+    /// They are one.
+    Read,
+}
+
+/// Reads the bytes; nothing at all is no message.
+pub fn request(data: &[u8]) -> Answer {
+    match data.split_first() {
+        Some((first, body)) => READERS[usize::from(*first) % READERS.len()].1(body),
+        None => Answer::NoMessage,
+    }
+}
+
+fn into<P: Message + Default, D: TryFrom<P, Error = Vec<Fault>>>(body: &[u8]) -> Answer {
+    match P::decode(body) {
+        Ok(message) => told(D::try_from(message).err(), body),
+        Err(_) => Answer::NoMessage,
+    }
+}
+
+fn snapshot(body: &[u8]) -> Answer {
+    match registry::GetSnapshotResponse::decode(body) {
+        Ok(message) => told(snapshot_from_proto(message).err(), body),
+        Err(_) => Answer::NoMessage,
+    }
+}
+
+fn finding(body: &[u8]) -> Answer {
+    match registry::Finding::decode(body) {
+        Ok(message) if Finding::try_from(message).is_ok() => Answer::Read,
+        Ok(_) => Answer::Refused,
+        Err(_) => Answer::NoMessage,
+    }
+}
+
+/// Faults are there, and grow no faster than what they are about.
+fn told(faults: Option<Vec<Fault>>, body: &[u8]) -> Answer {
+    let Some(faults) = faults else {
+        return Answer::Read;
+    };
+    assert!(!faults.is_empty(), "refused without a fault");
+    assert!(
+        faults.len() <= 100 + 40 * body.len(),
+        "{} faults of {} bytes",
+        faults.len(),
+        body.len()
+    );
+    Answer::Refused
+}
