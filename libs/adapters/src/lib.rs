@@ -8,11 +8,13 @@
 //! - [`invoke`]: the command line, environment and standard input of one attempt
 //! - [`Parser`]: output to [`Event`]s and a [`Report`]
 //! - [`usage`]: tokens in one form, and the rule that checks them
+//! - [`kit`]: transcripts and faults that every adapter must survive
 
 mod claim;
 mod dialect;
 mod event;
 pub mod invoke;
+pub mod kit;
 
 mod lines;
 pub mod manifest;

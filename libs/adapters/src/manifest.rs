@@ -211,6 +211,11 @@ impl Manifest {
         &ALL[adapter as usize]
     }
 
+    /// Whether it can be seen to have ended while it still runs.
+    pub fn says_end_early(&self) -> bool {
+        self.output.says_end && self.output.form == Form::JsonLines
+    }
+
     /// Every manifest, in the order of the adapters.
     pub fn all() -> &'static [Self] {
         &ALL
