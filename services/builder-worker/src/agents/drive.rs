@@ -103,12 +103,12 @@ pub async fn drive(
     };
     let (outcome, report) = tokio::join!(program, reader.read(&over, &stop, told));
     let (outcome, mut report) = (outcome?, report.map_err(pipe_error)?);
-    let stopped = stop.is_cancelled() && !matches!(outcome.end, End::Exited(0));
+    let stopped = stop.is_cancelled();
     for (seen, anomaly) in [
         (stopped, Anomaly::HungAfterEnd),
         (outcome.left_behind > 0, Anomaly::LeftProcesses),
         (this.newer, Anomaly::NewerVersion),
-        (says(&report, false) && outcome.end == End::Exited(0), Anomaly::ExitSaysSuccess),
+        (says(&report, false) && outcome.end == End::Exited(0) && !stopped, Anomaly::ExitSaysSuccess),
         (
             says(&report, true) && matches!(outcome.end, End::Exited(code) if code != 0) && !stopped,
             Anomaly::ExitSaysFailure,

@@ -16,7 +16,6 @@ use autopack_domain::plan::AgentSpec;
 use autopack_git::Oid;
 use autopack_sandbox::{End, Spec};
 use tokio::sync::watch;
-use tokio::time::sleep;
 
 use super::agent::{Files, prepare, read_issues, snapshot};
 use super::build::Candidate;
@@ -200,7 +199,6 @@ async fn booking(
         if let Err(error) = call.await {
             tracing::warn!(%error, "usage may not have been booked");
         }
-        sleep(job.cx.config.usage_poll).await;
     }
 }
 

@@ -7,7 +7,6 @@ use autopack_adapters::usage::{Metered, estimate};
 use autopack_adapters::{Claim, Manifest, Report};
 use autopack_domain::Cause;
 use autopack_domain::plan::{AgentSpec, UnknownUsage};
-use autopack_domain::usage::Provenance;
 use autopack_sandbox::End;
 use serde_json::json;
 
@@ -48,13 +47,7 @@ pub(super) fn usage(
     tell(job, &metered);
     if metered.is_known() {
         let usage = metered.usage(&manifest.provider, &booked.model);
-        // Increments of figures that are estimates stay estimates.
         job.evidence.usage = booked.book.increments(&[usage]);
-        if metered.provenance == Provenance::Estimated {
-            for entry in &mut job.evidence.usage {
-                entry.provenance = Provenance::Estimated;
-            }
-        }
         if booked.book.shrunk {
             job.warn("the agent told smaller figures than before; the larger ones count");
         }
