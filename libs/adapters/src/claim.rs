@@ -64,14 +64,40 @@ impl Why {
     pub fn of_text(text: &str) -> Self {
         let text = text.to_ascii_lowercase();
         let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-        if has(&["insufficient_quota", "quota", "credit balance", "usage limit", "billing"]) {
+        if has(&[
+            "insufficient_quota",
+            "quota",
+            "credit balance",
+            "usage limit",
+            "billing",
+        ]) {
             Self::QuotaExhausted
-        } else if has(&["rate limit", "rate_limit", "too many requests", "429", "overloaded"]) {
+        } else if has(&[
+            "rate limit",
+            "rate_limit",
+            "too many requests",
+            "429",
+            "overloaded",
+        ]) {
             Self::RateLimited
-        } else if has(&["api key", "api_key", "401", "unauthorized", "authentication", "not logged in"]) {
+        } else if has(&[
+            "api key",
+            "api_key",
+            "401",
+            "unauthorized",
+            "authentication",
+            "not logged in",
+        ]) {
             Self::WrongKey
         } else if text.contains("model")
-            && has(&["not found", "does not exist", "not supported", "unknown", "invalid", "404"])
+            && has(&[
+                "not found",
+                "does not exist",
+                "not supported",
+                "unknown",
+                "invalid",
+                "404",
+            ])
         {
             Self::WrongModel
         } else if has(&["max turns", "maximum turns", "turn limit", "max_turns"]) {
@@ -122,7 +148,10 @@ mod tests {
     #[test]
     fn texts_of_vendors_tell_their_reason() {
         for (text, why) in [
-            ("Error 429: rate limit reached for requests per minute", Why::RateLimited),
+            (
+                "Error 429: rate limit reached for requests per minute",
+                Why::RateLimited,
+            ),
             ("You exceeded your current quota (429)", Why::QuotaExhausted),
             ("Your credit balance is too low", Why::QuotaExhausted),
             ("401 Unauthorized: invalid x-api-key", Why::WrongKey),

@@ -96,7 +96,9 @@ fn fill(word: &str, request: &Request<'_>) -> String {
         ("{home}", request.home),
     ]
     .iter()
-    .fold(word.to_owned(), |word, (name, value)| word.replace(name, value))
+    .fold(word.to_owned(), |word, (name, value)| {
+        word.replace(name, value)
+    })
 }
 
 #[cfg(test)]
@@ -122,11 +124,22 @@ mod tests {
         let claude = Manifest::of(Adapter::Claude);
         let all = invocation(claude, &request(), &Probe::default());
         let line = all.argv.join(" ");
-        assert!(line.starts_with("claude -p --output-format stream-json --verbose"), "{line}");
-        assert!(line.contains("--model m1") && line.contains("--max-turns 7"), "{line}");
+        assert!(
+            line.starts_with("claude -p --output-format stream-json --verbose"),
+            "{line}"
+        );
+        assert!(
+            line.contains("--model m1") && line.contains("--max-turns 7"),
+            "{line}"
+        );
         assert_eq!(all.env["CLAUDE_CONFIG_DIR"], "/x/home/.claude");
         assert!(all.degraded.is_empty());
-        let flags: Vec<&str> = claude.args.iter().flat_map(|g| &g.flags).map(String::as_str).collect();
+        let flags: Vec<&str> = claude
+            .args
+            .iter()
+            .flat_map(|g| &g.flags)
+            .map(String::as_str)
+            .collect();
         let help = flags.join("\n").replace("--max-turns", "--other");
         let less = invocation(claude, &request(), &Probe::read("2.1.0", &help));
         assert!(!less.argv.contains(&"--max-turns".to_owned()));
@@ -136,20 +149,44 @@ mod tests {
     #[test]
     fn no_variable_is_left_and_no_prompt_is_an_argument() {
         for manifest in Manifest::all() {
-            for request in [request(), Request { model: "", max_turns: None, ..request() }] {
+            for request in [
+                request(),
+                Request {
+                    model: "",
+                    max_turns: None,
+                    ..request()
+                },
+            ] {
                 let made = invocation(manifest, &request, &Probe::default());
-                assert!(!made.argv.iter().any(|word| word.contains(['{', '}'])), "{:?}", made.argv);
-                assert_eq!(made.argv.contains(&"m1".to_owned()), !request.model.is_empty() && manifest.args.iter().any(|g| g.when == Some(When::Model)));
+                assert!(
+                    !made.argv.iter().any(|word| word.contains(['{', '}'])),
+                    "{:?}",
+                    made.argv
+                );
+                assert_eq!(
+                    made.argv.contains(&"m1".to_owned()),
+                    !request.model.is_empty()
+                        && manifest.args.iter().any(|g| g.when == Some(When::Model))
+                );
             }
             let input = stdin(manifest, "do it");
-            assert_eq!(input.is_some(), manifest.prompt == Prompt::Stdin, "{}", manifest.name);
+            assert_eq!(
+                input.is_some(),
+                manifest.prompt == Prompt::Stdin,
+                "{}",
+                manifest.name
+            );
         }
     }
 
     #[test]
     fn the_plans_words_come_last() {
         let args = ["--acp".to_owned()];
-        let request = Request { program: "agent", args: &args, ..Request::default() };
+        let request = Request {
+            program: "agent",
+            args: &args,
+            ..Request::default()
+        };
         let made = invocation(Manifest::of(Adapter::Acp), &request, &Probe::default());
         assert_eq!(made.argv, ["agent", "--acp"]);
     }

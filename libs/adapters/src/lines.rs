@@ -77,7 +77,10 @@ mod tests {
     #[test]
     fn lines_come_whole_however_the_bytes_come() {
         let whole = split(&[b"ab\n\ncd"]);
-        assert_eq!(whole, (vec![b"ab".to_vec(), b"".to_vec(), b"cd".to_vec()], 0));
+        assert_eq!(
+            whole,
+            (vec![b"ab".to_vec(), b"".to_vec(), b"cd".to_vec()], 0)
+        );
         assert_eq!(split(&[b"a", b"b\n", b"\nc", b"d"]), whole);
     }
 

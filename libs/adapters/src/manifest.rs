@@ -236,7 +236,10 @@ const TEXTS: [&str; 10] = [
     include_str!("../manifests/plain.toml"),
 ];
 
-#[expect(clippy::expect_used, reason = "the texts are compiled in and read by a test")]
+#[expect(
+    clippy::expect_used,
+    reason = "the texts are compiled in and read by a test"
+)]
 static ALL: LazyLock<Vec<Manifest>> = LazyLock::new(|| {
     let read = |text: &&str| toml::from_str(text).expect("a manifest that is compiled in");
     TEXTS.iter().map(read).collect()
@@ -264,7 +267,11 @@ mod tests {
             let uses = |variable: &str| words().any(|word| word.contains(variable));
             assert_eq!(m.program.is_empty(), m.adapter().needs_program(), "{name}");
             assert_eq!(m.prompt == Prompt::File, uses("{prompt_file}"), "{name}");
-            assert_eq!(m.output.source == Source::File, uses("{events_file}"), "{name}");
+            assert_eq!(
+                m.output.source == Source::File,
+                uses("{events_file}"),
+                "{name}"
+            );
             assert_eq!(m.caps.contains(&Cap::Turns), uses("{max_turns}"), "{name}");
             assert_eq!(m.program.is_empty(), m.probe.version.is_empty(), "{name}");
             for group in &m.args {
@@ -272,10 +279,18 @@ mod tests {
                     assert!(group.words.contains(flag), "{name}: {flag}");
                 }
                 let waits = group.words.iter().any(|w| w == "{model}");
-                assert_eq!(waits, group.when == Some(When::Model), "{name}: {:?}", group.words);
+                assert_eq!(
+                    waits,
+                    group.when == Some(When::Model),
+                    "{name}: {:?}",
+                    group.words
+                );
             }
             for version in [&m.probe.oldest, &m.probe.known] {
-                assert!(version.is_empty() || Version::find(version).is_some(), "{name}");
+                assert!(
+                    version.is_empty() || Version::find(version).is_some(),
+                    "{name}"
+                );
             }
         }
     }

@@ -59,7 +59,10 @@ impl Sum {
         };
         // A total of some parts only is no total.
         let total = match (self.any, other.any) {
-            (true, true) => self.total.zip(other.total).map(|(a, b)| a.saturating_add(b)),
+            (true, true) => self
+                .total
+                .zip(other.total)
+                .map(|(a, b)| a.saturating_add(b)),
             _ => self.total.or(other.total),
         };
         Self {

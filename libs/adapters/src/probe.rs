@@ -127,7 +127,10 @@ mod tests {
             ("no version 7", None),
             ("", None),
         ] {
-            assert_eq!(Version::find(text).map(|v| v.to_string()).as_deref(), version);
+            assert_eq!(
+                Version::find(text).map(|v| v.to_string()).as_deref(),
+                version
+            );
         }
         let of = |text| Version::find(text).unwrap();
         assert!(of("0.9.1") < of("0.10.0"));
@@ -137,23 +140,54 @@ mod tests {
     #[test]
     fn a_missing_flag_refuses_or_degrades_by_name() {
         let claude = Manifest::of(Adapter::Claude);
-        let flags: Vec<&str> = claude.args.iter().flat_map(|g| &g.flags).map(String::as_str).collect();
+        let flags: Vec<&str> = claude
+            .args
+            .iter()
+            .flat_map(|g| &g.flags)
+            .map(String::as_str)
+            .collect();
         let help = |without: &str| {
             let kept: Vec<&str> = flags.iter().copied().filter(|f| *f != without).collect();
             format!("Options:\n  {}", kept.join(" x\n  "))
         };
-        let judge = |version: &str, without: &str| Probe::read(version, &help(without)).judge(claude);
-        assert_eq!(judge("2.1.3", ""), Verdict::Usable { degraded: vec![], newer: false });
-        assert_eq!(judge("9.0.0", ""), Verdict::Usable { degraded: vec![], newer: true });
+        let judge =
+            |version: &str, without: &str| Probe::read(version, &help(without)).judge(claude);
+        assert_eq!(
+            judge("2.1.3", ""),
+            Verdict::Usable {
+                degraded: vec![],
+                newer: false
+            }
+        );
+        assert_eq!(
+            judge("9.0.0", ""),
+            Verdict::Usable {
+                degraded: vec![],
+                newer: true
+            }
+        );
         assert_eq!(
             judge("2.1.3", "--max-turns"),
-            Verdict::Usable { degraded: vec!["no_turn_cap".into()], newer: false }
+            Verdict::Usable {
+                degraded: vec!["no_turn_cap".into()],
+                newer: false
+            }
         );
-        assert!(matches!(judge("2.1.3", "--output-format"), Verdict::Refused(why) if why.contains("`--output-format`")));
-        assert!(matches!(judge("0.1.0", ""), Verdict::Refused(why) if why.contains("0.1.0 is older")));
+        assert!(
+            matches!(judge("2.1.3", "--output-format"), Verdict::Refused(why) if why.contains("`--output-format`"))
+        );
+        assert!(
+            matches!(judge("0.1.0", ""), Verdict::Refused(why) if why.contains("0.1.0 is older"))
+        );
         // A help that could not be read refuses nothing.
         let silent = Probe::read("2.1.3", "");
-        assert_eq!(silent.judge(claude), Verdict::Usable { degraded: vec![], newer: false });
+        assert_eq!(
+            silent.judge(claude),
+            Verdict::Usable {
+                degraded: vec![],
+                newer: false
+            }
+        );
     }
 
     #[test]

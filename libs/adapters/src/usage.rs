@@ -37,9 +37,14 @@ impl Tokens {
     }
 
     fn known(&self) -> impl Iterator<Item = u64> {
-        [self.uncached, self.cache_read, self.cache_write, self.output]
-            .into_iter()
-            .flatten()
+        [
+            self.uncached,
+            self.cache_read,
+            self.cache_write,
+            self.output,
+        ]
+        .into_iter()
+        .flatten()
     }
 
     fn counters(&mut self) -> [&mut Option<u64>; 4] {
@@ -222,8 +227,14 @@ mod tests {
             ..Metered::NONE
         };
         let usage = metered.usage("p", "m");
-        assert_eq!((usage.total, usage.prompt, usage.completion), (10, Some(6), Some(4)));
-        let more = Metered { total: 12, ..metered };
+        assert_eq!(
+            (usage.total, usage.prompt, usage.completion),
+            (10, Some(6), Some(4))
+        );
+        let more = Metered {
+            total: 12,
+            ..metered
+        };
         assert_eq!(more.usage("p", "m").prompt, None);
     }
 }

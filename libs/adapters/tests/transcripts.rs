@@ -19,16 +19,28 @@ fn each_gives_its_claim_and_its_usage() {
     for manifest in Manifest::all() {
         let all = transcripts(manifest.adapter());
         for name in ["success", "failure", "killed", "several"] {
-            assert!(all.iter().any(|t| t.name == name), "{}: {name}", manifest.name);
+            assert!(
+                all.iter().any(|t| t.name == name),
+                "{}: {name}",
+                manifest.name
+            );
         }
         for transcript in all {
-            assert!(["schema", "recorded"].contains(&transcript.origin), "{transcript:?}");
+            assert!(
+                ["schema", "recorded"].contains(&transcript.origin),
+                "{transcript:?}"
+            );
             let report = read(manifest, transcript.bytes.as_bytes(), usize::MAX);
             for problem in compare(&transcript, &report) {
                 wrong.push(format!("{} {}: {problem}", manifest.name, transcript.name));
             }
             let unknown = &report.unknown;
-            assert!(unknown.is_empty(), "{} {}: {unknown:?}", manifest.name, transcript.name);
+            assert!(
+                unknown.is_empty(),
+                "{} {}: {unknown:?}",
+                manifest.name,
+                transcript.name
+            );
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -46,7 +58,10 @@ fn events_are_normal_ones() {
     assert_eq!(report.usage.micros, Some(42_100));
     assert!(report.anomalies.is_empty());
     let refused = transcripts(Adapter::Claude);
-    let refused = refused.iter().find(|t| t.name == "permission_refused").unwrap();
+    let refused = refused
+        .iter()
+        .find(|t| t.name == "permission_refused")
+        .unwrap();
     let report = read(claude, refused.bytes.as_bytes(), 7);
     assert_eq!((report.counts.denied, report.counts.tools_failed), (1, 1));
 }
@@ -55,7 +70,11 @@ fn events_are_normal_ones() {
 fn what_a_helper_used_counts_and_is_noticed() {
     let all = transcripts(Adapter::Claude);
     let several = all.iter().find(|t| t.name == "several").unwrap();
-    let report = read(Manifest::of(Adapter::Claude), several.bytes.as_bytes(), 1024);
+    let report = read(
+        Manifest::of(Adapter::Claude),
+        several.bytes.as_bytes(),
+        1024,
+    );
     assert!(report.has(Anomaly::UsageDoesNotAddUp));
     assert_eq!(report.usage.total, 320);
 }
@@ -65,17 +84,26 @@ fn a_dialogue_is_held() {
     let mut parser = Parser::new(Manifest::of(Adapter::Acp), "Mind the \"quotes\".", "/w");
     let sent = |parser: &mut Parser| String::from_utf8(parser.replies()).unwrap();
     let first = sent(&mut parser);
-    assert!(first.contains("\"initialize\"") && first.ends_with('\n'), "{first}");
+    assert!(
+        first.contains("\"initialize\"") && first.ends_with('\n'),
+        "{first}"
+    );
     parser.push(b"{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{\"protocolVersion\":1}}\n");
     assert!(sent(&mut parser).contains("\"session/new\",\"params\":{\"cwd\":\"/w\""));
     parser.push(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"sessionId\":\"s9\"}}\n");
     let prompt = sent(&mut parser);
-    assert!(prompt.contains("\"s9\"") && prompt.contains("Mind the \\\"quotes\\\"."), "{prompt}");
+    assert!(
+        prompt.contains("\"s9\"") && prompt.contains("Mind the \\\"quotes\\\"."),
+        "{prompt}"
+    );
     let ask = br#"{"jsonrpc":"2.0","id":"x1","method":"session/request_permission","params":{"options":[{"optionId":"no","kind":"reject_once"},{"optionId":"yes","kind":"allow_once"}]}}"#;
     parser.push(ask);
     parser.push(b"\n");
     let answer = sent(&mut parser);
-    assert!(answer.contains("\"x1\"") && answer.contains("\"optionId\":\"yes\""), "{answer}");
+    assert!(
+        answer.contains("\"x1\"") && answer.contains("\"optionId\":\"yes\""),
+        "{answer}"
+    );
     parser.push(b"{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"fs/read_text_file\",\"params\":{}}\n");
     assert!(sent(&mut parser).contains("-32601"));
     assert!(!parser.has_ended());
@@ -90,17 +118,24 @@ fn adapters() -> impl Strategy<Value = &'static Manifest> {
 
 /// A transcript with a piece of it replaced.
 fn damaged() -> impl Strategy<Value = (&'static Manifest, Vec<u8>)> {
-    let any = (adapters(), any::<prop::sample::Index>(), any::<prop::sample::Index>());
-    (any, prop::collection::vec(any::<u8>(), 0..40), 0..60_usize).prop_map(
-        |((manifest, which, at), put, gone)| {
+    let places = (
+        adapters(),
+        any::<prop::sample::Index>(),
+        any::<prop::sample::Index>(),
+    );
+    (
+        places,
+        prop::collection::vec(any::<u8>(), 0..40),
+        0..60_usize,
+    )
+        .prop_map(|((manifest, which, at), put, gone)| {
             let all = transcripts(manifest.adapter());
             let mut bytes = all[which.index(all.len())].bytes.as_bytes().to_vec();
             let at = at.index(bytes.len());
             let end = (at + gone).min(bytes.len());
             bytes.splice(at..end, put);
             (manifest, bytes)
-        },
-    )
+        })
 }
 
 proptest! {

@@ -13,8 +13,8 @@ use autopack_policy::preflight::{PatchFacts, PreflightFacts, preflight};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use crate::error::git_cause;
 use crate::agents;
+use crate::error::git_cause;
 use crate::host::Host;
 use crate::ports::Abilities;
 use crate::repo::toolset::{Toolset, gate_spec};

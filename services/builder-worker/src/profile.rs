@@ -23,7 +23,10 @@ pub(crate) fn announced(config: &WorkerConfig) -> BTreeSet<String> {
     let fixed = TOOLS.iter().map(|tool| (*tool).to_owned());
     let agents = Manifest::all().iter().map(|agent| agent.program.clone());
     let agents = agents.filter(|program| !program.is_empty());
-    fixed.chain(agents).chain(config.announce.iter().cloned()).collect()
+    fixed
+        .chain(agents)
+        .chain(config.announce.iter().cloned())
+        .collect()
 }
 
 /// What is known without starting anything.

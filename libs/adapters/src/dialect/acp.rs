@@ -31,7 +31,8 @@ impl Acp {
             out: Vec::new(),
         };
         // Neither files nor a terminal are offered: the agent works in its folder with its own tools.
-        let offered = json!({ "fs": { "readTextFile": false, "writeTextFile": false }, "terminal": false });
+        let offered =
+            json!({ "fs": { "readTextFile": false, "writeTextFile": false }, "terminal": false });
         let params = json!({ "protocolVersion": VERSION, "clientCapabilities": offered });
         this.ask(INITIALIZE, "initialize", params);
         this
@@ -79,9 +80,10 @@ impl Acp {
             return;
         }
         let options = value.pointer("/params/options").and_then(Value::as_array);
-        let allow = options.into_iter().flatten().find(|option| {
-            ["allow_once", "allow_always"].contains(&text(option, &["kind"]))
-        });
+        let allow = options
+            .into_iter()
+            .flatten()
+            .find(|option| ["allow_once", "allow_always"].contains(&text(option, &["kind"])));
         let outcome = match allow {
             Some(option) => {
                 json!({ "outcome": "selected", "optionId": text(option, &["optionId"]) })
@@ -128,8 +130,13 @@ fn update(value: &Value, events: &mut Vec<Event>) {
                 events.push(Event::ToolFailed);
             }
         }
-        "user_message_chunk" | "plan" | "available_commands_update" | "current_mode_update"
-        | "config_option_update" | "session_info_update" | "usage_update" => {}
+        "user_message_chunk"
+        | "plan"
+        | "available_commands_update"
+        | "current_mode_update"
+        | "config_option_update"
+        | "session_info_update"
+        | "usage_update" => {}
         other => unknown(&format!("session/update/{other}"), events),
     }
 }
@@ -152,9 +159,15 @@ fn ended(result: &Value, events: &mut Vec<Event>) {
     events.push(Event::Ended(match reason {
         "end_turn" => Claim::Success,
         "max_tokens" => Claim::because(Why::CutShort, "the agent reached its limit of tokens"),
-        "max_turn_requests" => Claim::because(Why::TurnLimit, "the agent reached its limit of requests"),
+        "max_turn_requests" => {
+            Claim::because(Why::TurnLimit, "the agent reached its limit of requests")
+        }
         "cancelled" => Claim::because(Why::Interrupted, "the agent was cancelled"),
         "refusal" => Claim::because(Why::Error, "the agent refused"),
-        other => Claim::failed(if other.is_empty() { "no stop reason" } else { other }),
+        other => Claim::failed(if other.is_empty() {
+            "no stop reason"
+        } else {
+            other
+        }),
     }));
 }

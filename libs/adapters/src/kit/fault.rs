@@ -126,19 +126,34 @@ pub fn judge(manifest: &Manifest, fault: Fault, prompt: &str, seen: &Seen) -> Ve
     // What ends only with its output cannot be seen to have ended before.
     let early = manifest.says_end_early();
     must(seen.survivors == 0, "a process could not be ended");
-    must(seen.prompt.contains(prompt), "the prompt did not reach the agent");
+    must(
+        seen.prompt.contains(prompt),
+        "the prompt did not reach the agent",
+    );
     match fault {
         Fault::NoFinalEvent => {
             must(report.claim.is_none(), "a claim was invented");
-            must(report.has(Anomaly::NoFinalEvent) == talks, "the missing end is not noticed");
+            must(
+                report.has(Anomaly::NoFinalEvent) == talks,
+                "the missing end is not noticed",
+            );
         }
         Fault::TruncatedJson if talks => {
             must(report.claim.is_none(), "half an event was believed");
-            must(report.has(Anomaly::MalformedLine), "the half event is not noticed");
-            must(report.has(Anomaly::NoFinalEvent), "the missing end is not noticed");
+            must(
+                report.has(Anomaly::MalformedLine),
+                "the half event is not noticed",
+            );
+            must(
+                report.has(Anomaly::NoFinalEvent),
+                "the missing end is not noticed",
+            );
         }
         Fault::EventAfterEnd if early => {
-            must(report.has(Anomaly::EventAfterEnd), "the late event is not noticed");
+            must(
+                report.has(Anomaly::EventAfterEnd),
+                "the late event is not noticed",
+            );
         }
         Fault::HangAfterEnd | Fault::SignalsIgnored if early => {
             must(seen.stopped, "it was not asked to end");
@@ -149,14 +164,23 @@ pub fn judge(manifest: &Manifest, fault: Fault, prompt: &str, seen: &Seen) -> Ve
             must(seen.timed_out, "it was not ended by its time-out");
         }
         Fault::ExitZeroAfterError if talks => {
-            must(report.has(Anomaly::ExitSaysSuccess), "the two ends are not compared");
+            must(
+                report.has(Anomaly::ExitSaysSuccess),
+                "the two ends are not compared",
+            );
         }
         Fault::ExitOneAfterSuccess => {
             must(seen.exit == Some(1), "its exit code is lost");
-            must(report.has(Anomaly::ExitSaysFailure) == talks, "the two ends are not compared");
+            must(
+                report.has(Anomaly::ExitSaysFailure) == talks,
+                "the two ends are not compared",
+            );
         }
         Fault::InvalidUtf8 => {
-            must(report.has(Anomaly::InvalidUtf8), "the bytes are not noticed");
+            must(
+                report.has(Anomaly::InvalidUtf8),
+                "the bytes are not noticed",
+            );
         }
         Fault::HugeOutput => {
             let noticed = manifest.output.source == Source::File
@@ -165,11 +189,20 @@ pub fn judge(manifest: &Manifest, fault: Fault, prompt: &str, seen: &Seen) -> Ve
             must(noticed, "the long line is not noticed");
         }
         Fault::OrphanChild => {
-            must(report.has(Anomaly::LeftProcesses), "the child is not noticed");
+            must(
+                report.has(Anomaly::LeftProcesses),
+                "the child is not noticed",
+            );
         }
         Fault::UnknownEvent if early || manifest.output.source == Source::File => {
-            must(report.has(Anomaly::UnknownEvent), "the unknown event is not noticed");
-            must(!report.unknown.is_empty(), "the unknown event is not kept by name");
+            must(
+                report.has(Anomaly::UnknownEvent),
+                "the unknown event is not noticed",
+            );
+            must(
+                !report.unknown.is_empty(),
+                "the unknown event is not kept by name",
+            );
         }
         Fault::NewerVersion => {
             let noticed = manifest.probe.known.is_empty() || report.has(Anomaly::NewerVersion);
@@ -182,7 +215,12 @@ pub fn judge(manifest: &Manifest, fault: Fault, prompt: &str, seen: &Seen) -> Ve
 }
 
 /// Claim and usage must be those of the transcript, whatever else goes wrong.
-fn against_transcript(adapter: Adapter, manifest: &Manifest, fault: Fault, report: &Report) -> Vec<String> {
+fn against_transcript(
+    adapter: Adapter,
+    manifest: &Manifest,
+    fault: Fault,
+    report: &Report,
+) -> Vec<String> {
     let Some(base) = transcript(adapter, fault.base()) else {
         return vec![format!("there is no transcript `{}`", fault.base())];
     };
@@ -195,7 +233,9 @@ fn against_transcript(adapter: Adapter, manifest: &Manifest, fault: Fault, repor
         {
             Vec::new()
         }
-        Fault::NoFinalEvent => compare_usage(&base.usage, &report.usage).into_iter().collect(),
+        Fault::NoFinalEvent => compare_usage(&base.usage, &report.usage)
+            .into_iter()
+            .collect(),
         _ => compare(&base, report),
     }
 }

@@ -37,7 +37,10 @@ fn stream(manifest: &Manifest, fault: Fault, text: &str) -> Vec<u8> {
     let dialogue = manifest.prompt == Prompt::Dialogue;
     // Where something may be put in without breaking a dialogue.
     let after = if dialogue { 2 } else { 0 };
-    let at = text.match_indices('\n').nth(after).map_or(bytes.len(), |(at, _)| at + 1);
+    let at = text
+        .match_indices('\n')
+        .nth(after)
+        .map_or(bytes.len(), |(at, _)| at + 1);
     let strange: &[u8] = if dialogue {
         b"{\"jsonrpc\":\"2.0\",\"method\":\"brand/new\",\"params\":{}}\n"
     } else {
@@ -76,11 +79,15 @@ fn script(manifest: &Manifest, fault: Fault, work: &str) -> String {
             "read -r line; sed -n 1p \"$here/{EVENTS}\"\nread -r line; sed -n 2p \"$here/{EVENTS}\"\n\
              read -r line; printf '%s' \"$line\" > \"$here/prompt-seen\"\n{work}\n{huge}sed 1,2d \"$here/{EVENTS}\"\n"
         ),
-        (Prompt::Stdin, _) => format!(
-            "cat > \"$here/prompt-seen\"\n{work}\n{huge}cat \"$here/{EVENTS}\"\n"
-        ),
+        (Prompt::Stdin, _) => {
+            format!("cat > \"$here/prompt-seen\"\n{work}\n{huge}cat \"$here/{EVENTS}\"\n")
+        }
         (Prompt::File, source) => {
-            let to = if source == Source::File { " > \"$events\"" } else { "" };
+            let to = if source == Source::File {
+                " > \"$events\""
+            } else {
+                ""
+            };
             format!(
                 "cat \"$prompt\" > \"$here/prompt-seen\"; cat >> \"$here/prompt-seen\"\n{work}\n{huge}cat \"$here/{EVENTS}\"{to}\n"
             )

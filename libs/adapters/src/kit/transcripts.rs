@@ -36,7 +36,9 @@ type Folder = (&'static str, &'static [(&'static str, &'static str)]);
 
 fn folder(adapter: Adapter) -> Folder {
     match adapter {
-        Adapter::Claude => folder!("claude": "success", "failure", "killed", "several", "budget_stop", "wrong_key", "rate_limited", "permission_refused"),
+        Adapter::Claude => {
+            folder!("claude": "success", "failure", "killed", "several", "budget_stop", "wrong_key", "rate_limited", "permission_refused")
+        }
         Adapter::Codex => {
             folder!("codex": "success", "failure", "killed", "several", "wrong_model", "tool_failed")
         }
@@ -60,7 +62,7 @@ fn folder(adapter: Adapter) -> Folder {
 /// Every transcript of an adapter.
 pub fn transcripts(adapter: Adapter) -> Vec<Transcript> {
     let (expected, files) = folder(adapter);
-    let read = |(name, bytes): &(&'static str, &'static str)| {
+    let read = |&(name, bytes): &(&'static str, &'static str)| {
         let row = expected.lines().find_map(|line| row(name, line));
         let (origin, claim, usage) = row.unwrap_or(("unknown", None, Metered::UNKNOWN));
         Transcript {
@@ -83,7 +85,18 @@ type Row = (&'static str, Option<&'static str>, Metered);
 
 fn row(name: &str, line: &'static str) -> Option<Row> {
     let words: Vec<&'static str> = line.split_ascii_whitespace().collect();
-    let [named, origin, claim, uncached, read, write, output, total, provenance] = words[..] else {
+    let [
+        named,
+        origin,
+        claim,
+        uncached,
+        read,
+        write,
+        output,
+        total,
+        provenance,
+    ] = words[..]
+    else {
         return None;
     };
     let count = |word: &str| word.parse().ok();
@@ -117,7 +130,8 @@ pub fn compare(transcript: &Transcript, report: &Report) -> Vec<String> {
 
 /// How usage differs from what it must be.
 pub(super) fn compare_usage(should: &Metered, is: &Metered) -> Option<String> {
-    let same = (should.tokens, should.total, should.provenance) == (is.tokens, is.total, is.provenance);
+    let same =
+        (should.tokens, should.total, should.provenance) == (is.tokens, is.total, is.provenance);
     (!same).then(|| {
         let shown = |m: &Metered| {
             let count = |n: Option<u64>| n.map_or("-".to_owned(), |n| n.to_string());

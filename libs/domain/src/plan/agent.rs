@@ -140,9 +140,15 @@ pub(super) fn read(
     section.check(cx, &KEYS);
     let adapter = needed(cx, section, "adapter", "claude")
         .and_then(|at| choice(cx, &at, Adapter::parse, &Adapter::spellings()));
-    let program = section.get(cx, "program").and_then(|at| line(cx, &at, MAX_TEXT));
-    let model = section.get(cx, "model").and_then(|at| line(cx, &at, MAX_NAME));
-    let prompt = section.get(cx, "prompt").and_then(|at| filled(cx, &at, MAX_TEXT));
+    let program = section
+        .get(cx, "program")
+        .and_then(|at| line(cx, &at, MAX_TEXT));
+    let model = section
+        .get(cx, "model")
+        .and_then(|at| line(cx, &at, MAX_NAME));
+    let prompt = section
+        .get(cx, "prompt")
+        .and_then(|at| filled(cx, &at, MAX_TEXT));
     let args = section.get(cx, "args").map(|at| {
         let items = list(cx, &at, MAX_ARGS, "[\"--flag\", value]").unwrap_or_default();
         let words = items.iter().filter_map(|item| filled(cx, item, MAX_TEXT));

@@ -209,10 +209,9 @@ impl BuilderSpec {
     pub fn is_fixed_input(&self) -> bool {
         match self {
             Self::Patch { .. } | Self::Noop | Self::Replay { .. } => true,
-            Self::Command { .. }
-            | Self::Agent(_)
-            | Self::Model { .. }
-            | Self::External { .. } => false,
+            Self::Command { .. } | Self::Agent(_) | Self::Model { .. } | Self::External { .. } => {
+                false
+            }
         }
     }
 

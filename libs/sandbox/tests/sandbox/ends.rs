@@ -245,9 +245,15 @@ async fn the_network_can_be_taken_away() {
 async fn one_that_is_asked_to_end_may_do_so_and_else_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     for (line, end) in [
-        ("trap 'echo bye; exit 7' TERM; touch up; while :; do sleep 0.02; done", End::Exited(7)),
+        (
+            "trap 'echo bye; exit 7' TERM; touch up; while :; do sleep 0.02; done",
+            End::Exited(7),
+        ),
         ("touch up; exec sleep 1000", End::Signalled(15)),
-        ("trap '' TERM; touch up; while :; do sleep 0.02; done", End::Cancelled),
+        (
+            "trap '' TERM; touch up; while :; do sleep 0.02; done",
+            End::Cancelled,
+        ),
     ] {
         let up = folder.path().join("up");
         let mut spec = shell(line, folder.path());

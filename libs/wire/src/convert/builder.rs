@@ -123,3 +123,18 @@ fn agent(told: types::AgentBuilder, at: &At<'_>) -> Option<AgentSpec> {
 }
 
 super::try_from_proto!(types::Builder => BuilderSpec);
+
+/// An agent with every field set.
+#[cfg(test)]
+pub(super) fn sample_agent() -> BuilderSpec {
+    BuilderSpec::Agent(AgentSpec {
+        program: "/opt/agent".into(),
+        model: "m".into(),
+        prompt: "Mind the tests.".into(),
+        args: vec!["--flag".into()],
+        env: [("A".into(), "b".into())].into(),
+        max_turns: Some(9),
+        unknown_usage: UnknownUsage::Estimate,
+        ..AgentSpec::new(Adapter::Claude)
+    })
+}

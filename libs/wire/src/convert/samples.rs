@@ -280,16 +280,7 @@ pub(crate) fn builders() -> Vec<BuilderSpec> {
             env: map("A"),
             timeout_seconds: 60,
         },
-        BuilderSpec::Agent(AgentSpec {
-            program: "/opt/agent".into(),
-            model: "m".into(),
-            prompt: "Mind the tests.".into(),
-            args: vec!["--flag".into()],
-            env: BTreeMap::from([("A".into(), "b".into())]),
-            max_turns: Some(9),
-            unknown_usage: UnknownUsage::Estimate,
-            ..AgentSpec::new(Adapter::Claude)
-        }),
+        super::builder::sample_agent(),
         BuilderSpec::Model { model: "m".into() },
         BuilderSpec::external(),
         BuilderSpec::Replay {

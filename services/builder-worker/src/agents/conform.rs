@@ -61,7 +61,14 @@ async fn play(
     };
     write().map_err(|error| format!("{}: {error}", scratch.display()))?;
     let scrubbed = |extra: &BTreeMap<String, String>| env::scrubbed(&[], &home, &home, extra);
-    let probe = probe::ask(sandbox, manifest, &program, scrubbed(&BTreeMap::new()), &tree).await;
+    let probe = probe::ask(
+        sandbox,
+        manifest,
+        &program,
+        scrubbed(&BTreeMap::new()),
+        &tree,
+    )
+    .await;
     let newer = match probe.judge(manifest) {
         Verdict::Usable { newer, .. } => newer,
         Verdict::Refused(why) => return Err(format!("the stand-in is refused: {why}")),

@@ -95,9 +95,10 @@ pub async fn drive(
         poll: this.poll,
         grace: this.grace,
     };
+    let (spec, newer) = (this.spec, this.newer);
     let (over, stop) = (CancellationToken::new(), CancellationToken::new());
     let program = async {
-        let outcome = sandbox.run_until(this.spec, cancel, stop.clone()).await;
+        let outcome = sandbox.run_until(spec, cancel, stop.clone()).await;
         over.cancel();
         outcome
     };
@@ -107,10 +108,15 @@ pub async fn drive(
     for (seen, anomaly) in [
         (stopped, Anomaly::HungAfterEnd),
         (outcome.left_behind > 0, Anomaly::LeftProcesses),
-        (this.newer, Anomaly::NewerVersion),
-        (says(&report, false) && outcome.end == End::Exited(0) && !stopped, Anomaly::ExitSaysSuccess),
+        (newer, Anomaly::NewerVersion),
         (
-            says(&report, true) && matches!(outcome.end, End::Exited(code) if code != 0) && !stopped,
+            says(&report, false) && outcome.end == End::Exited(0) && !stopped,
+            Anomaly::ExitSaysSuccess,
+        ),
+        (
+            says(&report, true)
+                && matches!(outcome.end, End::Exited(code) if code != 0)
+                && !stopped,
             Anomaly::ExitSaysFailure,
         ),
     ] {
@@ -132,7 +138,9 @@ fn says(report: &Report, success: bool) -> bool {
 }
 
 fn pipe_error(error: io::Error) -> SandboxError {
-    SandboxError::InvalidSpec(format!("the agent's stream cannot be made or read: {error}"))
+    SandboxError::InvalidSpec(format!(
+        "the agent's stream cannot be made or read: {error}"
+    ))
 }
 
 struct Reader {

@@ -20,8 +20,8 @@ use autopack_domain::plan::AgentSpec;
 
 pub use conform::conform;
 pub use drive::{Drive, Driven, Told, drive};
-pub use probe::{Found, find};
 pub(crate) use probe::ask;
+pub use probe::{Found, find};
 pub(crate) use stream::archive;
 
 /// The program of an agent: the plan's, else its adapter's.

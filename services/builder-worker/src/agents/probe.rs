@@ -64,27 +64,32 @@ pub(crate) async fn ask(
     env: BTreeMap<String, String>,
     folder: &Path,
 ) -> Probe {
-    let answer = |args: &[String]| {
-        let mut argv = vec![program.to_string_lossy().into_owned()];
-        argv.extend(args.iter().cloned());
-        let mut spec = Spec::new(argv, folder.to_owned());
-        spec.env.clone_from(&env);
-        spec.limits.wall = PATIENCE;
-        spec.limits.output_keep_head = HELP;
-        let asked = !args.is_empty();
-        async move {
-            if !asked {
-                return String::new();
-            }
-            match sandbox.run(spec, CancellationToken::new()).await {
-                Ok(outcome) if outcome.end.success() => outcome.output.text(),
-                Ok(_) | Err(_) => String::new(),
-            }
-        }
-    };
     let (version, help) = tokio::join!(
-        answer(&manifest.probe.version),
-        answer(&manifest.probe.help)
+        answer(sandbox, program, &manifest.probe.version, &env, folder),
+        answer(sandbox, program, &manifest.probe.help, &env, folder)
     );
     Probe::read(&version, &help)
+}
+
+/// What a program prints for these arguments; empty: they are none, or it failed.
+async fn answer(
+    sandbox: &Sandbox,
+    program: &Path,
+    args: &[String],
+    env: &BTreeMap<String, String>,
+    folder: &Path,
+) -> String {
+    if args.is_empty() {
+        return String::new();
+    }
+    let mut argv = vec![program.to_string_lossy().into_owned()];
+    argv.extend(args.iter().cloned());
+    let mut spec = Spec::new(argv, folder.to_owned());
+    spec.env.clone_from(env);
+    spec.limits.wall = PATIENCE;
+    spec.limits.output_keep_head = HELP;
+    match sandbox.run(spec, CancellationToken::new()).await {
+        Ok(outcome) if outcome.end.success() => outcome.output.text(),
+        Ok(_) | Err(_) => String::new(),
+    }
 }

@@ -71,7 +71,9 @@ pub(crate) fn archive(path: &Path) -> Vec<u8> {
         }
         file.by_ref().take(END).read_to_end(&mut bytes)?;
         let missing = size - 2 * END;
-        bytes.extend_from_slice(format!("\n[... {missing} bytes are not archived ...]\n").as_bytes());
+        bytes.extend_from_slice(
+            format!("\n[... {missing} bytes are not archived ...]\n").as_bytes(),
+        );
         file.seek(SeekFrom::Start(size - END))?;
         file.take(END).read_to_end(&mut bytes)?;
         Ok(bytes)

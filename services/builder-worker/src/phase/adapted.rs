@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use autopack_adapters::probe::{Probe, Verdict};
-use autopack_adapters::{Manifest, invoke};
+use autopack_adapters::{Claim, Manifest, invoke};
 use autopack_domain::Cause;
 use autopack_domain::plan::AgentSpec;
 use autopack_git::Oid;
@@ -71,7 +71,14 @@ pub(super) async fn build(
     }
     note(job, &started, &driven);
     settle::stream(job, &driven).await;
-    let refused = settle::usage(job, start.manifest, agent, &driven.report, &prompt.text, book);
+    let refused = settle::usage(
+        job,
+        start.manifest,
+        agent,
+        &driven.report,
+        &prompt.text,
+        book,
+    );
     let failure = failure(job, agent, start.manifest, &driven, &bench).or(refused);
     // Whatever the agent left is kept by the attempt's own reference, also after a failure or a cancel.
     let taken = snapshot(job, &repo.own, &mut bench, base).await;
@@ -143,7 +150,13 @@ async fn start(
     let allowed = &manifest.env.allow;
     spec.env = job.cx.env(&bench.home(), &bench.tmp(), allowed, &extra);
     let before = bench.checkout_bytes().await;
-    within(&mut spec, &job.spec.limits, bench, agent.timeout_seconds, before);
+    within(
+        &mut spec,
+        &job.spec.limits,
+        bench,
+        agent.timeout_seconds,
+        before,
+    );
     Ok(Start {
         manifest,
         spec,
@@ -153,7 +166,8 @@ async fn start(
 
 /// What the program says about itself; one of the repository's own is not asked, nor is one without a question.
 async fn probe(job: &Job<'_>, bench: &Bench, manifest: &Manifest, program: &str) -> Probe {
-    let found: Option<PathBuf> = tools::find(program, job.cx.host.path()).filter(|p| p.is_absolute());
+    let found: Option<PathBuf> =
+        tools::find(program, job.cx.host.path()).filter(|p| p.is_absolute());
     let Some(found) = found.filter(|_| !manifest.probe.version.is_empty()) else {
         return Probe::default();
     };
@@ -161,7 +175,9 @@ async fn probe(job: &Job<'_>, bench: &Bench, manifest: &Manifest, program: &str)
     if let Some(known) = host.known_probe(&manifest.name, &found) {
         return known;
     }
-    let env = job.cx.env(&bench.home(), &bench.tmp(), &[], &BTreeMap::new());
+    let env = job
+        .cx
+        .env(&bench.home(), &bench.tmp(), &[], &BTreeMap::new());
     let asked = agents::ask(&job.cx.sandbox, manifest, &found, env, &bench.tmp()).await;
     host.keep_probe(&manifest.name, &found, asked.clone());
     asked
@@ -210,9 +226,13 @@ fn note(job: &mut Job<'_>, started: &str, driven: &Driven) {
     job.fact("builder_cpu_ms", millis(outcome.cpu));
     job.fact("builder_peak_memory", outcome.peak_memory_bytes);
     let claim = driven.report.claim.as_ref();
-    job.fact("agent_claim", claim.map_or("none", |claim| claim.name()));
+    job.fact("agent_claim", claim.map_or("none", Claim::name));
     if !driven.report.anomalies.is_empty() {
-        let names = driven.report.anomalies.iter().map(|anomaly| anomaly.as_str());
+        let names = driven
+            .report
+            .anomalies
+            .iter()
+            .map(|anomaly| anomaly.as_str());
         job.fact("agent_anomalies", names.collect::<Vec<_>>());
     }
     if !driven.report.session.is_empty() {
@@ -232,7 +252,9 @@ fn failure(
     let natural = matches!(outcome.end, End::Exited(_) | End::Signalled(_));
     if manifest.skips_permissions
         && natural
-        && !["supervisor", "no-new-privs"].iter().all(|layer| outcome.layers.contains(layer))
+        && !["supervisor", "no-new-privs"]
+            .iter()
+            .all(|layer| outcome.layers.contains(layer))
     {
         let text = "the agent skips its own permission prompts, and the sandbox was not on";
         return Some(Failure::new(Cause::WorkerError, text.to_owned()));

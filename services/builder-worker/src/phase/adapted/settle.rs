@@ -83,7 +83,9 @@ fn tell(job: &mut Job<'_>, metered: &Metered) {
 /// Puts the raw stream among the attempt's artifacts, secrets out.
 pub(super) async fn stream(job: &mut Job<'_>, driven: &Driven) {
     let path = driven.stream.clone();
-    let raw = blocking(move || Ok(archive(&path))).await.unwrap_or_default();
+    let raw = blocking(move || Ok(archive(&path)))
+        .await
+        .unwrap_or_default();
     if raw.is_empty() {
         return;
     }
@@ -101,7 +103,8 @@ pub(super) fn failure(
     missing: Option<&str>,
 ) -> Option<(Cause, String)> {
     let (end, title) = (&driven.outcome.end, &manifest.title);
-    let ended_by_us = driven.stopped && matches!(end, End::Cancelled | End::Signalled(_) | End::Exited(_));
+    let ended_by_us =
+        driven.stopped && matches!(end, End::Cancelled | End::Signalled(_) | End::Exited(_));
     let natural = matches!(end, End::Exited(code) if *code != 127 || missing.is_none());
     if !ended_by_us && !natural {
         return ends::builder_failure(end, timeout_seconds, missing);
