@@ -140,10 +140,10 @@ mod tests {
             .flat_map(|g| &g.flags)
             .map(String::as_str)
             .collect();
-        let help = flags.join("\n").replace("--max-turns", "--other");
+        let help = flags.join("\n").replace("--strict-mcp-config", "--other");
         let less = invocation(claude, &request(), &Probe::read("2.1.0", &help));
-        assert!(!less.argv.contains(&"--max-turns".to_owned()));
-        assert_eq!(less.degraded, ["no_turn_cap"]);
+        assert!(!less.argv.contains(&"--strict-mcp-config".to_owned()));
+        assert_eq!(less.degraded, ["no_tool_server_ban"]);
     }
 
     #[test]

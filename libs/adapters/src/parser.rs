@@ -19,7 +19,7 @@ pub struct Parser {
     form: Form,
     says_end: bool,
     no_tokens: bool,
-    estimates: bool,
+    best: Provenance,
     lines: Lines,
     document: Vec<u8>,
     meter: Meter,
@@ -34,7 +34,7 @@ impl Parser {
             form: manifest.output.form,
             says_end: manifest.output.says_end,
             no_tokens: manifest.usage.kind == UsageKind::None,
-            estimates: manifest.usage.provenance == Provenance::Estimated,
+            best: manifest.usage.provenance,
             lines: Lines::default(),
             document: Vec::new(),
             meter: Meter::default(),
@@ -104,8 +104,8 @@ impl Parser {
             return (Metered::NONE, Vec::new());
         }
         let (mut usage, anomalies) = self.meter.read(ended);
-        if self.estimates && usage.is_known() {
-            usage.provenance = Provenance::Estimated;
+        if usage.is_known() {
+            usage.provenance = usage.provenance.max(self.best);
         }
         (usage, anomalies)
     }

@@ -167,9 +167,9 @@ mod tests {
             }
         );
         assert_eq!(
-            judge("2.1.3", "--max-turns"),
+            judge("2.1.3", "--strict-mcp-config"),
             Verdict::Usable {
-                degraded: vec!["no_turn_cap".into()],
+                degraded: vec!["no_tool_server_ban".into()],
                 newer: false
             }
         );

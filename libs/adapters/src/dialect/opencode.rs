@@ -57,6 +57,7 @@ fn step(value: &Value, events: &mut Vec<Event>) {
         };
         let id = Some(text(part, &["id"]).to_owned()).filter(|id| !id.is_empty());
         let mut sample = Sample::new(Kind::Step(id), counted);
+        sample.own_total = count(tokens, &["total"]);
         sample.micros = micros(part, "cost");
         events.push(Event::Usage(sample));
     }

@@ -37,17 +37,20 @@ type Folder = (&'static str, &'static [(&'static str, &'static str)]);
 fn folder(adapter: Adapter) -> Folder {
     match adapter {
         Adapter::Claude => {
-            folder!("claude": "success", "failure", "killed", "several", "budget_stop", "wrong_key", "rate_limited", "permission_refused")
+            folder!("claude": "success", "failure", "killed", "several", "budget_stop", "wrong_key", "rate_limited", "permission_refused",
+            "recorded")
         }
         Adapter::Codex => {
-            folder!("codex": "success", "failure", "killed", "several", "wrong_model", "tool_failed")
+            folder!("codex": "success", "failure", "killed", "several", "wrong_model", "tool_failed",
+                "recorded")
         }
         Adapter::Gemini => {
             folder!("gemini": "success", "failure", "killed", "several", "turn_limit")
         }
         Adapter::Qwen => folder!("qwen": "success", "failure", "killed", "several"),
         Adapter::Opencode => {
-            folder!("opencode": "success", "failure", "killed", "several", "cut_short")
+            folder!("opencode": "success", "failure", "killed", "several", "cut_short",
+                "recorded")
         }
         Adapter::Aider => folder!("aider": "success", "failure", "killed", "several"),
         Adapter::Goose => folder!("goose": "success", "failure", "killed", "several", "older"),

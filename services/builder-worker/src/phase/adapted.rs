@@ -17,7 +17,7 @@ use autopack_git::Oid;
 use autopack_sandbox::{End, Spec};
 use tokio::sync::watch;
 
-use super::agent::{Files, prepare, read_issues, snapshot};
+use super::agent::{Files, prepare, read_issues, snapshot, worker_error};
 use super::build::Candidate;
 use super::command::within;
 use super::usage::Book;
@@ -25,7 +25,7 @@ use super::{Job, millis};
 use crate::agents::{self, Drive, Driven, Told, drive};
 use crate::error::{Failure, Stop};
 use crate::repo::Opened;
-use crate::repo::bench::Bench;
+use crate::repo::bench::{Bench, blocking};
 use crate::tools;
 
 /// Runs the agent and takes its change set.
@@ -143,6 +143,13 @@ async fn start(
     if !made.degraded.is_empty() {
         job.fact("agent_degraded", made.degraded.clone());
     }
+    // Some agents do not start unless the folder that a variable names is there.
+    let own: Vec<PathBuf> = made.env.values().map(PathBuf::from).collect();
+    let own = own.into_iter().filter(|path| path.starts_with(bench.home()));
+    let folders: Vec<PathBuf> = own.collect();
+    blocking(move || folders.iter().try_for_each(std::fs::create_dir_all))
+        .await
+        .map_err(worker_error)?;
     let mut extra = made.env;
     extra.extend(agent.env.clone());
     files.tell(job, &mut extra);
