@@ -17,14 +17,19 @@ LOCK = threading.Lock()
 WANTED = re.compile(r"make the file ([A-Za-z0-9_.-]+)")
 
 
-def text_of(body):
-    """Every text of a request."""
-    return json.dumps(body)
+# Or the prompt names a file that does.
+PROMPT_FILE = re.compile(r"what the file (/[^ ]+prompt\.md) says")
 
 
 def command(body):
-    found = WANTED.findall(text_of(body))
-    return f"echo made > {found[-1]}" if found else "true"
+    """The shell line that does what the prompt asks for."""
+    text = json.dumps(body)
+    if found := WANTED.findall(text):
+        return f"echo made > {found[-1]}"
+    if found := PROMPT_FILE.findall(text):
+        look = f"sed -n 's/.*make the file \\([A-Za-z0-9_.-]*\\).*/\\1/p' {found[-1]}"
+        return f"for f in $({look} | head -n 1); do echo made > $f; done"
+    return "true"
 
 
 def tool_of(names):

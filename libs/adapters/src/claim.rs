@@ -100,7 +100,13 @@ impl Why {
             ])
         {
             Self::WrongModel
-        } else if has(&["max turns", "maximum turns", "turn limit", "max_turns", "session turns"]) {
+        } else if has(&[
+            "max turns",
+            "maximum turns",
+            "turn limit",
+            "max_turns",
+            "session turns",
+        ]) {
             Self::TurnLimit
         } else if has(&["permission", "not allowed", "denied"]) {
             Self::PermissionRefused

@@ -280,7 +280,6 @@ pub(crate) fn builders() -> Vec<BuilderSpec> {
             env: map("A"),
             timeout_seconds: 60,
         },
-        super::builder::sample_agent(),
         BuilderSpec::Model { model: "m".into() },
         BuilderSpec::external(),
         BuilderSpec::Replay {

@@ -145,7 +145,9 @@ async fn start(
     }
     // Some agents do not start unless the folder that a variable names is there.
     let own: Vec<PathBuf> = made.env.values().map(PathBuf::from).collect();
-    let own = own.into_iter().filter(|path| path.starts_with(bench.home()));
+    let own = own
+        .into_iter()
+        .filter(|path| path.starts_with(bench.home()));
     let folders: Vec<PathBuf> = own.collect();
     blocking(move || folders.iter().try_for_each(std::fs::create_dir_all))
         .await
