@@ -150,7 +150,7 @@ impl Default for Report {
 impl Report {
     /// Takes an event; tokens are the meter's.
     pub(crate) fn take(&mut self, event: &Event) {
-        if matches!(self.claim, Some(_) if !matches!(event, Event::Resumed)) {
+        if self.claim.is_some() && !matches!(event, Event::Resumed) {
             self.counts.after_end += 1;
             self.note(Anomaly::EventAfterEnd);
             // The first claim stands.

@@ -84,14 +84,11 @@ impl Acp {
             .into_iter()
             .flatten()
             .find(|option| ["allow_once", "allow_always"].contains(&text(option, &["kind"])));
-        let outcome = match allow {
-            Some(option) => {
-                json!({ "outcome": "selected", "optionId": text(option, &["optionId"]) })
-            }
-            None => {
-                events.push(Event::Denied);
-                json!({ "outcome": "cancelled" })
-            }
+        let outcome = if let Some(option) = allow {
+            json!({ "outcome": "selected", "optionId": text(option, &["optionId"]) })
+        } else {
+            events.push(Event::Denied);
+            json!({ "outcome": "cancelled" })
         };
         self.send(&json!({ "jsonrpc": "2.0", "id": id, "result": { "outcome": outcome } }));
     }

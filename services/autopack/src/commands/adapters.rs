@@ -163,7 +163,7 @@ fn clear(folder: &Path) -> Result<(), CliError> {
 
 fn transcripts(manifest: &'static Manifest) -> impl Iterator<Item = Line> {
     let all = kit::transcripts(manifest.adapter()).into_iter();
-    all.map(|transcript| {
+    all.map(move |transcript| {
         let mut parser = Parser::new(manifest, "", "");
         parser.push(transcript.bytes.as_bytes());
         let report: Report = parser.finish();
