@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-histories chaos lint bench bench-scale run up down tools docs-check fuzz clean fmt
+.PHONY: help demo test test-agents test-histories chaos lint bench bench-scale run up down tools docs-check fuzz clean fmt
 
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -44,6 +44,10 @@ test: tools ## Build the binaries and run every test but the release histories
 test-histories: tools ## Rebuild the release histories of real packages, phase by phase (needs the package registries)
 	$(CARGO) build $(BUILD) --bins --tests
 	$(CARGO) test $(BUILD) --test histories -- --nocapture
+
+test-agents: ## Real agents' command lines against a local protocol server (needs npm and the package registry; asks no model)
+	$(CARGO) build $(BUILD) --bins
+	python3 tests/agents/run.py $(TARGET)/debug/autopack target/tools/agents
 
 chaos: tools ## The long fault suite: SIGKILL of each process at MOMENTS=20 moments, every crash window; SEED replays
 	$(CARGO) build $(BUILD) --bins --tests

@@ -6,7 +6,10 @@
 use serde_json::{Value, json};
 
 use crate::{
-    plan::{BuilderSpec, Complexity, GateProfile, RunScope, SafetyProfile, StepKind},
+    plan::{
+        Adapter, BuilderSpec, Complexity, GateProfile, RunScope, SafetyProfile, StepKind,
+        UnknownUsage,
+    },
     submission::Awaited,
     usage::Provenance,
 };
@@ -145,7 +148,13 @@ fn builder() -> Value {
             "env": text_map("Additional environment."),
             "timeout_seconds": count("Seconds until it is ended; of `external`: that a submission may take."),
             "audit": { "description": "Of `external`: whether somebody else approves each result.", "type": "boolean" },
-            "model": filled("The model's name.")
+            "model": text("The model's name."),
+            "adapter": { "enum": Adapter::spellings() },
+            "program": text("Of `agent`: the program; empty: the adapter's own."),
+            "prompt": text("Of `agent`: text beside the phase's goal."),
+            "args": texts("Of `agent`: arguments after the adapter's own."),
+            "max_turns": nullable(&count("Of `agent`: its own cap on turns.")),
+            "unknown_usage": { "enum": UnknownUsage::spellings() }
         }
     })
 }

@@ -272,6 +272,13 @@ fn builders_of_the_command_line() {
             model: "m-1".to_owned()
         })
     );
+    let Ok(BuilderSpec::Agent(agent)) = read_builder("agent:codex") else {
+        panic!()
+    };
+    assert_eq!(
+        (agent.adapter.as_str(), agent.timeout_seconds),
+        ("codex", 1800)
+    );
     let Ok(BuilderSpec::Command {
         run,
         timeout_seconds: 1800,
@@ -293,6 +300,8 @@ fn builders_of_the_command_line() {
         "nop",
         "command:",
         "replay:a/b",
+        "agent:clod",
+        "agent:acp",
         "[",
         "{ kind: noop, x: 1 }",
         "magic:x",

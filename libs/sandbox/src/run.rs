@@ -67,6 +67,18 @@ impl Sandbox {
         spec: Spec,
         cancel: CancellationToken,
     ) -> Result<Outcome, SandboxError> {
+        self.run_until(spec, cancel, CancellationToken::new()).await
+    }
+
+    /// Like [`Sandbox::run`], and `stop` asks the command to end: its process group gets SIGTERM, and what is left
+    /// after [`Limits::stop_grace`](crate::Limits::stop_grace) is killed and reported as [`End::Cancelled`]. A command
+    /// that heeds the signal is reported as it ended.
+    pub async fn run_until(
+        &self,
+        spec: Spec,
+        cancel: CancellationToken,
+        stop: CancellationToken,
+    ) -> Result<Outcome, SandboxError> {
         spec.check()?;
         let header = wire::header(&spec)?;
         let began = Instant::now();
@@ -83,6 +95,8 @@ impl Sandbox {
             let told = async {
                 let _ = lifeline.write_all(&header).await;
                 let _ = lifeline.write_all(stdin).await;
+                stop.cancelled().await;
+                let _ = lifeline.write_all(wire::STOP).await;
                 std::future::pending::<()>().await;
             };
             tokio::select! {

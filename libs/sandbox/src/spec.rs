@@ -128,6 +128,9 @@ pub struct Limits {
     pub processes: Option<u32>,
     /// Open files of one process.
     pub open_files: Option<u64>,
+    /// How long a command that was asked to end may take before it is killed; see
+    /// [`Sandbox::run_until`](crate::Sandbox::run_until).
+    pub stop_grace: Duration,
 }
 
 impl Default for Limits {
@@ -143,6 +146,7 @@ impl Default for Limits {
             log_bytes: 64 * 1024 * 1024,
             processes: Some(1024),
             open_files: None,
+            stop_grace: Duration::from_secs(5),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What worker and supervisor say to each other.
 //!
-//! Invariant: the worker sends one frame and then only keeps its end open; the end of that stream means that nobody
-//! waits any more. The supervisor answers with a `Started` line and a `Report` line.
+//! Invariant: the worker sends one frame and then keeps its end open; [`STOP`] after the frame asks the command to
+//! end, and the end of that stream means that nobody waits any more. The supervisor answers with a `Started` line and a `Report` line.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -12,6 +12,9 @@ use crate::{CapturedOutput, End, Limits, SandboxError, Spec};
 
 /// The largest specification a supervisor accepts, standard input not counted.
 const MAX_SPEC: u32 = 16 * 1024 * 1024;
+
+/// Asks the command to end.
+pub(crate) const STOP: &[u8] = b"T";
 
 /// The first line of an answer.
 #[derive(Debug, Deserialize)]

@@ -37,7 +37,7 @@ pub(crate) fn builder(spec: Option<&str>) -> Result<Option<BuilderSpec>, CliErro
         exit: Exit::Usage,
         ..CliError::faults(
             Reason::ArgumentInvalid,
-            format!("--builder `{spec}` is not a builder: noop, external, command:CMD, or JSON as in a plan"),
+            format!("--builder `{spec}` is not a builder: noop, external, command:CMD, agent:ADAPTER, or JSON as in a plan"),
             faults,
         )
     })
@@ -49,6 +49,7 @@ pub(crate) fn builder_json(spec: &str) -> String {
     let (kind, rest) = (kind.trim(), rest.trim());
     match kind {
         "command" | "replay" => serde_json::json!({ "kind": kind, "run": rest }).to_string(),
+        "agent" => serde_json::json!({ "kind": kind, "adapter": rest }).to_string(),
         "model" => serde_json::json!({ "kind": kind, "model": rest }).to_string(),
         "patch" => serde_json::json!({ "kind": kind, "patch": rest }).to_string(),
         "noop" | "external" => serde_json::json!({ "kind": kind }).to_string(),

@@ -37,6 +37,9 @@ pub struct WorkerConfig {
     pub min_free_disk_mb: u64,
     /// How often a running builder's usage file is read.
     pub usage_poll: Duration,
+    /// How long an agent may stay after it has said that it has ended; then it is asked to end, and as long after
+    /// that it is killed.
+    pub agent_grace: Duration,
     /// Whether the steps of a gate may use the network; its set-up always may.
     pub gate_network: bool,
     /// Variables of the worker's environment that builders and gates get; a trailing `*` is a prefix.
@@ -151,6 +154,7 @@ impl WorkerConfig {
             ack_wait: Duration::from_secs(30),
             min_free_disk_mb: 256,
             usage_poll: Duration::from_secs(2),
+            agent_grace: Duration::from_secs(10),
             gate_network: true,
             env_passthrough: PASSTHROUGH.iter().map(|name| (*name).to_owned()).collect(),
             git_remote_env: Vec::new(),

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use autopack_adapters::probe::Probe;
 use autopack_git::{Git, Settings, Version, check_version};
 use autopack_sandbox::{env, trusted};
 
@@ -42,7 +43,11 @@ pub struct Host {
     passthrough: Vec<String>,
     tool_homes: BTreeMap<String, String>,
     versions: Mutex<HashMap<String, Option<String>>>,
+    probes: Mutex<HashMap<ProbeKey, Probe>>,
 }
+
+/// An adapter, its program's file, and when that was changed: another version is asked anew.
+type ProbeKey = (String, PathBuf, Option<SystemTime>);
 
 impl Host {
     /// Prepares the data directory and checks git. The caller holds the lock of `config.data_dir`.
@@ -70,6 +75,7 @@ impl Host {
             passthrough: config.env_passthrough.clone(),
             tool_homes: tool_homes(),
             versions: Mutex::default(),
+            probes: Mutex::default(),
         })
     }
 
@@ -124,6 +130,18 @@ impl Host {
         found
     }
 
+    /// What an agent's program said when it was asked before, if it is still the same file.
+    pub(crate) fn known_probe(&self, adapter: &str, program: &Path) -> Option<Probe> {
+        let probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
+        probes.get(&probe_key(adapter, program)).cloned()
+    }
+
+    /// Keeps what it said.
+    pub(crate) fn keep_probe(&self, adapter: &str, program: &Path, probe: Probe) {
+        let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
+        probes.insert(probe_key(adapter, program), probe);
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Option<String>>> {
         self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -149,6 +167,11 @@ impl Host {
             .success()
             .then(|| plain(line).trim().chars().take(200).collect())
     }
+}
+
+fn probe_key(adapter: &str, program: &Path) -> ProbeKey {
+    let changed = std::fs::metadata(program).and_then(|meta| meta.modified());
+    (adapter.to_owned(), program.to_owned(), changed.ok())
 }
 
 /// Without colours and other control characters: some tools print them although nobody sees them.

@@ -4,6 +4,7 @@
 //! branch of the target and nothing else of it, and leaves no process behind.
 //!
 //! - [`config`], [`ports`], [`failpoints`]: what a worker is given
+//! - [`agents`]: agents' command lines, driven by their adapters
 //! - [`checkout`]: a repository's gate in a checkout as it lies there
 //! - [`preflight`], [`Host`]: whether a plan can run here; needs no registry
 //! - [`registry_client`]: the registry port over the wire
@@ -13,6 +14,7 @@
 //! - `jobs`, `phase`: what is done for each kind of job
 //! - `repo`, `pool`: our own clones, their folders and indexes
 
+pub mod agents;
 pub mod checkout;
 pub mod config;
 pub mod failpoints;

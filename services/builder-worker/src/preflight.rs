@@ -13,6 +13,7 @@ use autopack_policy::preflight::{PatchFacts, PreflightFacts, preflight};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
+use crate::agents;
 use crate::error::git_cause;
 use crate::host::Host;
 use crate::ports::Abilities;
@@ -193,6 +194,10 @@ impl Look<'_> {
                 self.patches(phase, patches, at, tree, source).await?;
             }
             Some(BuilderSpec::Command { run, .. }) => self.needs(phase, run, ""),
+            Some(BuilderSpec::Agent(agent)) => {
+                let program = agents::program(agent);
+                self.needs(phase, program, "");
+            }
             Some(builder @ (BuilderSpec::Model { .. } | BuilderSpec::Replay { .. })) => {
                 let problem = format!(
                     "builders of kind `{}` are not available on this worker",
@@ -200,7 +205,7 @@ impl Look<'_> {
                 );
                 let fault = Fault::new(format!("{at}.builder.kind"), problem);
                 self.faults
-                    .push(fault.allowed(["patch", "command", "external", "noop"]));
+                    .push(fault.allowed(["patch", "command", "agent", "external", "noop"]));
             }
             Some(BuilderSpec::External { .. } | BuilderSpec::Noop) | None => {}
         }

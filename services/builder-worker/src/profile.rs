@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use autopack_adapters::Manifest;
 use autopack_domain::worker::WorkerProfile;
 use autopack_policy::placement::TOOL;
 
@@ -20,7 +21,12 @@ const TOOLS: &[&str] = &[
 /// Names that a worker of this configuration announces where it finds them.
 pub(crate) fn announced(config: &WorkerConfig) -> BTreeSet<String> {
     let fixed = TOOLS.iter().map(|tool| (*tool).to_owned());
-    fixed.chain(config.announce.iter().cloned()).collect()
+    let agents = Manifest::all().iter().map(|agent| agent.program.clone());
+    let agents = agents.filter(|program| !program.is_empty());
+    fixed
+        .chain(agents)
+        .chain(config.announce.iter().cloned())
+        .collect()
 }
 
 /// What is known without starting anything.

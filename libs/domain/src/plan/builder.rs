@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::{
+    agent,
     keys::{Keys, nearest},
     lists::{ENV, list, text_map},
     model::{BuilderSpec, PatchSpec},
@@ -98,6 +99,7 @@ pub(super) fn read(cx: &mut Cx, at: &At) -> Option<BuilderDraft> {
                 timeout_seconds: timeout.unwrap_or(COMMAND_SECONDS),
             }
         }
+        "agent" => agent::read(cx, &section, &mut sources)?,
         "model" => {
             section.check(
                 cx,

@@ -10,7 +10,7 @@
 //! - [`digest`]: canonical JSON, digests, run ids, patches
 //! - [`mod@explain`]: the plan with the source of each value, for people
 //! - [`mod@fields`]: what a plan may say, with defaults and examples
-//! - `read`: forms; `run`, `tiers`, `phase`, `scope`, `deliverables`, `builder`, `gate`, `depends`: one section each
+//! - `read`: forms; `run`, `tiers`, `phase`, `scope`, `deliverables`, `builder`, `agent`, `gate`, `depends`: one section each
 //! - `node`, `value`, `lists`, `keys`, `paths`: typed access to the tree
 
 pub mod category;
@@ -21,6 +21,7 @@ pub mod fields;
 pub mod model;
 pub mod options;
 
+mod agent;
 mod builder;
 mod deliverables;
 mod depends;
@@ -36,6 +37,7 @@ mod scope;
 mod tiers;
 mod value;
 
+pub use agent::{AGENT_SECONDS, Adapter, AgentSpec, UnknownUsage};
 pub use category::{CategoryDefaults, category};
 pub use digest::{canonical_json, derive_run_id, patch_paths, plan_digest, set_patch_digest, slug};
 pub use document::{MAX_BYTES, MAX_DEPTH, parse_document};

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::agent::AgentSpec;
 use crate::ids::{PhaseId, RunId, TierId};
 
 /// The schema name of the current form.
@@ -165,6 +166,8 @@ pub enum BuilderSpec {
         /// Seconds until it is ended.
         timeout_seconds: u32,
     },
+    /// A coding agent's command line, driven by an adapter.
+    Agent(AgentSpec),
     /// An HTTP model endpoint.
     Model {
         /// The model's name.
@@ -194,6 +197,7 @@ impl BuilderSpec {
         match self {
             Self::Patch { .. } => "patch",
             Self::Command { .. } => "command",
+            Self::Agent(_) => "agent",
             Self::Model { .. } => "model",
             Self::External { .. } => "external",
             Self::Replay { .. } => "replay",
@@ -205,7 +209,9 @@ impl BuilderSpec {
     pub fn is_fixed_input(&self) -> bool {
         match self {
             Self::Patch { .. } | Self::Noop | Self::Replay { .. } => true,
-            Self::Command { .. } | Self::Model { .. } | Self::External { .. } => false,
+            Self::Command { .. } | Self::Agent(_) | Self::Model { .. } | Self::External { .. } => {
+                false
+            }
         }
     }
 
@@ -218,8 +224,9 @@ impl BuilderSpec {
     }
 
     /// Every kind a plan may name.
-    pub const KINDS: &'static [&'static str] =
-        &["patch", "command", "model", "external", "replay", "noop"];
+    pub const KINDS: &'static [&'static str] = &[
+        "patch", "command", "agent", "model", "external", "replay", "noop",
+    ];
 }
 
 fn external_seconds() -> u32 {

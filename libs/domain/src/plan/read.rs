@@ -91,7 +91,7 @@ pub fn read_plan(text: &str, options: &ReadOptions) -> Result<Normalised, Vec<Fa
     })
 }
 
-/// Reads a builder of the command line: `noop`, `external`, `command:RUN`, `model:NAME`, `replay:RUN`,
+/// Reads a builder of the command line: `noop`, `external`, `command:RUN`, `agent:ADAPTER`, `model:NAME`, `replay:RUN`,
 /// or a mapping as in a plan.
 pub fn read_builder(text: &str) -> Result<BuilderSpec, Vec<Fault>> {
     let options = ReadOptions::default();
@@ -99,6 +99,7 @@ pub fn read_builder(text: &str) -> Result<BuilderSpec, Vec<Fault>> {
     let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
     let value = match (kind.trim(), rest.trim()) {
         (kind @ ("command" | "replay"), rest) => serde_json::json!({ "kind": kind, "run": rest }),
+        ("agent", rest) => serde_json::json!({ "kind": "agent", "adapter": rest }),
         ("model", rest) => serde_json::json!({ "kind": "model", "model": rest }),
         ("patch", rest) => serde_json::json!({ "kind": "patch", "patch": rest }),
         (kind, "") => serde_json::json!({ "kind": kind }),

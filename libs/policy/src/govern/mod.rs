@@ -63,6 +63,7 @@ impl Rules {
         let (trust, binary) = match builder {
             BuilderSpec::Patch { .. } => (Trust::Author, BinaryPolicy::Explicit),
             BuilderSpec::Command { .. }
+            | BuilderSpec::Agent(_)
             | BuilderSpec::Model { .. }
             | BuilderSpec::External { .. }
             | BuilderSpec::Replay { .. }

@@ -7,7 +7,9 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::WaitStatus;
+use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::launch::Child;
@@ -36,6 +38,7 @@ pub(super) fn until_end(
     let limits = &spec.limits;
     let deadline = began + limits.wall;
     let mut folders = Folders::new(spec, began);
+    let mut patience: Option<Instant> = None;
     loop {
         if let Some(status) = sweep::reap(child.pid).status {
             return natural(status);
@@ -43,6 +46,9 @@ pub(super) fn until_end(
         let now = Instant::now();
         if now >= deadline {
             return End::TimedOut;
+        }
+        if patience.is_some_and(|until| now >= until) {
+            return End::Cancelled;
         }
         if let Some(end) = over_output(limits, output) {
             return end;
@@ -56,8 +62,15 @@ pub(super) fn until_end(
             return End::DiskLimit;
         }
         let next = deadline.min(meter.due()).min(folders.due());
-        if wait(child, lifeline, output, next) {
-            return End::Cancelled;
+        match wait(child, lifeline, output, patience.unwrap_or(next).min(next)) {
+            Told::Nothing => {}
+            Told::Stop if patience.is_none() => {
+                patience = Some(Instant::now() + limits.stop_grace);
+                // The command leads its session and its group; one that has just ended needs no signal.
+                let _ = killpg(Pid::from_raw(child.pid), Signal::SIGTERM);
+            }
+            Told::Stop => {}
+            Told::Gone => return End::Cancelled,
         }
         output.drain();
     }
@@ -95,8 +108,17 @@ fn over_output(limits: &Limits, output: &Output) -> Option<End> {
         .map(|_| End::OutputLimit)
 }
 
-/// Waits until something happens or `next`; `true` when nobody waits for the command any more.
-fn wait(child: &Child, lifeline: &File, output: &Output, next: Instant) -> bool {
+/// What the worker told over the lifeline.
+enum Told {
+    Nothing,
+    /// The command is to be asked to end.
+    Stop,
+    /// Nobody waits for the command any more.
+    Gone,
+}
+
+/// Waits until something happens or `next`.
+fn wait(child: &Child, lifeline: &File, output: &Output, next: Instant) -> Told {
     let mut fds = vec![
         PollFd::new(lifeline, PollFlags::IN),
         PollFd::new(&child.pidfd, PollFlags::IN),
@@ -112,13 +134,14 @@ fn wait(child: &Child, lifeline: &File, output: &Output, next: Instant) -> bool 
         tv_nsec: i64::from(pause.subsec_nanos()),
     };
     if poll(&mut fds, Some(&pause)).is_err() || fds[0].revents().is_empty() {
-        return false;
+        return Told::Nothing;
     }
-    // Nothing is ever sent after the frame: what is readable is the end.
-    !matches!(
-        rustix::io::read(lifeline.as_fd(), &mut [0_u8; 64][..]),
-        Ok(1..) | Err(rustix::io::Errno::INTR)
-    )
+    // The only thing ever sent after the frame is the wish to stop; else what is readable is the end.
+    match rustix::io::read(lifeline.as_fd(), &mut [0_u8; 64][..]) {
+        Ok(1..) => Told::Stop,
+        Err(rustix::io::Errno::INTR) => Told::Nothing,
+        Ok(0) | Err(_) => Told::Gone,
+    }
 }
 
 /// The measurement of the watched folders.

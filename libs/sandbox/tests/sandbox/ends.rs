@@ -240,3 +240,34 @@ async fn the_network_can_be_taken_away() {
         "{interfaces:?}"
     );
 }
+
+#[tokio::test]
+async fn one_that_is_asked_to_end_may_do_so_and_else_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    for (line, end) in [
+        (
+            "trap 'echo bye; exit 7' TERM; touch up; while :; do sleep 0.02; done",
+            End::Exited(7),
+        ),
+        ("touch up; exec sleep 1000", End::Signalled(15)),
+        (
+            "trap '' TERM; touch up; while :; do sleep 0.02; done",
+            End::Cancelled,
+        ),
+    ] {
+        let up = folder.path().join("up");
+        let mut spec = shell(line, folder.path());
+        spec.limits.stop_grace = std::time::Duration::from_millis(400);
+        let (cancel, stop) = (CancellationToken::new(), CancellationToken::new());
+        let asking = async {
+            until("it is up", || up.exists()).await;
+            stop.cancel();
+        };
+        let sandbox = sandbox();
+        let (outcome, ()) = tokio::join!(sandbox.run_until(spec, cancel, stop.clone()), asking);
+        let outcome = outcome.unwrap();
+        assert_eq!(outcome.end, end, "{line}");
+        assert_eq!(outcome.survivors, 0);
+        std::fs::remove_file(&up).unwrap();
+    }
+}

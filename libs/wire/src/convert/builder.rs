@@ -2,7 +2,7 @@
 
 use autopack_domain::{
     Fault,
-    plan::{BuilderSpec, PatchSpec},
+    plan::{Adapter, AgentSpec, BuilderSpec, PatchSpec, UnknownUsage},
 };
 
 use super::at::{At, Decode};
@@ -28,6 +28,17 @@ impl From<&BuilderSpec> for types::Builder {
                 run: run.clone(),
                 env: env.clone().into_iter().collect(),
                 timeout_seconds: *timeout_seconds,
+            }),
+            BuilderSpec::Agent(agent) => Kind::Agent(types::AgentBuilder {
+                adapter: agent.adapter.to_string(),
+                program: agent.program.clone(),
+                model: agent.model.clone(),
+                prompt: agent.prompt.clone(),
+                args: agent.args.clone(),
+                env: agent.env.clone().into_iter().collect(),
+                max_turns: agent.max_turns,
+                unknown_usage: agent.unknown_usage.to_string(),
+                timeout_seconds: agent.timeout_seconds,
             }),
             BuilderSpec::Model { model } => Kind::Model(types::ModelBuilder {
                 model: model.clone(),
@@ -71,6 +82,7 @@ impl Decode<types::Builder> for BuilderSpec {
                 env: command.env.into_iter().collect(),
                 timeout_seconds: command.timeout_seconds,
             },
+            Kind::Agent(told) => Self::Agent(agent(told, &at.field("agent"))?),
             Kind::Model(model) => Self::Model { model: model.model },
             Kind::External(external) => Self::External {
                 timeout_seconds: external.timeout_seconds,
@@ -84,4 +96,45 @@ impl Decode<types::Builder> for BuilderSpec {
     }
 }
 
+fn agent(told: types::AgentBuilder, at: &At<'_>) -> Option<AgentSpec> {
+    let adapter = at
+        .field("adapter")
+        .word(&told.adapter, Adapter::parse, Adapter::spellings);
+    let unknown_usage = if told.unknown_usage.is_empty() {
+        Some(UnknownUsage::Charge)
+    } else {
+        at.field("unknown_usage").word(
+            &told.unknown_usage,
+            UnknownUsage::parse,
+            UnknownUsage::spellings,
+        )
+    };
+    Some(AgentSpec {
+        adapter: adapter?,
+        program: told.program,
+        model: told.model,
+        prompt: told.prompt,
+        args: told.args,
+        env: told.env.into_iter().collect(),
+        max_turns: told.max_turns,
+        unknown_usage: unknown_usage?,
+        timeout_seconds: told.timeout_seconds,
+    })
+}
+
 super::try_from_proto!(types::Builder => BuilderSpec);
+
+/// An agent with every field set.
+#[cfg(test)]
+pub(super) fn sample_agent() -> BuilderSpec {
+    BuilderSpec::Agent(AgentSpec {
+        program: "/opt/agent".into(),
+        model: "m".into(),
+        prompt: "Mind the tests.".into(),
+        args: vec!["--flag".into()],
+        env: [("A".into(), "b".into())].into(),
+        max_turns: Some(9),
+        unknown_usage: UnknownUsage::Estimate,
+        ..AgentSpec::new(Adapter::Claude)
+    })
+}

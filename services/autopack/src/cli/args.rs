@@ -12,7 +12,7 @@ pub(crate) struct NewRun {
     /// Target repository: a path, or an address that git can fetch from
     #[arg(long, value_name = "DIR_OR_URL")]
     pub(crate) repo: String,
-    /// Builder of phases that name none: noop, external, command:CMD, or JSON as in a plan
+    /// Builder of phases that name none: noop, external, command:CMD, agent:ADAPTER, or JSON as in a plan
     #[arg(long, value_name = "SPEC")]
     pub(crate) builder: Option<String>,
     /// Id of the run, instead of the plan's

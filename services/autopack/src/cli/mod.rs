@@ -2,6 +2,7 @@
 //!
 //! Invariant: every command's help holds an example; what a flag means is said here and nowhere else.
 
+mod adapters;
 mod args;
 mod export;
 mod import;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use adapters::{AdapterCommand, AdapterTestArgs};
 pub(crate) use args::{
     AddPhaseArgs, ArtifactArgs, BenchArgs, CancelArgs, DlqCommand, DoctorArgs, DoctorCommand,
     ExplainArgs, NewRun, PhaseRef, PlanCommand, PlanExplainArgs, PlanValidateArgs, ProbeKind,
@@ -197,6 +199,14 @@ pub(crate) enum Command {
     Info,
     /// Check what is stored, this machine, and that registry and repositories agree
     Doctor(DoctorArgs),
+    /// List the adapters of coding agents with what this machine has of them
+    #[command(
+        after_help = "Examples:\n  autopack adapters\n  autopack adapters --json\n\nA worker elsewhere may have others: `autopack workers` lists their tools."
+    )]
+    Adapters,
+    /// Test the adapters of coding agents
+    #[command(subcommand)]
+    Adapter(AdapterCommand),
     /// Say what tables, plans and requests hold: required, default, allowed values, example
     #[command(
         after_help = "Examples:\n  autopack schema\n  autopack schema phase\n  autopack schema plan\n  autopack schema CreateRunRequest --json"

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a command returns its exit code or an error, and prints data only through [`crate::output`].
 
+mod adapters;
 mod artifact;
 mod bench;
 mod control;
@@ -40,7 +41,7 @@ use clap::CommandFactory as _;
 
 use crate::{
     aliases::Settings,
-    cli::{Cli, Command, Global},
+    cli::{AdapterCommand, Cli, Command, Global},
     connect::{Connection, connect},
     error::{CliError, Exit, Outcome},
     output::{self, Ui},
@@ -106,6 +107,10 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::Explain(args) => return explain::run(ui, args),
         Command::Completions { shell } => return Ok(completions(*shell)),
         Command::Bench(args) => return bench::run(ui, args).await,
+        Command::Adapters => return Box::pin(adapters::list(ui)).await,
+        Command::Adapter(AdapterCommand::Test(args)) => {
+            return Box::pin(adapters::test(ui, args)).await;
+        }
         _ => {}
     }
     let settings = match Settings::read(&cli.global) {
@@ -164,7 +169,11 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::Info => info::run(&context).await,
         Command::Doctor(args) => Box::pin(doctor::run(&context, args)).await,
         Command::Schema { subject } => schema::run(&context, subject).await,
-        Command::Explain(_) | Command::Completions { .. } | Command::Bench(_) => Ok(Exit::Success),
+        Command::Explain(_)
+        | Command::Completions { .. }
+        | Command::Bench(_)
+        | Command::Adapters
+        | Command::Adapter(_) => Ok(Exit::Success),
     }
 }
 

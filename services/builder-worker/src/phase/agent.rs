@@ -72,7 +72,7 @@ pub(crate) async fn build(
     }
 }
 
-async fn prepare(
+pub(super) async fn prepare(
     job: &Job<'_>,
     own: &OwnClone,
     bench: &mut Pooled<Bench>,
@@ -94,24 +94,27 @@ async fn prepare(
 }
 
 /// Files between host and program, outside of the checkout.
-struct Files {
+pub(super) struct Files {
     goal: PathBuf,
     previous: PathBuf,
     usage: PathBuf,
-    issues: PathBuf,
+    pub(super) issues: PathBuf,
+    /// What the phase must achieve, for the builder.
+    pub(super) goal_text: String,
 }
 
 impl Files {
-    async fn write(job: &Job<'_>, bench: &Bench) -> Result<Self, Stop> {
+    pub(super) async fn write(job: &Job<'_>, bench: &Bench) -> Result<Self, Stop> {
         let folder = bench.exchange();
+        let previous = goal::previous_failure(&job.leased.previous);
+        let goal = goal::goal(&job.run.goal, job.spec, job.attempt.number, &previous);
         let files = Self {
             goal: folder.join("goal.md"),
             previous: folder.join("previous-failure.txt"),
             usage: folder.join("usage.json"),
             issues: folder.join("issues.jsonl"),
+            goal_text: goal.clone(),
         };
-        let previous = goal::previous_failure(&job.leased.previous);
-        let goal = goal::goal(&job.run.goal, job.spec, job.attempt.number, &previous);
         let (goal_file, previous_file) = (files.goal.clone(), files.previous.clone());
         let write = move || {
             std::fs::write(goal_file, goal)?;
@@ -120,22 +123,27 @@ impl Files {
         blocking(write).await.map_err(worker_error)?;
         Ok(files)
     }
+
+    /// Tells the builder by its environment where they are, and what it builds.
+    pub(super) fn tell(&self, job: &Job<'_>, env: &mut BTreeMap<String, String>) {
+        let shown = |path: &Path| path.to_string_lossy().into_owned();
+        for (name, value) in [
+            ("AUTOPACK_RUN_ID", job.run.id.to_string()),
+            ("AUTOPACK_PHASE_ID", job.spec.id.to_string()),
+            ("AUTOPACK_ATTEMPT", job.attempt.number.to_string()),
+            ("AUTOPACK_GOAL_FILE", shown(&self.goal)),
+            ("AUTOPACK_PREVIOUS_FAILURE_FILE", shown(&self.previous)),
+            ("AUTOPACK_USAGE_FILE", shown(&self.usage)),
+            ("AUTOPACK_ISSUES_FILE", shown(&self.issues)),
+        ] {
+            env.insert(name.to_owned(), value);
+        }
+    }
 }
 
 async fn spec(job: &Job<'_>, bench: &Bench, files: &Files, command: &Command<'_>) -> Spec {
     let mut env = command.env.clone();
-    let shown = |path: &Path| path.to_string_lossy().into_owned();
-    for (name, value) in [
-        ("AUTOPACK_RUN_ID", job.run.id.to_string()),
-        ("AUTOPACK_PHASE_ID", job.spec.id.to_string()),
-        ("AUTOPACK_ATTEMPT", job.attempt.number.to_string()),
-        ("AUTOPACK_GOAL_FILE", shown(&files.goal)),
-        ("AUTOPACK_PREVIOUS_FAILURE_FILE", shown(&files.previous)),
-        ("AUTOPACK_USAGE_FILE", shown(&files.usage)),
-        ("AUTOPACK_ISSUES_FILE", shown(&files.issues)),
-    ] {
-        env.insert(name.to_owned(), value);
-    }
+    files.tell(job, &mut env);
     let line = Line {
         run: command.run,
         cwd: bench.tree(),
@@ -206,7 +214,7 @@ async fn read_usage(job: &mut Job<'_>, usage_file: &Path, mut book: Book) {
 }
 
 /// Takes what the builder says is wrong with its work; also after a failure.
-async fn read_issues(job: &mut Job<'_>, issues_file: &Path) {
+pub(super) async fn read_issues(job: &mut Job<'_>, issues_file: &Path) {
     let path = issues_file.to_owned();
     let text = blocking(move || Ok(usage::read_file(&path)))
         .await
@@ -252,7 +260,7 @@ fn failure(
 }
 
 /// The folder as a tree, with what has to be known about the folder itself.
-async fn snapshot(
+pub(super) async fn snapshot(
     job: &mut Job<'_>,
     own: &OwnClone,
     bench: &mut Pooled<Bench>,
@@ -311,7 +319,7 @@ async fn ignored(
         .collect())
 }
 
-fn worker_error(error: std::io::Error) -> Stop {
+pub(super) fn worker_error(error: std::io::Error) -> Stop {
     let cause = if error.kind() == std::io::ErrorKind::StorageFull {
         Cause::DiskFull
     } else {

@@ -6,7 +6,7 @@ use autopack_domain::Cause;
 use autopack_domain::plan::BuilderSpec;
 use autopack_git::Oid;
 
-use super::{Job, agent, external, patch};
+use super::{Job, adapted, agent, external, patch};
 use crate::error::Stop;
 use crate::repo::Opened;
 
@@ -56,12 +56,16 @@ pub(crate) async fn build(job: &mut Job<'_>, opened: &Opened, base: &Oid) -> Res
             let candidate = agent::build(job, opened, base, command).await?;
             Ok(Built::Candidate(candidate))
         }
+        BuilderSpec::Agent(spec) => {
+            let candidate = adapted::build(job, opened, base, spec).await?;
+            Ok(Built::Candidate(candidate))
+        }
         BuilderSpec::Noop => Ok(Built::Candidate(Candidate::of(base.clone()))),
         BuilderSpec::External { .. } => external::build(job, opened, base).await,
         BuilderSpec::Model { .. } | BuilderSpec::Replay { .. } => Err(Stop::failed(
             Cause::BuilderNotFound,
             format!(
-                "builders of kind `{}` are not available on this worker; use `patch`, `command`, `external` or `noop`",
+                "builders of kind `{}` are not available on this worker; use `patch`, `command`, `agent`, `external` or `noop`",
                 job.builder.kind()
             ),
         )),

@@ -31,21 +31,38 @@ impl Line<'_> {
     pub(crate) fn within(self, limits: &LimitSpec, bench: &Bench) -> Spec {
         let mut spec = Spec::shell(self.run, self.cwd);
         spec.env = self.env;
-        spec.watch_dirs = vec![bench.tree(), bench.home(), bench.tmp(), bench.exchange()];
         spec.confine = Confine {
             network: self.network,
         };
-        spec.limits = Limits {
-            wall: Duration::from_secs(u64::from(self.timeout_seconds.max(1))),
-            cpu: nonzero(limits.cpu_seconds).map(Duration::from_secs),
-            memory_bytes: nonzero(limits.memory_mb).map(|mb| mb * MIB),
-            disk_bytes: nonzero(limits.disk_mb).map(|mb| mb * MIB + self.bytes_before),
-            processes: Some(limits.processes).filter(|n| *n > 0),
-            output_bytes: Some(OUTPUT),
-            ..Limits::default()
-        };
+        within(
+            &mut spec,
+            limits,
+            bench,
+            self.timeout_seconds,
+            self.bytes_before,
+        );
         spec
     }
+}
+
+/// A command within the limits of its phase. `bytes_before` were in the folders before and do not count.
+pub(crate) fn within(
+    spec: &mut Spec,
+    limits: &LimitSpec,
+    bench: &Bench,
+    timeout_seconds: u32,
+    bytes_before: u64,
+) {
+    spec.watch_dirs = vec![bench.tree(), bench.home(), bench.tmp(), bench.exchange()];
+    spec.limits = Limits {
+        wall: Duration::from_secs(u64::from(timeout_seconds.max(1))),
+        cpu: nonzero(limits.cpu_seconds).map(Duration::from_secs),
+        memory_bytes: nonzero(limits.memory_mb).map(|mb| mb * MIB),
+        disk_bytes: nonzero(limits.disk_mb).map(|mb| mb * MIB + bytes_before),
+        processes: Some(limits.processes).filter(|n| *n > 0),
+        output_bytes: Some(OUTPUT),
+        ..Limits::default()
+    };
 }
 
 fn nonzero(value: u32) -> Option<u64> {

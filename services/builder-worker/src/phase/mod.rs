@@ -3,6 +3,7 @@
 //! Invariant: a stage is reported before its work begins; whatever the builder says, success is a change set in scope,
 //! its deliverables, and a gate that passed on that very tree.
 
+mod adapted;
 mod agent;
 mod build;
 mod cache;

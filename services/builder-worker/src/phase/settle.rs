@@ -276,7 +276,7 @@ async fn diff_artifact(job: &mut Job<'_>) -> Option<ArtifactRef> {
 }
 
 /// Stores an artifact; a failure is a fact, not a failure of the attempt.
-async fn put(job: &mut Job<'_>, name: &str, bytes: Vec<u8>) -> Option<ArtifactRef> {
+pub(super) async fn put(job: &mut Job<'_>, name: &str, bytes: Vec<u8>) -> Option<ArtifactRef> {
     let registry = &job.cx.ports.registry;
     let call = || registry.put_artifact(bytes.clone());
     match job.cx.repeat(job.lease, call).await {

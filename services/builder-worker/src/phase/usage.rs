@@ -132,7 +132,8 @@ struct Sum {
     total: u64,
     prompt: Option<u64>,
     completion: Option<u64>,
-    derived: bool,
+    /// The weakest of its parts.
+    provenance: Option<Provenance>,
 }
 
 /// What was sent of a file.
@@ -158,7 +159,7 @@ impl Book {
             sum.total = sum.total.saturating_add(usage.total);
             sum.prompt = plus(sum.prompt, usage.prompt);
             sum.completion = plus(sum.completion, usage.completion);
-            sum.derived |= usage.provenance == Provenance::Derived;
+            sum.provenance = sum.provenance.max(Some(usage.provenance));
         }
         let mut grown = Vec::new();
         for (key, sum) in sums {
@@ -176,11 +177,7 @@ impl Book {
                 total: sum.total - sent.total,
                 prompt: minus(sum.prompt, sent.prompt),
                 completion: minus(sum.completion, sent.completion),
-                provenance: if sum.derived {
-                    Provenance::Derived
-                } else {
-                    Provenance::Reported
-                },
+                provenance: sum.provenance.unwrap_or(Provenance::Reported),
             });
             *sent = sum;
         }

@@ -75,6 +75,7 @@ impl World {
     pub(crate) fn config(&self) -> WorkerConfig {
         let mut config = WorkerConfig::new(self.temp.path().join("data"), 2);
         config.usage_poll = Duration::from_millis(50);
+        config.agent_grace = Duration::from_millis(300);
         config.turn_wait = Duration::from_millis(100);
         config.retry_delay = Duration::from_millis(20);
         config.drain = Duration::from_secs(10);

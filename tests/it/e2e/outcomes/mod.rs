@@ -5,12 +5,14 @@
 //! - [`gates`]: red, missing, empty and slow gates
 //! - [`changes`]: patches and change sets that may not land
 //! - [`builders`]: programs that misbehave
+//! - [`agents`]: coding agents and their adapters
 //! - [`budgets`]: tokens, phases and minutes
 //! - [`landing`]: phases side by side that meet on the branch
 //! - [`repositories`]: every kind of repository
 //! - [`branches`]: the base and the integration branch
 //! - [`hostile`]: planted programs
 
+mod agents;
 mod branches;
 mod budgets;
 mod builders;
