@@ -95,7 +95,10 @@ impl Player {
             Ok(()) => "ok".to_owned(),
             Err(status) => {
                 let error = from_status(status);
-                let named = !matches!(error.kind, ErrorKind::Bug | ErrorKind::Corrupt | ErrorKind::Unavailable);
+                let named = !matches!(
+                    error.kind,
+                    ErrorKind::Bug | ErrorKind::Corrupt | ErrorKind::Unavailable
+                );
                 assert!(
                     named && error.reason.is_some(),
                     "{} then {what}: {status:?}",
