@@ -1,11 +1,11 @@
 //! Messages made up field by field, from a seed: bytes that are protobuf more often than not.
 
 /// Numbers that follow from a seed (xorshift).
-pub struct Numbers(pub u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
     /// A number below a bound.
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -14,7 +14,7 @@ impl Numbers {
 }
 
 /// Texts that readers look for, and texts that they do not.
-pub const TEXTS: [&str; 14] = [
+pub(crate) const TEXTS: [&str; 14] = [
     "",
     "0197a4c2-0000-7000-8000-000000000001",
     "P1.1",
@@ -32,7 +32,7 @@ pub const TEXTS: [&str; 14] = [
 ];
 
 /// A message with fields of any kind; about as deep as messages go.
-pub fn message(numbers: &mut Numbers, depth: u32, texts: &[&str], out: &mut Vec<u8>) {
+pub(crate) fn message(numbers: &mut Numbers, depth: u32, texts: &[&str], out: &mut Vec<u8>) {
     for _ in 0..numbers.below(9) {
         let field = 1 + numbers.below(34);
         match numbers.below(if depth == 0 { 4 } else { 7 }) {
@@ -67,7 +67,7 @@ fn varint(mut n: u64, out: &mut Vec<u8>) {
 }
 
 /// A field of bytes, with its number.
-pub fn bytes(field: u64, body: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn bytes(field: u64, body: &[u8], out: &mut Vec<u8>) {
     varint(field << 3 | 2, out);
     varint(body.len() as u64, out);
     out.extend_from_slice(body);

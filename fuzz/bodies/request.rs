@@ -24,7 +24,7 @@ use autopack_wire::{
 use prost::Message;
 
 /// Every message with a reader, in an order that is only added to.
-pub const READERS: &[(&str, fn(&[u8]) -> Answer)] = &[
+pub(crate) const READERS: &[(&str, fn(&[u8]) -> Answer)] = &[
     (
         "RegisterWorkerRequest",
         into::<registry::RegisterWorkerRequest, WorkerProfile>,
@@ -53,7 +53,7 @@ pub const READERS: &[(&str, fn(&[u8]) -> Answer)] = &[
 
 /// What became of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// They are no such message.
     NoMessage,
     /// The message is no value.
@@ -63,7 +63,7 @@ pub enum Answer {
 }
 
 /// Reads the bytes; nothing at all is no message.
-pub fn request(data: &[u8]) -> Answer {
+pub(crate) fn request(data: &[u8]) -> Answer {
     match data.split_first() {
         Some((first, body)) => READERS[usize::from(*first) % READERS.len()].1(body),
         None => Answer::NoMessage,
@@ -86,8 +86,10 @@ fn snapshot(body: &[u8]) -> Answer {
 
 fn finding(body: &[u8]) -> Answer {
     match registry::Finding::decode(body) {
-        Ok(message) if Finding::try_from(message).is_ok() => Answer::Read,
-        Ok(_) => Answer::Refused,
+        Ok(message) => match Finding::try_from(message) {
+            Ok(_) => Answer::Read,
+            Err(_) => Answer::Refused,
+        },
         Err(_) => Answer::NoMessage,
     }
 }

@@ -167,7 +167,7 @@ impl Copy<'_> {
             ("id_fold", "'many-' || n.i".to_owned()),
             (
                 "project",
-                format!("'many-' || (n.i % {})", self.many.projects),
+                format!("'many-' || ((n.i + n.i / 100) % {})", self.many.projects),
             ),
             (
                 "state",

@@ -29,8 +29,11 @@ pub(super) async fn states<C: ConnectionTrait>(
     stretch: &Stretch,
 ) -> Result<Vec<Finding>, StoreError> {
     let column: Vec<&Column> = table.column("state").into_iter().collect();
-    let within = stretch.within(table, "t");
-    look(db, table, &column, (&within, Scope::default().limit)).await
+    let mut found = Vec::new();
+    for within in stretch.within(db, table).await? {
+        found.extend(look(db, table, &column, (&within, Scope::default().limit)).await?);
+    }
+    Ok(found)
 }
 
 async fn look<C: ConnectionTrait>(

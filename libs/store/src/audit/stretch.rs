@@ -9,6 +9,9 @@ use sea_orm::ConnectionTrait;
 use super::sql;
 use crate::{StoreError, schema::Table};
 
+/// Runs that a condition names.
+const NAMED: usize = 50;
+
 /// Some runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stretch {
@@ -26,44 +29,43 @@ pub enum Stretch {
 }
 
 impl Stretch {
-    /// A condition that keeps the rows of these runs.
-    pub(super) fn within(&self, table: &Table, of: &str) -> String {
-        if table.run.is_empty() {
-            return "1 = 1".to_owned();
+    /// Conditions on the rows of a table `t`, each of which keeps those of some of these runs. Runs that have not ended
+    /// are named one by one: by a join a database might read the whole table.
+    pub(super) async fn within<C: ConnectionTrait>(
+        &self,
+        db: &C,
+        table: &Table,
+    ) -> Result<Vec<String>, StoreError> {
+        let run = match (self, table.run) {
+            (Self::All, _) | (_, "") => return Ok(vec!["1 = 1".to_owned()]),
+            (_, run) => format!("t.{run}"),
+        };
+        if let Self::Runs { after, upto } = self {
+            return Ok(vec![between(&run, after, upto.as_deref())]);
         }
-        let run = format!("{of}.{}", table.run);
-        match self {
-            Self::All => "1 = 1".to_owned(),
-            Self::Open => format!("{run} IN (SELECT o.uid FROM run o WHERE {})", open("o")),
-            Self::Runs { after, upto } => {
-                let upto = upto.as_ref().map_or(String::new(), |upto| {
-                    format!(" AND {run} <= {}", sql::quoted(upto))
-                });
-                format!("{run} > {}{upto}", sql::quoted(after))
-            }
-        }
+        let uids = self.uids(db).await?;
+        let named = uids.chunks(NAMED).map(|some| {
+            let list: Vec<String> = some.iter().map(|uid| sql::quoted(uid)).collect();
+            format!("{run} IN ({})", list.join(","))
+        });
+        Ok(named.collect())
     }
 
     /// The uids of these runs, as far as there are rows of them.
     pub(crate) async fn uids<C: ConnectionTrait>(&self, db: &C) -> Result<Vec<String>, StoreError> {
         let condition = match self {
             Self::All => "1 = 1".to_owned(),
-            Self::Open => open("t"),
-            Self::Runs { after, upto } => {
-                let upto = upto.as_ref().map_or(String::new(), |upto| {
-                    format!(" AND t.uid <= {}", sql::quoted(upto))
-                });
-                format!("t.uid > {}{upto}", sql::quoted(after))
-            }
+            Self::Open => open(),
+            Self::Runs { after, upto } => between("t.uid", after, upto.as_deref()),
         };
-        let statement = format!(
-            "SELECT CAST(t.uid AS TEXT) AS uid FROM run t WHERE {condition} ORDER BY t.uid"
-        );
+        let statement = format!("SELECT CAST(t.uid AS TEXT) AS uid FROM run t WHERE {condition}");
         let found = sql::rows(db, statement).await?;
-        Ok(found
+        let mut uids: Vec<String> = found
             .iter()
             .filter_map(|row| sql::text(row, "uid"))
-            .collect())
+            .collect();
+        uids.sort_unstable();
+        Ok(uids)
     }
 }
 
@@ -86,11 +88,15 @@ pub async fn next<C: ConnectionTrait>(
 }
 
 /// As the index `run_open` has it, word for word: else it would not be used.
-fn open(of: &str) -> String {
+fn open() -> String {
     let ended = RunState::ALL.iter().filter(|state| state.is_terminal());
     let ended: Vec<String> = ended.map(|state| sql::quoted(state.as_str())).collect();
-    format!(
-        "({of}.state IS NULL OR {of}.state NOT IN ({}))",
-        ended.join(",")
-    )
+    format!("(t.state IS NULL OR t.state NOT IN ({}))", ended.join(","))
+}
+
+fn between(run: &str, after: &str, upto: Option<&str>) -> String {
+    let upto = upto.map_or_else(String::new, |upto| {
+        format!(" AND {run} <= {}", sql::quoted(upto))
+    });
+    format!("{run} > {}{upto}", sql::quoted(after))
 }

@@ -95,7 +95,10 @@ impl Player {
             Ok(()) => "ok".to_owned(),
             Err(status) => {
                 let error = from_status(status);
-                let named = !matches!(error.kind, ErrorKind::Bug | ErrorKind::Corrupt | ErrorKind::Unavailable);
+                let named = !matches!(
+                    error.kind,
+                    ErrorKind::Bug | ErrorKind::Corrupt | ErrorKind::Unavailable
+                );
                 assert!(
                     named && error.reason.is_some(),
                     "{} then {what}: {status:?}",
@@ -111,6 +114,9 @@ impl Player {
     /// What is stored must be sound, and follow from what was stored before.
     pub(super) async fn look(&mut self, h: &Harness) {
         let now = snapshot(h, &self.run).await;
+        if now.run.last_event == self.seen.run.last_event {
+            return;
+        }
         let issues = judge::issues(h, &self.run.id).await;
         judge::run(&self.seen, &now, &issues, &self.name());
         self.seen = now;
@@ -173,11 +179,27 @@ impl Player {
         (!ready.is_empty()).then(|| ready[self.numbers.below(ready.len())])
     }
 
+    /// What brings the run on: work, a lease, an offer, whichever there is something for.
+    async fn go_on(&mut self, h: &Harness) -> (String, Result<(), Status>) {
+        let first = self.numbers.below(2) == 0;
+        let leased = self.attempt(|a| a.state.is_leased());
+        if let Some(attempt) = leased.filter(|_| first) {
+            return self.work(h, &attempt).await;
+        }
+        if let Some(phase) = self.ready() {
+            return (format!("offer {phase}"), self.offer(h, phase).await);
+        }
+        if let Some(attempt) = self.attempt(|a| a.state == AttemptState::Offered) {
+            let what = format!("lease {}", attempt.phase);
+            return (what, self.lease(h, &attempt).await);
+        }
+        ("nothing to do".to_owned(), Ok(()))
+    }
+
     async fn command(&mut self, h: &Harness) -> (String, Result<(), Status>) {
         let id = self.run.id.clone();
         let mut registry = h.clients.registry.clone();
         let phase = PHASES[self.numbers.below(PHASES.len())].to_owned();
-        let nothing = |what: &str| (format!("no {what}"), Ok(()));
         match self.numbers.below(44) {
             0 => {
                 let request = pb::PauseRunRequest {
@@ -226,18 +248,7 @@ impl Player {
                 };
                 ("retry".into(), registry.retry_run(request).await.map(drop))
             }
-            7..17 => match self.ready() {
-                Some(phase) => (format!("offer {phase}"), self.offer(h, phase).await),
-                None => nothing("phase to offer"),
-            },
-            17..25 => match self.attempt(|a| a.state == AttemptState::Offered) {
-                Some(a) => (format!("lease {}", a.phase), self.lease(h, &a).await),
-                None => nothing("offer"),
-            },
-            25..35 => match self.attempt(|a| a.state.is_leased()) {
-                Some(a) => self.work(h, &a).await,
-                None => nothing("lease"),
-            },
+            7..35 => self.go_on(h).await,
             35..37 => {
                 let issue = types::NewIssue {
                     key: format!("key-{}", self.numbers.below(4)),
