@@ -158,10 +158,8 @@ fn chain(common_dir: &Path, full: &str) -> Result<Vec<String>, GitError> {
     while found.len() < DEPTH {
         let last = found.last().map_or(full, String::as_str);
         // What a file names may be anything.
-        if !last
-            .strip_prefix("refs/heads/")
-            .is_some_and(|b| refs::check_branch_name(b).is_ok())
-        {
+        let branch = last.strip_prefix("refs/heads/");
+        if branch.is_none_or(|branch| refs::check_branch_name(branch).is_err()) {
             break;
         }
         match names(&common_dir.join(last))? {
