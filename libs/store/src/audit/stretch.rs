@@ -87,7 +87,7 @@ pub async fn next<C: ConnectionTrait>(
     })
 }
 
-/// As the index `run_open` has it, word for word: else it would not be used.
+/// As PostgreSQL's index `run_open` has it, word for word, else it would not be used; SQLite goes through `run_by_state`.
 fn open() -> String {
     let ended = RunState::ALL.iter().filter(|state| state.is_terminal());
     let ended: Vec<String> = ended.map(|state| sql::quoted(state.as_str())).collect();
