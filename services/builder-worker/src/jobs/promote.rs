@@ -180,7 +180,7 @@ impl Move<'_> {
             // Only reading it tells whether it moved.
             Err(error) => match own.read_branch(target, self.target()).await {
                 Ok(Some(actual)) if actual == commit => {}
-                Ok(_) => return Err(self.not_pushed(&error)),
+                Ok(_) => return Err(not_pushed(&error)),
                 Err(unread) => {
                     return Err(Stop::GiveBack(format!(
                         "the branch may have moved and cannot be read: {error}; {unread}"
@@ -203,18 +203,7 @@ impl Move<'_> {
             branch,
             target: other,
         };
-        Err(self.not_pushed(&error))
-    }
-
-    /// The branch was read after the push, and is where it was.
-    fn not_pushed(&self, error: &GitError) -> Stop {
-        let cause = match error {
-            GitError::SymbolicBranch { .. } => Cause::PromotionTargetSymbolic,
-            error if error.is_declined() => Cause::PromotionTargetProtected,
-            // The host may still be at it: the next try reads the branch once more.
-            error => git_cause(error),
-        };
-        Stop::failed(cause, error.to_string())
+        Err(not_pushed(&error))
     }
 
     /// The move that an earlier worker stored, if the branch holds it: that worker could not say so, and whatever was
@@ -349,6 +338,17 @@ impl Move<'_> {
             ),
         )
     }
+}
+
+/// The branch was read after the push, and is where it was.
+fn not_pushed(error: &GitError) -> Stop {
+    let cause = match error {
+        GitError::SymbolicBranch { .. } => Cause::PromotionTargetSymbolic,
+        error if error.is_declined() => Cause::PromotionTargetProtected,
+        // The host may still be at it: the next try reads the branch once more.
+        error => git_cause(error),
+    };
+    Stop::failed(cause, error.to_string())
 }
 
 fn shown(oid: Option<&Oid>) -> String {
