@@ -173,7 +173,7 @@ impl Host {
             refused if matches!(answer.status, 409 | 422) => {
                 self.find(wanted).await?.ok_or(refused)
             }
-            refused => Err(refused),
+            refused @ Failed::Refused(_) => Err(refused),
         }
     }
 
