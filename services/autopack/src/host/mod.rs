@@ -170,10 +170,10 @@ impl Host {
         match self.refused(&answer, "did not open the pull request") {
             Failed::Unclear(error) => self.look_again(wanted, error).await,
             // There already: opened by somebody in the same instant, or by us and the answer was lost.
-            refused if matches!(answer.status, 409 | 422) => {
+            refused @ Failed::Refused(_) if matches!(answer.status, 409 | 422) => {
                 self.find(wanted).await?.ok_or(refused)
             }
-            refused => Err(refused),
+            refused @ Failed::Refused(_) => Err(refused),
         }
     }
 
