@@ -1,4 +1,4 @@
-//! Runs in memory that nobody works on: the latest are kept, so that what follows a pause need not read them again.
+//! Runs in memory that nobody works on: the latest are kept, so that what follows need not read them again.
 //!
 //! Invariant: their number is bounded, whatever was done with them meanwhile.
 
@@ -8,18 +8,20 @@ use autopack_domain::{RunUid, run::RunAggregate};
 
 /// Runs that have ended and are kept for the little that follows an end.
 const ENDED: usize = 32;
-/// Runs that wait for a person and are kept for their start.
-const WAITING: usize = 384;
+/// Runs that were not started and are kept for their start.
+const HELD: usize = 384;
 /// All that are kept.
-pub(crate) const KEPT: usize = ENDED + WAITING;
+pub(crate) const KEPT: usize = ENDED + HELD;
 
 /// Why nobody works on a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rest {
     /// It has ended.
     Ended,
-    /// It is paused, or not started.
-    Waiting,
+    /// It is not started.
+    Held,
+    /// It is paused: nobody knows for how long.
+    Paused,
 }
 
 impl Rest {
@@ -28,8 +30,10 @@ impl Rest {
         let at = &run.run;
         if at.state.is_terminal() {
             Some(Self::Ended)
-        } else if at.paused || (at.frozen && !at.started) {
-            Some(Self::Waiting)
+        } else if at.paused {
+            Some(Self::Paused)
+        } else if at.frozen && !at.started {
+            Some(Self::Held)
         } else {
             None
         }
@@ -40,18 +44,21 @@ impl Rest {
 #[derive(Debug, Default)]
 pub(crate) struct Resting {
     ended: VecDeque<RunUid>,
-    waiting: VecDeque<RunUid>,
+    held: VecDeque<RunUid>,
 }
 
 impl Resting {
-    pub(crate) fn add(&mut self, rest: Rest, run: RunUid) {
+    /// Whether the run is kept; else it leaves the memory.
+    pub(crate) fn keeps(&mut self, rest: Rest, run: RunUid) -> bool {
         let queue = match rest {
             Rest::Ended => &mut self.ended,
-            Rest::Waiting => &mut self.waiting,
+            Rest::Held => &mut self.held,
+            Rest::Paused => return false,
         };
         if !queue.contains(&run) {
             queue.push_back(run);
         }
+        true
     }
 
     /// Takes out the first one that is too many, with what it was kept as.
@@ -59,8 +66,8 @@ impl Resting {
         if self.ended.len() > ENDED {
             return self.ended.pop_front().map(|run| (Rest::Ended, run));
         }
-        if self.waiting.len() > WAITING {
-            return self.waiting.pop_front().map(|run| (Rest::Waiting, run));
+        if self.held.len() > HELD {
+            return self.held.pop_front().map(|run| (Rest::Held, run));
         }
         None
     }

@@ -179,7 +179,7 @@ impl Session {
     }
 
     /// After a commit: drops runs that nobody works on, so that idle runs cost little memory. The latest are kept: who
-    /// waited for the end of a run reads it, and a run that waits for a person is often started soon.
+    /// waited for the end of a run reads it, and a run that was prepared is often started soon.
     pub(crate) fn trim(&mut self) {
         let cache = &mut self.cache;
         for uid in self.touched.drain() {
@@ -189,9 +189,7 @@ impl Session {
             let Some(rest) = Rest::of(found) else {
                 continue;
             };
-            if found.phases.len() <= RESTING_PHASES {
-                self.resting.add(rest, uid);
-            } else {
+            if found.phases.len() > RESTING_PHASES || !self.resting.keeps(rest, uid) {
                 cache.remove(&uid);
             }
         }

@@ -15,6 +15,7 @@
 )]
 
 mod ask;
+#[allow(dead_code, reason = "aims of other benchmarks are lower bounds")]
 #[path = "../../../services/autopack/src/bench/numbers.rs"]
 mod numbers;
 mod postgres;

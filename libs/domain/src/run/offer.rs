@@ -180,6 +180,11 @@ impl RunAggregate {
                 format!("phase {} is not waiting", self.phases[phase].id),
             ));
         }
+        if self.may_have_landed(phase) {
+            let id = &self.phases[phase].id;
+            let text = format!("phase {id} may have landed: a worker reads the branch first");
+            return Err(Refusal::new(Reason::PhaseState, text).with("phase", id));
+        }
         self.phases[phase].cause = Some(cause);
         detail.clone_into(&mut self.phases[phase].detail);
         self.shift_phase(phase, PhaseCommand::Fail, now, changes)?;

@@ -143,11 +143,13 @@ fn tokens() -> [Total; 3] {
     };
     let shown = "CAST(t.tokens_settled AS TEXT) || ' used, ' || CAST(t.tokens_reserved AS TEXT) || ' reserved' AS value, \
                  CAST(COALESCE(c.settled, 0) AS TEXT) || ' used, ' || CAST(COALESCE(c.reserved, 0) AS TEXT) || ' reserved' AS wanted";
-    // An older system kept tokens of phases without a record of their attempts.
+    // An older system kept tokens of phases without a record of their attempts. What was used for a submitted result that
+    // no worker took is booked on the phase alone.
     let phase = format!(
         "SELECT t.run_uid || '/' || CAST(t.idx AS TEXT) AS row_key, t.run_uid AS run_uid, {shown} FROM phase t \
          LEFT JOIN ({attempts}) c ON c.run_uid = t.run_uid AND c.idx = t.idx \
-         WHERE c.run_uid IS NOT NULL OR NOT EXISTS (SELECT 1 FROM run r WHERE r.uid = t.run_uid AND CAST(r.facts AS TEXT) LIKE '%\"{ORIGIN_FACT}\":%')"
+         WHERE (c.run_uid IS NOT NULL OR NOT EXISTS (SELECT 1 FROM run r WHERE r.uid = t.run_uid AND CAST(r.facts AS TEXT) LIKE '%\"{ORIGIN_FACT}\":%')) \
+         AND NOT (t.handoff IS NOT NULL AND t.tokens_settled > COALESCE(c.settled, 0) AND t.tokens_reserved = COALESCE(c.reserved, 0))"
     );
     let by_tier = phases("p.run_uid, p.tier");
     let tier = format!(

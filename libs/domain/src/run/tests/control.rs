@@ -103,6 +103,13 @@ fn an_orphaned_intent_is_resolved_by_a_cleanup_and_nothing_is_offered_before() {
                 .offer(1, a, j, 0, NOW, &mut Changes::default())
                 .is_err()
         );
+        // Nor does a spent budget end a phase that the branch may hold.
+        let mut changes = Changes::default();
+        let spent = bench
+            .run
+            .exhaust(0, Cause::BudgetTokens, "spent", NOW, &mut changes);
+        assert_eq!(spent.unwrap_err().reason, crate::Reason::PhaseState);
+        assert_eq!(bench.run.phases[0].state, PhaseState::Queued);
         let (job, fence) = bench.job(JobKind::Cleanup);
         bench
             .run

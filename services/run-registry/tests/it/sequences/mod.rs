@@ -17,12 +17,12 @@ const COMMANDS: usize = 14;
 
 #[tokio::test]
 async fn five_hundred_sequences_keep_the_invariants_on_sqlite() {
-    play(Place::sqlite(), 500).await;
+    Box::pin(play(Place::sqlite(), 500)).await;
 }
 
 #[tokio::test]
 async fn fifty_sequences_keep_the_invariants_on_postgres() {
-    play(Place::postgres(), 50).await;
+    Box::pin(play(Place::postgres(), 50)).await;
 }
 
 async fn play(place: Place, sequences: usize) {
