@@ -32,17 +32,29 @@ pub struct Event {
     pub text: String,
 }
 
-/// A usage fact that belongs to an attempt.
+/// Tokens that were used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageFact {
     /// Index of the phase.
     pub phase: usize,
-    /// The attempt.
+    /// The attempt; nil: of none.
     pub attempt: crate::ids::AttemptUid,
     /// The figures.
     pub usage: Usage,
     /// When it was used; `None`: when it is recorded.
     pub at: Option<Timestamp>,
+}
+
+impl UsageFact {
+    /// What was used for a result that no attempt took.
+    pub fn outside(phase: usize, usage: Usage) -> Self {
+        Self {
+            phase,
+            attempt: crate::ids::AttemptUid(uuid::Uuid::nil()),
+            usage,
+            at: None,
+        }
+    }
 }
 
 /// A stored state that takes the place of another spelling, recorded with the rows that hold it.

@@ -334,15 +334,20 @@ impl RunAggregate {
         changes: &mut Changes,
     ) -> Result<(), Refusal> {
         let from = self.phases[phase].state;
-        let unbooked = self.phases[phase].handoff.as_ref().map(|h| h.tokens());
+        let unbooked = self.phases[phase].handoff.clone().unwrap_or_default();
         self.phases[phase].apply(command, now)?;
         let to = self.phases[phase].state;
         let tier = self.phases[phase].tier;
-        if let Some(tokens) = unbooked.filter(|_| to.is_terminal()) {
+        if to.is_terminal() {
             // No lease will book what was used outside.
+            let tokens = unbooked.tokens();
             self.phases[phase].tokens.settle(0, tokens);
             self.tiers[tier].tokens.settle(0, tokens);
             self.run.tokens.settle(0, tokens);
+            let outside = unbooked.usage.into_iter();
+            changes
+                .usage
+                .extend(outside.map(|usage| UsageFact::outside(phase, usage)));
         }
         self.tiers[tier].counts.shift(from, to);
         self.run.counts.shift(from, to);

@@ -9,6 +9,8 @@ use sea_orm::ConnectionTrait;
 use super::{Scope, place, sql};
 use crate::StoreError;
 
+/// The attempt of what was used outside of any.
+const OUTSIDE: &str = "00000000-0000-0000-0000-000000000000";
 /// Tokens that a sum takes for a number of tokens.
 const MOST: i64 = 1_000_000_000_000_000;
 
@@ -131,9 +133,13 @@ fn tokens() -> [Total; 3] {
         number("a.tokens_used"),
         number("a.tokens_reserved"),
     );
+    // What was used for a result that no attempt took is a fact of its own.
+    let (outside, told) = (sql::quoted(OUTSIDE), number("u.total"));
     let attempts = format!(
-        "SELECT a.run_uid AS run_uid, a.phase AS idx, SUM(CASE WHEN a.state IN ({open}) THEN 0 ELSE {used} END) AS settled, \
-         SUM(CASE WHEN a.state IN ({open}) THEN {held} ELSE 0 END) AS reserved FROM attempt a GROUP BY a.run_uid, a.phase"
+        "SELECT b.run_uid AS run_uid, b.idx AS idx, SUM(b.settled) AS settled, SUM(b.reserved) AS reserved FROM (\
+         SELECT a.run_uid AS run_uid, a.phase AS idx, CASE WHEN a.state IN ({open}) THEN 0 ELSE {used} END AS settled, \
+         CASE WHEN a.state IN ({open}) THEN {held} ELSE 0 END AS reserved FROM attempt a \
+         UNION ALL SELECT u.run_uid, u.phase, {told}, 0 FROM usage_event u WHERE u.attempt_uid = {outside}) b GROUP BY b.run_uid, b.idx"
     );
     let (settled, reserved) = (number("p.tokens_settled"), number("p.tokens_reserved"));
     let phases = |by: &str| {
@@ -143,13 +149,11 @@ fn tokens() -> [Total; 3] {
     };
     let shown = "CAST(t.tokens_settled AS TEXT) || ' used, ' || CAST(t.tokens_reserved AS TEXT) || ' reserved' AS value, \
                  CAST(COALESCE(c.settled, 0) AS TEXT) || ' used, ' || CAST(COALESCE(c.reserved, 0) AS TEXT) || ' reserved' AS wanted";
-    // An older system kept tokens of phases without a record of their attempts. What was used for a submitted result that
-    // no worker took is booked on the phase alone.
+    // An older system kept tokens of phases without a record of their attempts.
     let phase = format!(
         "SELECT t.run_uid || '/' || CAST(t.idx AS TEXT) AS row_key, t.run_uid AS run_uid, {shown} FROM phase t \
          LEFT JOIN ({attempts}) c ON c.run_uid = t.run_uid AND c.idx = t.idx \
-         WHERE (c.run_uid IS NOT NULL OR NOT EXISTS (SELECT 1 FROM run r WHERE r.uid = t.run_uid AND CAST(r.facts AS TEXT) LIKE '%\"{ORIGIN_FACT}\":%')) \
-         AND NOT (t.handoff IS NOT NULL AND t.tokens_settled > COALESCE(c.settled, 0) AND t.tokens_reserved = COALESCE(c.reserved, 0))"
+         WHERE c.run_uid IS NOT NULL OR NOT EXISTS (SELECT 1 FROM run r WHERE r.uid = t.run_uid AND CAST(r.facts AS TEXT) LIKE '%\"{ORIGIN_FACT}\":%')"
     );
     let by_tier = phases("p.run_uid, p.tier");
     let tier = format!(

@@ -85,7 +85,11 @@ fn usage_event() -> Table {
         run_uid(),
         count("number", "1000", "Unique in the run."),
         count("phase", "0", "Index of the phase."),
-        uuid("attempt_uid", ATTEMPT, "The attempt."),
+        uuid(
+            "attempt_uid",
+            ATTEMPT,
+            "The attempt; all zeros: used for a result that no attempt took.",
+        ),
         text(
             "provider",
             "anthropic",
