@@ -88,8 +88,10 @@ def main():
             done = call("run", str(file), "--repo", str(repo), "--workers", "1", "--quiet")
             if done.returncode != 0:
                 wrong.append(f"{name}: exit {done.returncode}: {done.stdout[-3000:]}{done.stderr[-3000:]}")
-            attempts = json.loads(call("attempts", f"real-{name}", "--json").stdout or "{}")
-            for attempt in attempts.get("attempts", attempts if isinstance(attempts, list) else []):
+            attempts = json.loads(call("attempts", f"real-{name}", "--json").stdout or "[]")
+            if len(attempts) != 3:
+                wrong.append(f"{name}: {len(attempts)} attempts of three phases")
+            for attempt in attempts:
                 key = f"key-{name}-{attempt['phase']}"
                 counted = server.COUNTS.get(key, {})
                 total = sum(counted.get(part, 0) for part in ("uncached", "cache_read", "cache_write", "output"))
