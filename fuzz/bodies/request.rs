@@ -23,8 +23,11 @@ use autopack_wire::{
 };
 use prost::Message;
 
+/// Reads the body of a message.
+type Reader = fn(&[u8]) -> Answer;
+
 /// Every message with a reader, in an order that is only added to.
-pub(crate) const READERS: &[(&str, fn(&[u8]) -> Answer)] = &[
+pub(crate) const READERS: &[(&str, Reader)] = &[
     (
         "RegisterWorkerRequest",
         into::<registry::RegisterWorkerRequest, WorkerProfile>,
