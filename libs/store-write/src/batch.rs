@@ -1,20 +1,24 @@
-//! The statements of one batch, collected and sent together.
+//! The statements of one batch, collected, sent and committed together.
 //!
-//! Invariant: statements reach the database in the order in which they were added, in one call: on SQLite a
-//! call is two thread switches, which cost more than the rows; on PostgreSQL it is a round trip.
+//! Invariant: on SQLite a batch is one call, which is two thread switches and they cost more than the rows. On
+//! PostgreSQL it is one prepared statement, which is one round trip with its commit; only a batch that writes a table
+//! twice, or more than rows, is a transaction of several, in the order in which they were added.
 
 use autopack_domain::{RunUid, Timestamp};
 use autopack_store::entity::{lane, project, relay_cursor, trace_cursor};
 use sea_orm::{
     ActiveModelTrait, DbBackend, DbErr, EntityTrait, Iterable, PrimaryKeyToColumn, Set, Statement,
     Value,
+    sqlx::{Arguments as _, postgres::PgArguments},
 };
 use uuid::Uuid;
 
 use crate::{
+    arrays::Rows,
     handle::{Cursor, Setting},
     line::Line,
-    literal, parameters,
+    loss::exec_error,
+    parameters,
 };
 
 /// What becomes of a row whose key is taken.
@@ -40,8 +44,21 @@ pub(crate) struct Batch {
 enum Form {
     /// With values apart: placeholders are `?`, each takes the next value.
     Sqlite(String, Vec<Value>),
-    /// With values as literals.
-    Postgres(String),
+    Postgres(Guard, Vec<Step>),
+}
+
+/// What a transaction begins with: it fails unless the epoch is in force.
+#[derive(Clone, Debug)]
+struct Guard {
+    epoch: i64,
+    id: String,
+}
+
+/// One statement for PostgreSQL.
+#[derive(Debug)]
+enum Step {
+    Rows(Rows),
+    Text(String),
 }
 
 impl Batch {
@@ -50,17 +67,16 @@ impl Batch {
     /// recognised whose answer was lost.
     pub(crate) fn begin(backend: DbBackend, epoch: u64, id: Uuid) -> Self {
         let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
+        let id = id.to_string();
         let form = if backend == DbBackend::Sqlite {
-            let guard = "BEGIN IMMEDIATE;UPDATE registry_epoch SET epoch = CASE WHEN epoch = ? THEN epoch END, last_batch = ? WHERE id = 1;";
-            Form::Sqlite(guard.to_owned(), vec![epoch.into(), id.to_string().into()])
+            let text = format!("BEGIN IMMEDIATE;{};", guard("?", "?"));
+            Form::Sqlite(text, vec![epoch.into(), id.into()])
         } else {
-            Form::Postgres(format!(
-                "BEGIN;UPDATE registry_epoch SET epoch = CASE WHEN epoch = {epoch} THEN epoch END, last_batch = '{id}' WHERE id = 1;"
-            ))
+            Form::Postgres(Guard { epoch, id }, Vec::new())
         };
         Self {
             form,
-            count: 2,
+            count: 1,
             fault: None,
         }
     }
@@ -100,10 +116,9 @@ impl Batch {
             created_at: Set(now.0),
             ..Default::default()
         };
-        for name in names {
-            let known = Conflict::Keep(vec![project::Column::Name]);
-            self.rows::<project::Entity, _>(vec![row(name)], &known);
-        }
+        let known = Conflict::Keep(vec![project::Column::Name]);
+        let rows = names.into_iter().map(row).collect();
+        self.rows::<project::Entity, _>(rows, &known);
         let newer = |columns| Conflict::Replace(vec![project::Column::Name], columns);
         for setting in settings {
             match setting.clone() {
@@ -174,17 +189,21 @@ impl Batch {
     fn backend(&self) -> DbBackend {
         match self.form {
             Form::Sqlite(..) => DbBackend::Sqlite,
-            Form::Postgres(_) => DbBackend::Postgres,
+            Form::Postgres(..) => DbBackend::Postgres,
         }
     }
 
     /// Statements without values.
     fn raw(&mut self, statements: Vec<Statement>) {
         self.count += statements.len() as u64;
-        let (Form::Sqlite(text, _) | Form::Postgres(text)) = &mut self.form;
         for statement in statements {
-            text.push_str(&statement.sql);
-            text.push(';');
+            match &mut self.form {
+                Form::Sqlite(text, _) => {
+                    text.push_str(&statement.sql);
+                    text.push(';');
+                }
+                Form::Postgres(_, steps) => steps.push(Step::Text(statement.sql)),
+            }
         }
     }
 
@@ -197,27 +216,99 @@ impl Batch {
             Form::Sqlite(text, values) => {
                 self.count += parameters::insert::<E, A>(text, values, rows, conflict);
             }
-            Form::Postgres(text) => {
-                if let Err(error) = literal::insert::<E, A>(text, &rows, conflict) {
-                    self.fault = Some(error);
+            Form::Postgres(_, steps) => match Rows::of::<E, A>(rows, conflict) {
+                Ok(rows) => {
+                    self.count += u64::from(rows.is_some());
+                    steps.extend(rows.map(Step::Rows));
                 }
-                self.count += u64::from(!rows.is_empty());
-            }
+                Err(error) => self.fault = Some(error),
+            },
         }
     }
 
-    /// Sends them; tells how many there were. The transaction is open then.
-    pub(crate) async fn send(self, line: &mut Line) -> Result<u64, DbErr> {
+    /// Sends and commits them; tells how many statements there were, beginning and commit left out. A transaction that
+    /// failed may be open then.
+    pub(crate) async fn commit(self, line: &mut Line) -> Result<u64, DbErr> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
         match self.form {
-            Form::Sqlite(text, values) => {
+            Form::Sqlite(mut text, values) => {
+                text.push_str("COMMIT;");
                 let statement = Statement::from_sql_and_values(DbBackend::Sqlite, text, values);
                 line.execute_raw(statement).await?;
             }
-            Form::Postgres(text) => line.execute(&text).await?,
+            Form::Postgres(guard, steps) => match joined(guard, steps)? {
+                Ok((text, values)) => line.execute_prepared(&text, values).await?,
+                Err((guard, steps)) => one_by_one(line, guard, steps).await?,
+            },
         }
         Ok(self.count)
     }
+}
+
+/// The statement that fails unless the epoch is in force: no row of the table may be without one.
+fn guard(epoch: &str, id: &str) -> String {
+    format!(
+        "UPDATE registry_epoch SET epoch = CASE WHEN epoch = {epoch} THEN epoch END, last_batch = {id} WHERE id = 1"
+    )
+}
+
+impl Guard {
+    fn bound(self) -> Result<(String, PgArguments), DbErr> {
+        let mut values = PgArguments::default();
+        bind(&mut values, self.epoch)?;
+        bind(&mut values, self.id)?;
+        Ok((guard("$1::bigint", "$2::text"), values))
+    }
+}
+
+fn bind<'q, T>(values: &mut PgArguments, value: T) -> Result<(), DbErr>
+where
+    T: sea_orm::sqlx::Encode<'q, sea_orm::sqlx::Postgres>
+        + sea_orm::sqlx::Type<sea_orm::sqlx::Postgres>
+        + 'q,
+{
+    let added = values.add(value);
+    added.map_err(|e| exec_error(sea_orm::sqlx::Error::Encode(e)))
+}
+
+/// All of them as one statement, which is a transaction of its own; or what was given, if that cannot be: the parts of
+/// one statement do not see what the others wrote, so each table may be written by one of them only.
+#[expect(clippy::type_complexity)]
+fn joined(
+    guard: Guard,
+    steps: Vec<Step>,
+) -> Result<Result<(String, PgArguments), (Guard, Vec<Step>)>, DbErr> {
+    let mut tables = std::collections::HashSet::new();
+    let plain = |step: &Step| matches!(step, Step::Rows(rows) if tables.insert(rows.table.clone()));
+    if !steps.iter().all(plain) {
+        return Ok(Err((guard, steps)));
+    }
+    let (first, mut values) = guard.bound()?;
+    let mut text = format!("WITH s AS ({first}");
+    for (n, step) in steps.into_iter().enumerate() {
+        let Step::Rows(rows) = step else { continue };
+        text.push_str(&format!("), s{n} AS ("));
+        rows.write(&mut text, &mut values)?;
+    }
+    text.push_str(") SELECT 1");
+    Ok(Ok((text, values)))
+}
+
+async fn one_by_one(line: &mut Line, guard: Guard, steps: Vec<Step>) -> Result<(), DbErr> {
+    line.execute("BEGIN").await?;
+    let (text, values) = guard.bound()?;
+    line.execute_prepared(&text, values).await?;
+    for step in steps {
+        match step {
+            Step::Rows(rows) => {
+                let (mut text, mut values) = (String::new(), PgArguments::default());
+                rows.write(&mut text, &mut values)?;
+                line.execute_prepared(&text, values).await?;
+            }
+            Step::Text(text) => line.execute(&text).await?,
+        }
+    }
+    line.execute("COMMIT").await
 }

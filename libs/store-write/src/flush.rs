@@ -15,7 +15,7 @@ use sea_orm::DbErr;
 
 use crate::{batch::Batch, line::Line, session::Session};
 
-/// Begins the transaction of a batch and writes what the session collected; tells in how many statements.
+/// Writes what the session collected in the transaction of `batch`, and commits it; tells in how many statements.
 pub(crate) async fn flush(
     session: &mut Session,
     line: &mut Line,
@@ -132,7 +132,7 @@ pub(crate) async fn flush(
     for (cursor, sequence) in &pending.cursors {
         batch.cursor(*cursor, *sequence);
     }
-    batch.send(line).await
+    batch.commit(line).await
 }
 
 fn usage_row(

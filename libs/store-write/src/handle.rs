@@ -173,7 +173,7 @@ pub struct WriterStats {
     pub commands: u64,
     /// Transactions committed.
     pub commits: u64,
-    /// Statements executed, begin and commit included.
+    /// Statements executed, the parts of a joined one counted singly; begin and commit are not counted.
     pub statements: u64,
     /// Events recorded.
     pub events: u64,

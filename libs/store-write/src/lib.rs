@@ -5,12 +5,13 @@
 //! - `handle`: what callers hold; [`writer`]: the task that commits; `carry`: one command in memory
 //! - `regain`: the way back after a lost connection
 //! - `session`: the working set of a batch; `flush`: the working set as multi-row statements
-//! - `batch`: the statements of a batch; `literal`: its values for PostgreSQL
+//! - `batch`: the statements of a batch; `parameters`: its rows for SQLite; `arrays`: its rows for PostgreSQL
 //! - `mend`: a stored state that the alias table knows, and the record of its repair
 //!
 //! Invariant: state, events and idempotency record of a command commit together or not at all; commands
 //! that arrive together share a commit; a failed batch is replayed one by one.
 
+mod arrays;
 mod backlog;
 mod batch;
 mod carry;

@@ -7,7 +7,10 @@ use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement,
-    sqlx::{self, AssertSqlSafe, ConnectOptions as _, Connection as _, postgres::PgConnection},
+    sqlx::{
+        self, AssertSqlSafe, ConnectOptions as _, Connection as _,
+        postgres::{PgArguments, PgConnection},
+    },
 };
 
 use crate::{
@@ -167,6 +170,18 @@ impl Line {
         }
     }
 
+    /// One statement of PostgreSQL with its values; the session keeps it prepared.
+    pub(crate) async fn execute_prepared(
+        &mut self,
+        sql: &str,
+        values: PgArguments,
+    ) -> Result<(), DbErr> {
+        match &mut self.inner {
+            Inner::Sqlite(_) => Err(DbErr::Custom("not a statement of SQLite's".to_owned())),
+            Inner::Postgres(line) => line.execute_prepared(sql, values).await,
+        }
+    }
+
     /// Makes sure that the session lives and holds the lock, over a new connection if need be. One try.
     pub(crate) async fn reclaim(&mut self) -> Result<Reclaim, DbErr> {
         let gone = || DbErr::Custom("registry_epoch is missing".to_owned());
@@ -213,14 +228,25 @@ impl PgLine {
         outcome.map_err(exec_error)
     }
 
-    async fn execute(&mut self, sql: &str) -> Result<(), DbErr> {
-        // A transaction never moves to another session: a lost connection is an error of its own.
-        let Some(connection) = self.connection.as_mut().filter(|_| self.held) else {
-            return Err(exec_error(sqlx::Error::Io(std::io::Error::from(
+    /// The session that holds the lock. A transaction never moves to another one: a lost connection is an error of its
+    /// own.
+    fn session(&mut self) -> Result<&mut PgConnection, DbErr> {
+        let connection = self.connection.as_mut().filter(|_| self.held);
+        connection.ok_or_else(|| {
+            exec_error(sqlx::Error::Io(std::io::Error::from(
                 std::io::ErrorKind::NotConnected,
-            ))));
-        };
-        let call = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection);
+            )))
+        })
+    }
+
+    async fn execute(&mut self, sql: &str) -> Result<(), DbErr> {
+        let call = sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.session()?);
+        let outcome = tokio::time::timeout(CALL, call).await;
+        self.judge(outcome).map(drop)
+    }
+
+    async fn execute_prepared(&mut self, sql: &str, values: PgArguments) -> Result<(), DbErr> {
+        let call = sqlx::query_with(AssertSqlSafe(sql), values).execute(self.session()?);
         let outcome = tokio::time::timeout(CALL, call).await;
         self.judge(outcome).map(drop)
     }

@@ -20,6 +20,8 @@ const ROW_LOCK: Duration = Duration::from_secs(10);
 pub(crate) const CALL: Duration = Duration::from_secs(35);
 /// A connection may take this long to be made, and a question of one row to be answered.
 pub(crate) const CONNECT: Duration = Duration::from_secs(5);
+/// Statements that the writer's session keeps prepared: batches differ by the tables that they write.
+const STATEMENTS: usize = 64;
 /// Readers at a time; more only wait.
 const READERS: u32 = 8;
 /// A reader that rested this long is tried before it is used: it may have been cut off.
@@ -60,7 +62,10 @@ impl Place {
             .application_name(&name)
             .options([("idle_session_timeout", silence.as_str())])
             .options([("idle_in_transaction_session_timeout", silence.as_str())])
-            .options([("lock_timeout", ROW_LOCK.as_millis().to_string())]);
+            .options([("lock_timeout", ROW_LOCK.as_millis().to_string())])
+            // What a batch does is the same whatever its values are: it is planned once.
+            .options([("plan_cache_mode", "force_generic_plan")])
+            .statement_cache_capacity(STATEMENTS);
         Ok(Self {
             writer,
             name,

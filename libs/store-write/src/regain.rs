@@ -8,6 +8,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use autopack_domain::{Reason, Refusal};
 use autopack_store::StoreError;
+use sea_orm::DbErr;
 use tokio::time::Instant;
 
 use crate::{
@@ -44,12 +45,17 @@ impl Writer {
         }
     }
 
-    /// Commits; an answer that was lost is looked up by the batch's id.
-    pub(crate) async fn commit(&mut self, id: &str) -> Result<(), WriteError> {
-        let Err(error) = self.line.execute("COMMIT").await else {
-            return Ok(());
+    /// What became of the batch `id`: if its answer was lost, it is looked up. Tells how many statements it had, none if
+    /// nobody heard.
+    pub(crate) async fn settle(
+        &mut self,
+        answer: Result<u64, DbErr>,
+        id: &str,
+    ) -> Result<u64, WriteError> {
+        let error = match answer {
+            Ok(written) => return Ok(written),
+            Err(error) => WriteError::from(error),
         };
-        let error = WriteError::from(error);
         if !self.is_loss(&error) {
             return Err(error);
         }
@@ -58,7 +64,7 @@ impl Writer {
             return Err(error);
         }
         self.counters.settled.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        Ok(0)
     }
 
     /// Tries until the session is back, another registry has taken over, or the process is to end.

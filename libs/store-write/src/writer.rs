@@ -278,15 +278,14 @@ impl Writer {
         let id = ids();
         let events = self.session.encode_events(now, &*ids);
         let statements = Batch::begin(self.line.backend(), self.epoch, id);
-        let written = flush(&mut self.session, &mut self.line, statements, &events, now).await?;
         (self.failpoint)("registry.before_commit");
-        self.commit(&id.to_string()).await?;
+        let written = flush(&mut self.session, &mut self.line, statements, &events, now).await;
+        let written = self.settle(written, &id.to_string()).await?;
         (self.failpoint)("registry.after_commit");
         self.counters.commits.fetch_add(1, Ordering::Relaxed);
-        // And the commit.
         self.counters
             .statements
-            .fetch_add(written + 1, Ordering::Relaxed);
+            .fetch_add(written, Ordering::Relaxed);
         self.counters
             .events
             .fetch_add(events.len() as u64, Ordering::Relaxed);

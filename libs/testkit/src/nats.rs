@@ -38,31 +38,31 @@ impl Nats {
     #[track_caller]
     pub fn start_with(version: NatsVersion, extra: &[&str]) -> Self {
         let extra = extra.iter().map(ToString::to_string).collect();
-        Self::start_own(version, tempfile::tempdir().unwrap(), extra)
+        let mut nats = Self::own(version, extra);
+        nats.start_again();
+        nats
     }
 
     /// The same with a configuration file of this text.
     #[track_caller]
     pub fn start_configured(version: NatsVersion, configuration: &str) -> Self {
-        let own = tempfile::tempdir().unwrap();
-        let file = own.path().join("nats.conf");
-        std::fs::write(&file, configuration).unwrap();
-        let extra = vec!["-c".to_owned(), file.display().to_string()];
-        Self::start_own(version, own, extra)
+        let mut nats = Self::own(version, Vec::new());
+        nats.configure(configuration);
+        nats.start_again();
+        nats
     }
 
     #[track_caller]
-    fn start_own(version: NatsVersion, own: tempfile::TempDir, extra: Vec<String>) -> Self {
-        let mut nats = Self {
+    fn own(version: NatsVersion, extra: Vec<String>) -> Self {
+        let own = tempfile::tempdir().unwrap();
+        Self {
             child: None,
             folder: own.path().to_owned(),
             extra,
             program: version.program(),
             port: 0,
             _own: Some(own),
-        };
-        nats.start_again();
-        nats
+        }
     }
 
     /// Starts the installed server in a folder of the caller's.
@@ -108,6 +108,14 @@ impl Nats {
     #[track_caller]
     pub fn id(&self) -> u32 {
         self.child.as_ref().unwrap().id()
+    }
+
+    /// The text of its configuration file from the next start on.
+    #[track_caller]
+    pub fn configure(&mut self, configuration: &str) {
+        let file = self.folder.join("nats.conf");
+        std::fs::write(&file, configuration).unwrap();
+        self.extra = vec!["-c".to_owned(), file.display().to_string()];
     }
 
     /// SIGKILL; harmless if it does not run.
@@ -174,6 +182,11 @@ impl Nats {
     /// Where its streams lie, for copies of them.
     pub fn store(&self) -> PathBuf {
         self.folder.join("store")
+    }
+
+    /// What it logged since it was started.
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
     /// SIGSTOP: connections stay open and nothing is answered.

@@ -1,11 +1,16 @@
-//! Disks of workers without room. The right to mount file systems is needed.
+//! Disks without room: of workers, and of the bus. The right to mount file systems is needed.
 
 use std::process::Command;
 
+use std::time::Duration;
+
+use autopack_testkit::within;
+
 use crate::plan::chains;
 use crate::scene::Scene;
+use crate::seed::Chance;
 
-/// A file system of its own for a worker's data directory; gone with the value.
+/// A file system of its own for a process's data; gone with the value.
 pub(crate) struct Disk(std::path::PathBuf);
 
 impl Disk {
@@ -100,4 +105,38 @@ fn workers_with_a_full_disk_leave_the_work_to_others() {
     disks.iter().for_each(Disk::empty);
     scene.verdict();
     drop(disks);
+}
+
+/// The disk of nats-server is full in the middle of a run: what cannot be published waits in the registry's log, and
+/// the registry says that it does. There is room again, the server is started again, and the run goes on.
+#[test]
+fn a_bus_without_room_loses_nothing() {
+    let mut chance = Chance::of("the bus's disk is full");
+    let mut scene = Scene::new(chains(4, 5));
+    scene.cluster.nats.kill();
+    let disk = Disk::mount(scene.cluster.nats.store(), 64);
+    // The server believes in more room than there is, or it would refuse streams of their size.
+    let more = "jetstream { max_file_store: 16GB }";
+    scene.cluster.nats.configure(more);
+    scene.cluster.nats.start_again();
+    let mut scene = scene.up();
+    scene.await_landed(1 + chance.below(6));
+    disk.fill();
+    within(
+        Duration::from_mins(1),
+        "the registry keeps what the bus refuses",
+        || {
+            let waiting = scene
+                .cluster
+                .registry
+                .metric("autopack_registry_outbox_depth")?;
+            let log = scene.cluster.nats.log_text();
+            (waiting > 0.0 && log.contains("no space left")).then_some(())
+        },
+    );
+    disk.empty();
+    scene.cluster.nats.restart();
+    scene.settle();
+    scene.verdict();
+    drop(disk);
 }

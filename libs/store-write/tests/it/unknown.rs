@@ -16,6 +16,9 @@ use tokio::{
 
 use crate::base::{open, start};
 
+/// A goal that only the batch to be cut carries: a batch is one message, and it holds its commit.
+const GOAL: &str = "the goal of the batch that is cut";
+
 /// What the proxy does with the next commit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cut {
@@ -58,7 +61,7 @@ async fn relay(
                 if bytes.is_empty() {
                     return Ok(());
                 }
-                let commit = bytes.windows(7).any(|w| w == b"COMMIT\0");
+                let commit = bytes.windows(GOAL.len()).any(|w| w == GOAL.as_bytes());
                 let hit = commit && armed.swap(false, Ordering::SeqCst);
                 if hit && cut == Cut::BeforeCommit {
                     return Ok(());
@@ -91,7 +94,7 @@ async fn one_commit_is_cut(cut: Cut, settled: u64, told: &[&str]) {
     running.told.take();
     armed.store(true, Ordering::SeqCst);
     let stored = running
-        .create("cut", "g")
+        .create("cut", GOAL)
         .await
         .expect("it is answered all the same");
     assert!(!armed.load(Ordering::SeqCst), "the commit was cut");
