@@ -8,7 +8,7 @@ use autopack_testkit::within;
 
 use crate::disks::Disk;
 use crate::plan::chains;
-use crate::scene::Scene;
+use crate::scene::{Scene, slow};
 use crate::seed::Chance;
 
 /// How long the database may take to meet the end of its disk, and to come back.
@@ -63,18 +63,8 @@ fn a_slow_database_costs_time_and_nothing_else() {
     let scene = scene.up();
     scene.await_landed(1 + chance.below(3));
     let server = scene.cluster.database.server();
-    for _ in 0..20 {
-        server.freeze();
-        std::thread::sleep(Duration::from_millis(250));
-        server.thaw();
-        std::thread::sleep(Duration::from_millis(30));
-    }
+    slow(|| server.freeze(), || server.thaw());
     scene.settle();
-    let charged = "SELECT sum(crashes + attempts_charged + infra_charged) FROM phase";
-    assert_eq!(
-        scene.cluster.database.sql(charged),
-        "0",
-        "nobody is charged for it"
-    );
+    scene.nobody_is_charged();
     scene.verdict();
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use autopack_testkit::within;
 
 use crate::plan::chains;
-use crate::scene::Scene;
+use crate::scene::{Scene, slow};
 use crate::seed::Chance;
 
 /// A file system of its own for a process's data; gone with the value.
@@ -139,4 +139,19 @@ fn a_bus_without_room_loses_nothing() {
     scene.settle();
     scene.verdict();
     drop(disk);
+}
+
+/// nats-server stands still for a quarter of a second again and again, as with a slow disk, for longer than a lease: the
+/// run is slow and that is all.
+#[test]
+fn a_slow_bus_costs_time_and_nothing_else() {
+    let mut chance = Chance::of("the bus is slow");
+    let mut scene = Scene::new(chains(4, 4));
+    scene.cluster.registry.set("AUTOPACK_LEASE_MS", "4000");
+    let scene = scene.up();
+    scene.await_landed(1 + chance.below(3));
+    slow(|| scene.cluster.nats.freeze(), || scene.cluster.nats.thaw());
+    scene.settle();
+    scene.nobody_is_charged();
+    scene.verdict();
 }

@@ -213,10 +213,28 @@ impl Scene {
         )
     }
 
+    /// No attempt of any phase was charged, to its builder or to the machine.
+    #[track_caller]
+    pub(crate) fn nobody_is_charged(&self) {
+        let charged = "SELECT sum(crashes + attempts_charged + infra_charged) FROM phase";
+        let charged = self.cluster.database.sql(charged);
+        assert_eq!(charged, "0", "nobody is charged for it");
+    }
+
     /// The tree of the branch.
     #[track_caller]
     pub(crate) fn tree(&self) -> String {
         git::tree_of(self.repo.path(), &repo::branch(RUN))
+    }
+}
+
+/// Stands still for a quarter of a second again and again, for longer than a lease.
+pub(crate) fn slow(freeze: impl Fn(), thaw: impl Fn()) {
+    for _ in 0..20 {
+        freeze();
+        std::thread::sleep(Duration::from_millis(250));
+        thaw();
+        std::thread::sleep(Duration::from_millis(30));
     }
 }
 
