@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use autopack_domain::{
-    RunUid, Timestamp, backlog::BacklogEntry, issue::Severity, phase::Phase, plan::Plan, run::Run,
-    states::RunState, strategy::Strategy, tier::Tier,
+    RunUid, Timestamp, backlog::BacklogEntry, issue::Severity, phase::Phase, plan::Complexity,
+    run::Run, states::RunState, strategy::Strategy, tier::Tier,
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
@@ -50,11 +50,36 @@ pub async fn strategies<C: ConnectionTrait>(
     documents(db, runs, run_document::Column::Strategy).await
 }
 
-/// The plans of these runs; one that cannot be read is left out.
-pub async fn plans<C: ConnectionTrait>(
+/// Of a plan, what a report says about phases: the rest of it is not read into memory.
+#[derive(Clone, Debug, serde::Deserialize)]
+pub struct Outline {
+    /// The tiers, in order.
+    pub tiers: Vec<OutlineTier>,
+}
+
+/// A tier of an outline.
+#[derive(Clone, Debug, serde::Deserialize)]
+pub struct OutlineTier {
+    /// Its id.
+    pub id: String,
+    /// The phases, in order.
+    pub phases: Vec<OutlinePhase>,
+}
+
+/// A phase of an outline.
+#[derive(Clone, Debug, serde::Deserialize)]
+pub struct OutlinePhase {
+    /// Its category.
+    pub task_category: String,
+    /// Its complexity.
+    pub complexity: Complexity,
+}
+
+/// The outlines of these runs' plans; one that cannot be read is left out.
+pub async fn outlines<C: ConnectionTrait>(
     db: &C,
     runs: &[RunUid],
-) -> Result<BTreeMap<String, Plan>, StoreError> {
+) -> Result<BTreeMap<String, Outline>, StoreError> {
     documents(db, runs, run_document::Column::Plan).await
 }
 
@@ -115,9 +140,15 @@ pub async fn phases_by_role<C: ConnectionTrait>(
         let one = Condition::all().add(phase::Column::RunUid.eq(run));
         any.add(one.add(phase::Column::Idx.eq(idx)))
     });
-    let found = phase::Entity::find().filter(places).all(db).await?;
+    let found: Vec<String> = phase::Entity::find()
+        .select_only()
+        .column(phase::Column::State)
+        .filter(places)
+        .into_tuple()
+        .all(db)
+        .await?;
     let complete = PhaseState::Complete.as_str();
-    Ok(found.into_iter().map(|row| row.state == complete).collect())
+    Ok(found.into_iter().map(|state| state == complete).collect())
 }
 
 /// How many runs ended in a state.

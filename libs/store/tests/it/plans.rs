@@ -288,7 +288,7 @@ async fn reports_read_no_more_than_they_show(base: Base) {
     let runs: Vec<_> = page.into_iter().map(|row| row.run.unwrap()).collect();
     let uids: Vec<RunUid> = runs.iter().map(|run| run.uid).collect();
     assert_eq!(reports::figures(&r, runs).await.unwrap().len(), 50);
-    assert_eq!(reports::plans(&r, &uids).await.unwrap().len(), 50);
+    assert_eq!(reports::outlines(&r, &uids).await.unwrap().len(), 50);
     reports::phases_with(&r, &uids, &["BUDGET_TOKENS"])
         .await
         .unwrap();

@@ -168,17 +168,20 @@ impl Core {
             });
         }
         let uids: Vec<RunUid> = runs.iter().map(|r| r.uid).collect();
-        let plans = reports::plans(db, &uids).await.map_err(store_refusal)?;
+        let outlines = reports::outlines(db, &uids).await;
+        let outlines = outlines.map_err(store_refusal)?;
         let codes = BUDGETS.map(Cause::code);
         let stopped = reports::phases_with(db, &uids, &codes).await;
         let mut by_run: BTreeMap<String, Vec<BudgetPhase>> = BTreeMap::new();
         for (run, phase) in stopped.map_err(store_refusal)? {
-            let tier = plans.get(&run).and_then(|plan| plan.tiers.get(phase.tier));
+            let tier = outlines
+                .get(&run)
+                .and_then(|plan| plan.tiers.get(phase.tier));
             let spec = tier.and_then(|tier| tier.phases.get(phase.place));
             if let (Some(tier), Some(spec), Some(cause)) = (tier, spec, phase.cause) {
                 by_run.entry(run).or_default().push(BudgetPhase {
                     phase: phase.id.to_string(),
-                    tier: tier.id.to_string(),
+                    tier: tier.id.clone(),
                     category: format!("{}:{}", spec.task_category, spec.complexity),
                     cause,
                 });
