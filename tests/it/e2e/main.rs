@@ -8,6 +8,7 @@
 //! - [`cli`]: plans, codes, several plans, a serving process
 //! - [`submissions`]: results and audits from outside
 //! - [`facts`]: what is recorded about runs and attempts
+//! - [`wip`]: work that did not land
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -21,3 +22,4 @@ mod outcomes;
 mod rig;
 mod sixty;
 mod submissions;
+mod wip;

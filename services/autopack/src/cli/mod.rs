@@ -11,6 +11,7 @@ mod plan_new;
 mod promote;
 mod queue;
 mod submissions;
+mod wip;
 
 use std::path::PathBuf;
 
@@ -31,6 +32,7 @@ pub(crate) use plan_new::PlanNewArgs;
 pub(crate) use promote::{HostArgs, HostKind, IntegrationArgs, PreflightArgs, PromoteArgs};
 pub(crate) use queue::{LaneCommand, LimitsArgs, QueueArgs, WhyArgs};
 pub(crate) use submissions::{AuditArgs, SetPhaseArgs, SubmitResultArgs, Verdict};
+pub(crate) use wip::{RestoreArgs, WipCommand};
 
 const START: &str = "\
 Examples:
@@ -179,6 +181,9 @@ pub(crate) enum Command {
     Integration(IntegrationArgs),
     /// Write an artifact to standard output
     Artifact(ArtifactArgs),
+    /// Work of attempts that did not land: list it, make its tree again
+    #[command(subcommand)]
+    Wip(WipCommand),
     /// Write the files of a run: summary, tiers, phases, issues, incident pack
     Export(ExportArgs),
     /// Jobs that the bus gave up on: list, show, requeue, discard

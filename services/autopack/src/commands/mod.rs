@@ -29,6 +29,7 @@ mod submissions;
 mod submit;
 mod up;
 mod watch;
+mod wip;
 mod workers;
 
 use std::time::Duration;
@@ -161,6 +162,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::Promote(args) => Box::pin(promote::promote(&context, args)).await,
         Command::Integration(args) => Box::pin(promote::integration(&context, args)).await,
         Command::Artifact(args) => artifact::run(&context, &args.digest).await,
+        Command::Wip(command) => Box::pin(wip::run(&context, command)).await,
         Command::Export(args) => Box::pin(export::run(&context, args)).await,
         Command::Dlq(command) => dlq::run(&context, command).await,
         Command::Import(args) => Box::pin(import::run(&context, args)).await,

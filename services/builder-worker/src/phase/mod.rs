@@ -14,6 +14,7 @@ mod gate;
 mod goal;
 mod govern;
 mod issues;
+mod kept;
 mod land;
 mod patch;
 mod push;

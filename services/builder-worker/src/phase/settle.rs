@@ -7,9 +7,10 @@ use autopack_domain::Cause;
 use autopack_domain::attempt::ArtifactRef;
 use autopack_domain::catalogue::Charge;
 use autopack_domain::run::settle::Report;
-use autopack_git::{CommitSpec, Identity, Oid};
+use autopack_git::Oid;
 use autopack_policy::signature;
 
+use super::kept::{keep_candidate, work_artifact};
 use super::{Job, Success};
 use crate::context::Context;
 use crate::error::{CallError, Failure, Stop};
@@ -17,7 +18,6 @@ use crate::failpoints;
 use crate::jobs::Ended;
 use crate::leases::Why;
 use crate::ports::Settled;
-use crate::repo::Opened;
 use crate::text;
 
 /// How much of a failing text is stored for its class and signature.
@@ -96,6 +96,7 @@ async fn fail(mut job: Job<'_>, failure: Failure) -> Ended {
     keep_candidate(&mut job).await;
     let mut artifacts: Vec<ArtifactRef> = output_artifact(&mut job).await.into_iter().collect();
     artifacts.extend(diff_artifact(&mut job).await);
+    artifacts.extend(work_artifact(&mut job).await);
     let redactor = &job.cx.redactor;
     let detail = text::head(&redactor.redact(&failure.detail), text::DETAIL);
     let raw = if failure.raw.trim().is_empty() {
@@ -206,46 +207,6 @@ async fn give_back(mut job: Job<'_>) -> Ended {
     }
 }
 
-/// Holds the candidate by `attempt/<phase>/<number>`, so that it can be looked at and is never lost.
-async fn keep_candidate(job: &mut Job<'_>) {
-    let Some(opened) = job.evidence.opened.clone() else {
-        return;
-    };
-    let (Some(tree), Some((tip, base))) = (&job.evidence.candidate, &job.evidence.base) else {
-        return;
-    };
-    if tree == base {
-        return;
-    }
-    if let Err(stop) = keep(job, &opened, tree, tip.as_ref()).await {
-        job.warn(format!(
-            "the candidate is not held by a reference: {stop:?}"
-        ));
-    }
-}
-
-async fn keep(job: &Job<'_>, opened: &Opened, tree: &Oid, tip: Option<&Oid>) -> Result<(), Stop> {
-    let who = Identity::default();
-    let parents: Vec<Oid> = tip.into_iter().cloned().collect();
-    let message = format!(
-        "{}: attempt {}, not landed\n",
-        job.spec.id, job.attempt.number
-    );
-    let own = &opened.repo.own;
-    let spec = CommitSpec {
-        tree,
-        parents: &parents,
-        message: &message,
-        author: &who,
-        committer: &who,
-        time: job.cx.seconds(),
-    };
-    let commit = own.commit_tree(&spec).await?;
-    own.set_private_ref(job.run.id.as_str(), &job.private_ref(), &commit)
-        .await?;
-    Ok(())
-}
-
 /// What builder and gate printed, redacted, its end.
 async fn output_artifact(job: &mut Job<'_>) -> Option<ArtifactRef> {
     let output = std::mem::take(&mut job.evidence.output);
@@ -296,11 +257,4 @@ pub(super) async fn put(job: &mut Job<'_>, name: &str, bytes: Vec<u8>) -> Option
 
 fn shown(oid: Option<&Oid>) -> String {
     oid.map_or_else(String::new, ToString::to_string)
-}
-
-impl Job<'_> {
-    /// The reference that holds the attempt's work in our clone.
-    pub(super) fn private_ref(&self) -> String {
-        format!("attempt/{}/{}", self.spec.id, self.attempt.number)
-    }
 }
