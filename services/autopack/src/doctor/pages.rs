@@ -105,3 +105,6 @@ impl Drop for Line {
         self.0.finish_and_clear();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,10 +125,11 @@ impl Core {
                 limit: mark.told.saturating_add(room).min(TOLD),
             };
             let found = self.examine(&scope).await?;
-            if mark.told == 0 {
+            let (told, cut) = (found.findings.len(), found.more);
+            // A part of which nothing could be told yet is looked at once more.
+            if mark.told == 0 && (told > 0 || !cut) {
                 page.audit.rows += found.rows;
             }
-            let (told, cut) = (found.findings.len(), found.more);
             page.audit.append(found, mark.told);
             let next = if cut && told < TOLD {
                 let place = mark.place;
