@@ -127,8 +127,8 @@ fn is_large(step: &str, before: &str, sql: &str) -> bool {
     let rest = step.split(before).nth(1).unwrap_or_default();
     let named = rest.split(' ').next().unwrap_or_default();
     // An alias stands for its table.
-    let stands_for = |table: &&str| sql.contains(&format!("{table} {named}"));
-    LARGE.contains(&named) || (named.len() == 1 && LARGE.iter().any(|table| stands_for(&table)))
+    let stands_for = |table: &str| sql.contains(&format!("{table} {named}"));
+    LARGE.contains(&named) || (named.len() == 1 && LARGE.iter().any(|table| stands_for(table)))
 }
 
 /// `SCAN` is from end to end unless a limit ends it, and only the order of a table or index makes that limit one.
