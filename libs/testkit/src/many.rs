@@ -1,7 +1,7 @@
 //! A database with very many runs: statements that copy one stored run, in every state and over several projects.
 //!
 //! Invariant: every copy is whole (tiers, phases, attempts, events, usage, issues, its project's backlog), counts what it
-//! has, and waits for nobody: a registry that finds them has nothing to do for them. Only the caller executes SQL.
+//! has (phases, issues, tokens), and waits for nobody: a registry that finds them has nothing to do for them. Only the caller executes SQL.
 
 /// Whose SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,10 @@ const OPEN: [&str; 8] = [
     "CI_RUNNING",
     "SNAPSHOT_CREATED",
 ];
+/// What each attempt used.
+const TOKENS: u32 = 1000;
+/// Runs whose first phase has an issue.
+const ISSUES: &str = "n.i % 5 = 0";
 /// Microseconds between two runs, and when the first was created.
 const TIMES: (u64, u64) = (60_000_000, 1_600_000_000_000_000);
 
@@ -188,7 +192,30 @@ impl Copy<'_> {
             ),
         ]);
         changes.extend(self.counts(""));
+        changes.extend(Self::tokens(&self.phases()));
+        changes.extend(Self::issue_counts("TRUE"));
         changes
+    }
+
+    /// The account above so many phases: each of their attempts used the same, and none is open.
+    fn tokens(phases: &str) -> Changes {
+        let worked = |_: &str, _: &str| format!("{phases} * {TOKENS}");
+        vec![
+            ("tokens_settled", Self::by_end(worked, "0")),
+            ("tokens_reserved", "0".to_owned()),
+        ]
+    }
+
+    /// The counters of what holds the first phase, if this is it.
+    fn issue_counts(here: &str) -> Changes {
+        vec![
+            (
+                "minor_issues",
+                format!("CASE WHEN {ISSUES} AND {here} THEN 1 ELSE 0 END"),
+            ),
+            ("major_issues", "0".to_owned()),
+            ("resolved_issues", "0".to_owned()),
+        ]
     }
 
     /// How many phases the run has.
@@ -238,6 +265,13 @@ impl Copy<'_> {
         };
         changes.push(("state", Self::by_end(of, "'PENDING'")));
         changes.extend(self.counts(" AND c.tier = t.idx"));
+        let of_tier = format!(
+            "FROM phase c WHERE c.run_uid = {} AND c.tier = t.idx",
+            self.template
+        );
+        changes.extend(Self::tokens(&format!("(SELECT COUNT(*) {of_tier})")));
+        let first = format!("EXISTS (SELECT 1 {of_tier} AND c.idx = 0)");
+        changes.extend(Self::issue_counts(&first));
         changes
     }
 
@@ -255,7 +289,15 @@ impl Copy<'_> {
             ("attempts_made", Self::by_end(|_, _| "1".to_owned(), "0")),
             ("started_at", Self::by_end(|_, _| Self::created(), "NULL")),
             ("completed_at", Self::by_end(|_, _| Self::created(), "NULL")),
+            (
+                "issue_state",
+                format!(
+                    "CASE WHEN {ISSUES} AND t.idx = 0 THEN 'has_minor_issues' ELSE 'no_issues' END"
+                ),
+            ),
         ]);
+        changes.extend(Self::tokens("1"));
+        changes.extend(Self::issue_counts("t.idx = 0"));
         changes
     }
 
@@ -280,7 +322,7 @@ impl Copy<'_> {
              tokens_reserved, tokens_used, offered_at, leased_at, finished_at, artifacts, facts) {}\
              SELECT {uid}, {}, t.idx, 1, CASE WHEN {state} = 'COMPLETE' THEN 'SUCCEEDED' ELSE 'FAILED' END, {job}, t.idx + 1, \
              '0198aaaa-0000-7000-8000-000000000001', '{sha}', '{sha}', CASE WHEN {state} = 'COMPLETE' THEN '{sha}' ELSE '' END, \
-             CASE WHEN {state} = 'COMPLETE' THEN NULL ELSE 'GATE_FAILED' END, '', 'passed; cargo test', 12, 0, 1000, {at}, {at}, {at}, '[]', '{{}}' \
+             CASE WHEN {state} = 'COMPLETE' THEN NULL ELSE 'GATE_FAILED' END, '', 'passed; cargo test', 12, 0, {TOKENS}, {at}, {at}, {at}, '[]', '{{}}' \
              FROM n CROSS JOIN phase t WHERE t.run_uid = {} AND n.i % 100 < 99",
             Self::numbers(self.many.runs),
             self.run_uid(),
@@ -295,7 +337,7 @@ impl Copy<'_> {
     fn usage(&self) -> String {
         format!(
             "INSERT INTO usage_event (run_uid, number, phase, attempt_uid, provider, model, role, purpose, total, provenance, at) {}\
-             SELECT {}, t.idx, t.idx, {}, 'anthropic', 'large', CASE WHEN t.idx % 8 = 0 THEN 'auditor' ELSE 'builder' END, '', 1000, 'reported', {} \
+             SELECT {}, t.idx, t.idx, {}, 'anthropic', 'large', CASE WHEN t.idx % 8 = 0 THEN 'auditor' ELSE 'builder' END, '', {TOKENS}, 'reported', {} \
              FROM n CROSS JOIN phase t WHERE t.run_uid = {} AND n.i % 100 < 99 AND t.idx % 4 = 0",
             Self::numbers(self.many.runs),
             self.run_uid(),
@@ -327,7 +369,7 @@ impl Copy<'_> {
             "INSERT INTO issue (run_uid, phase, issue_key, severity, effective_severity, source, category, task_category, complexity, description, \
              evidence, paths, occurrences, first_seen_at, last_seen_at) {}\
              SELECT {}, 0, 'key-' || (n.i % {}), 'minor', 'minor', 'probe', 'docs', '', '', 'a page is missing', '[]', '[]', 1, {at}, {at} \
-             FROM n WHERE n.i % 5 = 0",
+             FROM n WHERE {ISSUES}",
             Self::numbers(self.many.runs),
             self.run_uid(),
             self.many.backlog.max(1),

@@ -17,7 +17,7 @@ use crate::{
 /// Rows of one page: plans are megabytes at most, and mostly kilobytes.
 const PAGE: usize = 200;
 
-/// Every JSON column of a table that does not hold what it should. Tables with JSON have one key column.
+/// Every JSON column of a table that does not hold what it should.
 pub async fn examine<C: ConnectionTrait>(
     db: &C,
     table: &Table,
@@ -32,20 +32,31 @@ pub async fn examine<C: ConnectionTrait>(
             _ => None,
         })
         .collect();
-    let (Some(key), false) = (table.key.first(), documents.is_empty()) else {
+    if documents.is_empty() {
         return Ok(found);
-    };
-    let chosen: Vec<String> = documents
+    }
+    // Pages walk by run, as the scope does: by another key a page might read what the scope leaves out.
+    let mut walk: Vec<&str> = table.key.to_vec();
+    if !table.run.is_empty() && !walk.contains(&table.run) {
+        walk.insert(0, table.run);
+    }
+    let order: Vec<String> = walk.iter().map(|name| format!("t.{name}")).collect();
+    let order = order.join(", ");
+    let documented = documents
         .iter()
-        .map(|(column, ..)| format!("CAST(t.{0} AS TEXT) AS {0}", column.name))
-        .collect();
-    let mut after: Option<String> = None;
+        .map(|(column, ..)| format!("CAST(t.{0} AS TEXT) AS {0}", column.name));
+    let walked = walk.iter().enumerate();
+    let walked = walked.map(|(n, name)| format!("CAST(t.{name} AS TEXT) AS walk{n}"));
+    let chosen: Vec<String> = documented.chain(walked).collect();
+    let mut after: Option<Vec<String>> = None;
     loop {
-        let from = after.as_ref().map_or("1 = 1".to_owned(), |key_after| {
-            format!("t.{key} > {}", sql::quoted(key_after))
+        let from = after.as_ref().map_or("1 = 1".to_owned(), |last| {
+            let last: Vec<String> = last.iter().map(|part| sql::quoted(part)).collect();
+            format!("({order}) > ({})", last.join(", "))
         });
         let statement = format!(
-            "SELECT CAST(t.{key} AS TEXT) AS row_key, {} AS row_run, {} FROM {} t WHERE {} AND {from} ORDER BY t.{key} LIMIT {PAGE}",
+            "SELECT {} AS row_key, {} AS row_run, {} FROM {} t WHERE {} AND {from} ORDER BY {order} LIMIT {PAGE}",
+            sql::key(table, "t"),
             sql::run(table, "t"),
             chosen.join(", "),
             table.name,
@@ -78,7 +89,10 @@ pub async fn examine<C: ConnectionTrait>(
                 );
             }
         }
-        after = rows.last().and_then(|row| sql::text(row, "row_key"));
+        after = rows.last().and_then(|row| {
+            let parts = (0..walk.len()).map(|n| sql::text(row, &format!("walk{n}")));
+            parts.collect()
+        });
         if rows.len() < PAGE || after.is_none() || found.len() > scope.limit {
             return Ok(found);
         }

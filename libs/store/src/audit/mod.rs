@@ -29,11 +29,46 @@ pub use stretch::Stretch;
 
 use crate::{StoreError, repairs, schema};
 
+/// The last stretch ends here: beyond every uid of a run. What lies behind is of the rest.
+const END: &str = "~";
+
+/// Which rows to look at. All parts of the third kind that follow each other, and the fourth, are the first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Everything.
+    All,
+    /// The run of this uid.
+    Run(String),
+    /// What is found by its run, of some runs that follow each other by uid.
+    Runs {
+        /// The last one before; empty: from the first on.
+        after: String,
+        /// The last one; `None`: to the end.
+        upto: Option<String>,
+    },
+    /// What is not found by a run: other tables, rows that name none, constraints, the event log as a whole.
+    Rest,
+}
+
+impl Part {
+    /// Whether a run is of it.
+    pub fn has(&self, uid: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Run(one) => one == uid,
+            Self::Runs { after, upto } => {
+                (after.is_empty() || uid > after.as_str()) && uid <= upto.as_deref().unwrap_or(END)
+            }
+            Self::Rest => uid > END,
+        }
+    }
+}
+
 /// What to look at.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// Uid of the only run to look at; `None`: everything.
-    pub run: Option<String>,
+    /// Which rows.
+    pub part: Part,
     /// Findings at most.
     pub limit: usize,
 }
@@ -41,8 +76,18 @@ pub struct Scope {
 impl Default for Scope {
     fn default() -> Self {
         Self {
-            run: None,
+            part: Part::All,
             limit: 1000,
+        }
+    }
+}
+
+impl Scope {
+    fn has(&self, table: &schema::Table) -> bool {
+        match self.part {
+            Part::All | Part::Rest => true,
+            Part::Run(_) => !table.run.is_empty(),
+            Part::Runs { .. } => sql::by_run(table),
         }
     }
 }
@@ -50,25 +95,41 @@ impl Default for Scope {
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub struct Audit {
-    /// In the order of the tables.
+    /// In the order of the checks: table by table, then what is looked at over several.
     pub findings: Vec<Finding>,
-    /// Rows that the tables hold.
+    /// The check that each is of.
+    checks: Vec<usize>,
+    /// Rows that were looked at.
     pub rows: u64,
     /// There is more than the limit.
     pub more: bool,
 }
 
 impl Audit {
-    /// Adds findings up to the limit; whether there is room for more.
-    fn add(&mut self, found: Vec<Finding>, limit: usize) -> bool {
+    /// Adds findings of a check up to the limit.
+    fn add(&mut self, check: usize, found: Vec<Finding>, limit: usize) {
         for finding in found {
-            if self.findings.len() == limit {
+            if self.findings.len() >= limit {
                 self.more = true;
-                return false;
+                return;
             }
             self.findings.push(finding);
+            self.checks.push(check);
         }
-        true
+    }
+
+    /// Adds findings of checks beyond these, up to the limit.
+    pub fn add_last(&mut self, found: Vec<Finding>, limit: usize) {
+        self.add(usize::MAX, found, limit);
+    }
+
+    /// Takes the findings of another part without the first few; their order is that of the checks again.
+    pub fn append(&mut self, part: Self, without: usize) {
+        let old = self.checks.drain(..).zip(self.findings.drain(..));
+        let new = part.checks.into_iter().zip(part.findings).skip(without);
+        let mut all: Vec<(usize, Finding)> = old.chain(new).collect();
+        all.sort_by_key(|(check, _)| *check);
+        (self.checks, self.findings) = all.into_iter().unzip();
     }
 }
 
@@ -76,23 +137,25 @@ impl Audit {
 pub async fn examine<C: ConnectionTrait>(db: &C, scope: &Scope) -> Result<Audit, StoreError> {
     let mut audit = Audit::default();
     let all = schema::tables();
-    for table in &all {
-        if scope.run.is_some() && table.run.is_empty() {
+    for (check, table) in all.iter().enumerate() {
+        if !scope.has(table) {
             continue;
         }
         audit.rows += sql::count(db, table, scope).await?;
+        if audit.more {
+            continue;
+        }
         let mut found = columns::examine(db, table, scope).await?;
         found.extend(documents::examine(db, table, scope).await?);
         found.extend(relations::orphans(db, table, scope).await?);
-        if !audit.add(found, scope.limit) {
-            break;
-        }
+        audit.add(check, found, scope.limit);
     }
-    audit.add(relations::missing(db, scope).await?, scope.limit);
-    audit.add(totals::examine(db, scope).await?, scope.limit);
-    if scope.run.is_none() {
-        audit.add(database::constraints(db).await?, scope.limit);
-        audit.add(database::log(db).await?, scope.limit);
+    let over = all.len();
+    audit.add(over, relations::missing(db, scope).await?, scope.limit);
+    audit.add(over + 1, totals::examine(db, scope).await?, scope.limit);
+    if matches!(scope.part, Part::All | Part::Rest) {
+        audit.add(over + 2, database::constraints(db).await?, scope.limit);
+        audit.add(over + 3, database::log(db).await?, scope.limit);
     }
     weigh(db, &mut audit.findings).await?;
     Ok(audit)

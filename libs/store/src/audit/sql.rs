@@ -5,7 +5,7 @@
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 
-use super::Scope;
+use super::{END, Part, Scope, stretch};
 use crate::{
     StoreError,
     schema::{Column, Kind, Table},
@@ -53,12 +53,49 @@ pub(crate) fn run(table: &Table, of: &str) -> String {
     format!("COALESCE(CAST({of}.{} AS TEXT), '')", table.run)
 }
 
-/// A condition that keeps the scope's run.
+/// Tables whose rows name a run and are not found by it: they are looked at once, as those without a run.
+const UNSORTED: [&str; 1] = ["request"];
+
+/// Whether the rows of a table are found by their run.
+pub(crate) fn by_run(table: &Table) -> bool {
+    !table.run.is_empty() && !UNSORTED.contains(&table.name)
+}
+
+/// A condition that keeps the scope's rows of a table.
 pub(crate) fn within(table: &Table, of: &str, scope: &Scope) -> String {
-    match &scope.run {
-        Some(uid) if !table.run.is_empty() => format!("{of}.{} = {}", table.run, quoted(uid)),
-        _ => "1 = 1".to_owned(),
+    match &scope.part {
+        Part::Run(_) if table.run.is_empty() => "1 = 1".to_owned(),
+        Part::Runs { .. } | Part::Rest if !by_run(table) => "1 = 1".to_owned(),
+        _ => kept(&format!("{of}.{}", table.run), scope),
     }
+}
+
+/// A condition that keeps the scope's runs, on a column that names the run.
+pub(crate) fn kept(run: &str, scope: &Scope) -> String {
+    match &scope.part {
+        Part::All => "1 = 1".to_owned(),
+        Part::Run(uid) => format!("{run} = {}", quoted(uid)),
+        Part::Runs { after, upto } => {
+            stretch::between(run, after, Some(upto.as_deref().unwrap_or(END)))
+        }
+        Part::Rest => format!("({run} IS NULL OR {run} > {})", quoted(END)),
+    }
+}
+
+/// A statement in which each `[column]` stands for the condition that keeps the scope's runs there.
+pub(crate) fn ranged(statement: &str, scope: &Scope) -> String {
+    let mut whole = String::with_capacity(statement.len() * 2);
+    let mut rest = statement;
+    while let Some((before, after)) = rest.split_once('[') {
+        let Some((column, after)) = after.split_once(']') else {
+            break;
+        };
+        whole.push_str(before);
+        whole.push_str(&kept(column, scope));
+        rest = after;
+    }
+    whole.push_str(rest);
+    whole
 }
 
 /// Rows of a table in the scope.

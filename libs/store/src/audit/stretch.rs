@@ -75,16 +75,25 @@ pub async fn next<C: ConnectionTrait>(
     after: &str,
     runs: usize,
 ) -> Result<Stretch, StoreError> {
+    Ok(Stretch::Runs {
+        after: after.to_owned(),
+        upto: end(db, after, runs).await?,
+    })
+}
+
+/// The last one of so many runs after one; `None`: there are no more than these.
+pub async fn end<C: ConnectionTrait>(
+    db: &C,
+    after: &str,
+    runs: usize,
+) -> Result<Option<String>, StoreError> {
     let statement = format!(
-        "SELECT CAST(t.uid AS TEXT) AS uid FROM run t WHERE t.uid > {} ORDER BY t.uid LIMIT {runs}",
-        sql::quoted(after)
+        "SELECT CAST(t.uid AS TEXT) AS uid FROM run t WHERE {} ORDER BY t.uid LIMIT {runs}",
+        between("t.uid", after, None)
     );
     let found = sql::rows(db, statement).await?;
     let last = found.last().and_then(|row| sql::text(row, "uid"));
-    Ok(Stretch::Runs {
-        after: after.to_owned(),
-        upto: last.filter(|_| found.len() == runs),
-    })
+    Ok(last.filter(|_| found.len() == runs))
 }
 
 /// As PostgreSQL's index `run_open` has it, word for word, else it would not be used; SQLite goes through `run_by_state`.
@@ -94,9 +103,15 @@ fn open() -> String {
     format!("(t.state IS NULL OR t.state NOT IN ({}))", ended.join(","))
 }
 
-fn between(run: &str, after: &str, upto: Option<&str>) -> String {
+/// Both ends are said where both are known: a range with one end is half a table to SQLite, and not worth an index.
+pub(super) fn between(run: &str, after: &str, upto: Option<&str>) -> String {
+    let from = if after.is_empty() {
+        format!("{run} >= ''")
+    } else {
+        format!("{run} > {}", sql::quoted(after))
+    };
     let upto = upto.map_or_else(String::new, |upto| {
         format!(" AND {run} <= {}", sql::quoted(upto))
     });
-    format!("{run} > {}{upto}", sql::quoted(after))
+    format!("{from}{upto}")
 }

@@ -179,7 +179,7 @@ async fn the_check_of_one_run_sees_that_run_alone(base: Base) {
     base.run("UPDATE run SET state = 'READY'").await;
     base.run("UPDATE project SET limits = '{'").await;
     let of = |uid: &str| audit::Scope {
-        run: Some(uid.to_owned()),
+        part: audit::Part::Run(uid.to_owned()),
         ..audit::Scope::default()
     };
     let mine = audit::examine(&base.db, &of(RUN)).await.unwrap();

@@ -10,6 +10,7 @@
 mod audit;
 mod base;
 mod legacy;
+mod parts;
 mod plans;
 mod schema;
 mod totals;

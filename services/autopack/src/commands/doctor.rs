@@ -8,8 +8,7 @@ use autopack_domain::{Finding, FindingCode, Timestamp, finding::Place};
 use autopack_wire::{
     client::{Clients, Offer},
     registry::{
-        DiagnoseRequest, DiagnoseResponse, GetInfoRequest, InferIdsRequest, ListRepairsRequest,
-        RepairRecord, RepairRequest,
+        DiagnoseResponse, GetInfoRequest, InferIdsRequest, ListRepairsRequest, RepairRecord,
     },
 };
 use serde_json::{Value, json};
@@ -18,7 +17,7 @@ use super::{Context, probe, runs};
 use crate::{
     cli::{DoctorArgs, DoctorCommand, RunsArgs},
     connect::Connection,
-    doctor::{Difference, Doctor, files, findings, host, journal},
+    doctor::{Difference, Doctor, files, findings, host, journal, pages},
     error::{CliError, Exit, Outcome},
     output::{Ui, count, table::Table},
     target,
@@ -59,7 +58,7 @@ pub(super) async fn run(context: &Context, args: DoctorArgs) -> Outcome {
                 found.data_dir = Some(context.settings.data_dir.clone());
             }
             let ask = ask_files(context, &connection, &args);
-            let result = look(&connection.clients, &args, ask, &mut found).await;
+            let result = look(&connection.clients, (&args, context.ui), ask, &mut found).await;
             connection.close().await;
             result?;
         }
@@ -132,28 +131,22 @@ fn ask_files(context: &Context, connection: &Connection, args: &DoctorArgs) -> O
 
 async fn look(
     clients: &Clients,
-    args: &DoctorArgs,
+    (args, ui): (&DoctorArgs, Ui),
     ask: Option<files::Ask>,
     found: &mut Diagnosis,
 ) -> Result<(), CliError> {
-    let (mut registry, mut doctor) = (clients.registry.clone(), clients.doctor());
+    let mut registry = clients.registry.clone();
     if args.fix {
-        let request = RepairRequest {
-            validate_only: false,
-        };
-        found.repairs = doctor.repair(request).await?.into_inner().repairs;
+        found.repairs = pages::repair(clients, ui).await?;
         if let Some(data) = &found.data_dir {
             let all = ListRepairsRequest { limit: 1000 };
-            let all = doctor.list_repairs(all).await?.into_inner().repairs;
+            let all = clients.doctor().list_repairs(all).await?;
+            let all = all.into_inner().repairs;
             journal::write(data, &all)?;
         }
     }
-    let request = DiagnoseRequest {
-        run_id: args.run.clone().unwrap_or_default(),
-        limit: 0,
-    };
-    let answer = doctor.diagnose(request).await?.into_inner();
-    found.take(answer);
+    let run = args.run.as_deref().unwrap_or_default();
+    found.take(pages::diagnose(clients, run, ui).await?);
     let info = registry.get_info(GetInfoRequest {}).await?.into_inner();
     found.database = format!("{} ({})", info.database, info.database_identity);
     found.set_aside = info.set_aside;

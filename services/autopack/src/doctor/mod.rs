@@ -7,6 +7,7 @@
 //! - [`refs`]: a run against its branch
 //! - [`files`], [`parked`]: runs against their folders; [`folders`], [`import`]: runs that only a folder knows
 //! - [`findings`]: findings for people, for programs, and as a plan; [`host`]: this machine
+//! - [`pages`]: the self-check of a registry to its last page
 //! - [`journal`]: repairs as a file for people; [`probe`]: a run of our own on the live system
 
 pub(crate) mod files;
@@ -15,6 +16,7 @@ mod folders;
 pub(crate) mod host;
 mod import;
 pub(crate) mod journal;
+pub(crate) mod pages;
 mod parked;
 pub(crate) mod probe;
 mod records;

@@ -9,6 +9,7 @@ use autopack_wire::{
 use tonic::{Request, Response, Status};
 
 use super::{Api, decode::refuse, schema};
+use crate::app::walk::Page;
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -16,8 +17,8 @@ type Reply<T> = Result<Response<T>, Status>;
 impl DoctorService for Api {
     async fn diagnose(&self, request: Request<pb::DiagnoseRequest>) -> Reply<pb::DiagnoseResponse> {
         let r = request.into_inner();
-        let audit = self.core.diagnose(&r.run_id, r.limit).await;
-        let audit = audit.map_err(refuse)?;
+        let found = self.core.diagnose(&r.run_id, r.limit, &r.page_token).await;
+        let Page { audit, next, .. } = found.map_err(refuse)?;
         Ok(Response::new(pb::DiagnoseResponse {
             findings: audit.findings.iter().map(Into::into).collect(),
             rows: audit.rows,
@@ -25,15 +26,18 @@ impl DoctorService for Api {
             self_repair: self.core.config.self_repair.as_str().to_owned(),
             time: Some(time_to_proto(self.core.now())),
             bus_connected: self.core.ports.bus.is_connected(),
+            next_page_token: next,
         }))
     }
 
     async fn repair(&self, request: Request<pb::RepairRequest>) -> Reply<pb::RepairResponse> {
-        let mended = self.core.repair(request.into_inner().validate_only).await;
-        let mended = mended.map_err(refuse)?;
+        let r = request.into_inner();
+        let page = self.core.repair(r.validate_only, &r.page_token).await;
+        let page = page.map_err(refuse)?;
         Ok(Response::new(pb::RepairResponse {
-            repairs: mended.repairs.into_iter().map(record).collect(),
-            left: mended.left.iter().map(Into::into).collect(),
+            repairs: page.repairs.into_iter().map(record).collect(),
+            left: page.audit.findings.iter().map(Into::into).collect(),
+            next_page_token: page.next,
         }))
     }
 

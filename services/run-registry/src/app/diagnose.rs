@@ -9,19 +9,21 @@ use autopack_domain::{
 };
 use autopack_policy::id_convention::{Convention, Inferred, infer};
 use autopack_store::{
-    audit::{self, Audit, Scope, ids},
+    audit::{self, Audit, Part, Scope, ids},
     set_aside,
 };
 
-use super::{Core, lock, store_refusal};
+use super::{
+    Core, lock, store_refusal,
+    walk::{Mending, Page},
+};
 
 /// Findings of an answer: by default, and at most.
 const LIMIT: (usize, usize) = (1000, 10_000);
 
 impl Core {
-    /// Every finding, or those of one run, which may be one that cannot be read.
-    pub async fn diagnose(&self, run: &str, limit: u32) -> Result<Audit, Refusal> {
-        self.take_back().await?;
+    /// Findings, or those of one run, which may be one that cannot be read: a page of them.
+    pub async fn diagnose(&self, run: &str, limit: u32, token: &str) -> Result<Page, Refusal> {
         let limit = if limit == 0 {
             LIMIT.0
         } else {
@@ -31,33 +33,31 @@ impl Core {
             "" => None,
             id => Some(self.uid_of(id).await?),
         };
-        let scope = Scope { run, limit };
+        self.walk(run, limit, token, Mending::No).await
+    }
+
+    /// Findings of a part, those that no row has included, up to the limit.
+    pub(super) async fn examine(&self, scope: &Scope) -> Result<Audit, Refusal> {
         let db = &self.database.read;
-        let mut audit = audit::examine(db, &scope).await.map_err(store_refusal)?;
-        self.add_set_aside(&scope, &mut audit);
-        let runs = ids::newest(db, "").await.map_err(store_refusal)?;
-        let wanted = match &scope.run {
-            Some(uid) => ids::id_of(db, uid).await.map_err(store_refusal)?,
-            None => None,
+        let mut audit = audit::examine(db, scope).await.map_err(store_refusal)?;
+        self.add_set_aside(scope, &mut audit);
+        let wanted = match &scope.part {
+            Part::Runs { .. } => return Ok(audit),
+            Part::Run(uid) => Some(ids::id_of(db, uid).await.map_err(store_refusal)?),
+            Part::All | Part::Rest => None,
         };
+        let runs = ids::newest(db, "").await.map_err(store_refusal)?;
         let inferred = infer(&runs);
         let named = inferred.offenders.iter().map(|o| o.run.as_str());
         let imported = ids::imported(db, named).await.map_err(store_refusal)?;
         let departing = inferred.offenders.iter().filter(|offender| {
-            let asked =
-                scope.run.is_none() || wanted.as_ref().is_some_and(|id| *id == offender.run);
-            asked && !imported.contains(&offender.run)
+            let other = |id: &Option<String>| id.as_ref() != Some(&offender.run);
+            !wanted.as_ref().is_some_and(other) && !imported.contains(&offender.run)
         });
         let found: Vec<Finding> = departing
             .map(|o| id_finding(inferred.convention, &o.run, &o.phase))
             .collect();
-        for finding in found {
-            if audit.findings.len() == limit {
-                audit.more = true;
-                break;
-            }
-            audit.findings.push(finding);
-        }
+        audit.add_last(found, scope.limit);
         Ok(audit)
     }
 
@@ -106,21 +106,21 @@ impl Core {
             .ok_or_else(|| super::reads::no_run(id))
     }
 
-    /// Runs that are left alone for a reason that no finding names yet.
+    /// Runs of the part that are left alone for a reason that no finding names yet.
     fn add_set_aside(&self, scope: &Scope, audit: &mut Audit) {
+        let mut unnamed = Vec::new();
         for found in lock(&self.set_aside).iter() {
-            let other = scope.run.as_ref().is_some_and(|uid| *uid != found.run_uid);
             let mut named = audit.findings.iter().filter(|f| f.code.is_error());
-            if other || named.any(|f| f.run == found.run_id) || audit.findings.len() == scope.limit
-            {
+            if !scope.part.has(&found.run_uid) || named.any(|f| f.run == found.run_id) {
                 continue;
             }
             let corrupt = &found.corrupt;
             let place = Place::new(corrupt.table, &corrupt.id, corrupt.column);
             let finding = Finding::new(FindingCode::RunSetAside, place, corrupt.to_string());
             let finding = finding.value(&corrupt.value).valid([corrupt.valid.clone()]);
-            audit.findings.push(finding.run(&found.run_id));
+            unnamed.push(finding.run(&found.run_id));
         }
+        audit.add_last(unnamed, scope.limit);
     }
 
     /// Runs whose rows can be read again are served again.

@@ -331,7 +331,7 @@ fn page_size(size: i32) -> Result<u64, Refusal> {
 }
 
 /// Numbers and a key, as a word that survives any address.
-fn token_of<const N: usize>(numbers: [i64; N], key: &str) -> String {
+pub(super) fn token_of<const N: usize>(numbers: [i64; N], key: &str) -> String {
     let mut token = String::new();
     for number in numbers {
         let _ = write!(token, "{number}~");
@@ -342,7 +342,9 @@ fn token_of<const N: usize>(numbers: [i64; N], key: &str) -> String {
     token
 }
 
-fn parse_token<const N: usize>(token: &str) -> Result<Option<([i64; N], String)>, Refusal> {
+pub(super) fn parse_token<const N: usize>(
+    token: &str,
+) -> Result<Option<([i64; N], String)>, Refusal> {
     if token.is_empty() {
         return Ok(None);
     }

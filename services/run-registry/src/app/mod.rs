@@ -25,6 +25,7 @@ pub mod self_check;
 pub mod submissions;
 pub mod turns;
 pub(crate) mod unreadable;
+pub mod walk;
 pub mod work;
 pub mod workers;
 

@@ -11,26 +11,26 @@ use autopack_store::{
 };
 use autopack_store_write::{Mend, Setting};
 
-use super::{Core, store_refusal, write_refusal};
+use super::{
+    Core, store_refusal,
+    walk::{Mending, Page},
+    write_refusal,
+};
 
 /// Repairs of an answer: by default, and at most.
 const LIMIT: (u64, u64) = (50, 1000);
-
-/// What was mended, and what is left.
-#[derive(Debug)]
-pub struct Mended {
-    /// The records, in order.
-    pub repairs: Vec<repair::Model>,
-    /// Findings that are left.
-    pub left: Vec<Finding>,
-}
+/// Findings of an answer.
+const LEFT: usize = 1000;
 
 impl Core {
-    /// Mends what is safe, or says what it would mend.
-    pub async fn repair(&self, validate_only: bool) -> Result<Mended, Refusal> {
-        let repairs = self.mend(&Stretch::All, validate_only).await?;
-        let left = self.diagnose("", 0).await?.findings;
-        Ok(Mended { repairs, left })
+    /// Mends what is safe, or says what it would mend; the findings of the page are what is left.
+    pub async fn repair(&self, validate_only: bool, token: &str) -> Result<Page, Refusal> {
+        let mending = if validate_only {
+            Mending::Told
+        } else {
+            Mending::Done
+        };
+        self.walk(None, LEFT, token, mending).await
     }
 
     /// Repairs, newest first.

@@ -5,7 +5,11 @@ use std::{path::Path, sync::Arc, time::Duration};
 use autopack_artifacts::Artifacts;
 use autopack_bus::{Bus, BusConfig};
 use autopack_domain::{Reason, Timestamp};
-use autopack_runtime::{clock::FakeClock, ids::V7Ids, supervise::Supervisor};
+use autopack_runtime::{
+    clock::{Clock, FakeClock},
+    ids::V7Ids,
+    supervise::Supervisor,
+};
 use autopack_testkit::{Postgres, TestDatabase};
 use autopack_wire::{client::Clients, registry as pb, server::Principal, status::from_status};
 use run_registry::{Ports, Registry, RegistryConfig, Serving};
@@ -150,6 +154,19 @@ impl Harness {
         let clock = Arc::new(FakeClock::at(Timestamp(1_700_000_000_000_000)));
         let ports = ports(place.folder(), &clock, bus);
         Self::serving(config, ports, clock).await
+    }
+
+    /// The same by this clock.
+    pub(crate) async fn by_clock(place: &Place, clock: Arc<dyn Clock>) -> Self {
+        let bus = autopack_bus::connect(BusConfig::default()).await.unwrap();
+        let fake = Arc::new(FakeClock::default());
+        let mut ports = ports(place.folder(), &fake, bus);
+        ports.clock = clock;
+        let h = Self::serving(place.config("http://one:1"), ports, fake).await;
+        if let Some(serving) = &h.serving {
+            assert!(serving.until_active().await, "{:?}", h.supervisor.running());
+        }
+        h
     }
 
     async fn serving(config: RegistryConfig, ports: Ports, clock: Arc<FakeClock>) -> Self {

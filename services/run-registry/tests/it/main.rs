@@ -25,6 +25,7 @@ mod relay;
 mod reports;
 mod requests;
 mod self_check;
+mod self_check_pages;
 mod sequences;
 mod set_aside;
 mod standby;

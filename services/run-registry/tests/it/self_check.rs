@@ -20,7 +20,7 @@ both!(
 async fn diagnose(h: &Harness, run: &str) -> Vec<Finding> {
     let request = pb::DiagnoseRequest {
         run_id: run.into(),
-        limit: 0,
+        ..Default::default()
     };
     let answer = h.clients.doctor().diagnose(request).await.unwrap();
     let found = answer.into_inner().findings.into_iter();
@@ -28,7 +28,10 @@ async fn diagnose(h: &Harness, run: &str) -> Vec<Finding> {
 }
 
 async fn repair(h: &Harness, validate_only: bool) -> pb::RepairResponse {
-    let request = pb::RepairRequest { validate_only };
+    let request = pb::RepairRequest {
+        validate_only,
+        ..Default::default()
+    };
     let answer = h.clients.doctor().repair(request).await.unwrap();
     answer.into_inner()
 }

@@ -261,7 +261,7 @@ async fn complete(clients: &Clients, ask: &Ask, probe: &mut Probe) -> Result<(),
     probe.same("attempts with a worker's name", 3, by_workers.count());
     let asked = pb::DiagnoseRequest {
         run_id: run,
-        limit: 0,
+        ..Default::default()
     };
     let stored = clients.doctor().diagnose(asked).await?.into_inner();
     probe.checks.push("the self-check of the run");
