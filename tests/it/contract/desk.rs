@@ -206,12 +206,16 @@ impl Book {
     /// A run that was cancelled.
     pub(crate) async fn cancelled(&mut self, id: &str) -> types::Run {
         let run = self.create(id, NOOP).await;
+        self.cancel(id).await;
+        run
+    }
+
+    pub(crate) async fn cancel(&mut self, id: &str) {
         let request = pb::CancelRunRequest {
             run_id: id.into(),
             ..Default::default()
         };
         let _: pb::CancelRunResponse = self.ok("RegistryService/CancelRun", request).await;
-        run
     }
 }
 

@@ -3,7 +3,7 @@
 use autopack_domain::Reason as R;
 use autopack_wire::registry as pb;
 use autopack_wire::types::{self, NewIssue};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::book::Book;
 use crate::desk::{Held, LONG, PROJECT, settlement};
@@ -166,31 +166,4 @@ async fn fill(book: &mut Book, run: &types::Run, held: &Held) {
     let one = report("full", "", "");
     book.refused("IssueService/RecordIssue", R::LimitExceeded, one)
         .await;
-
-    let many: Vec<Value> = (0..=MOST)
-        .map(|n| json!({ "key": format!("many__{n}"), "category": "docs" }))
-        .collect();
-    let result = |issues: &[Value]| pb::SubmitBuilderResultRequest {
-        run_id: "issued".into(),
-        phase_id: "A".into(),
-        document: json!({ "builder": "bot", "patch": "diff --git a/f b/f\n", "issues": issues })
-            .to_string(),
-        ..Default::default()
-    };
-    let method = "SubmissionService/SubmitBuilderResult";
-    book.refused(method, R::LimitExceeded, result(&many)).await;
-    let _: pb::SubmitBuilderResultResponse = book.ok(method, result(&[])).await;
-    let audit = pb::SubmitAuditorResultRequest {
-        run_id: "issued".into(),
-        phase_id: "A".into(),
-        document: json!({ "auditor": "ada", "recommendation": "approve", "issues": many })
-            .to_string(),
-        ..Default::default()
-    };
-    book.refused(
-        "SubmissionService/SubmitAuditorResult",
-        R::LimitExceeded,
-        audit,
-    )
-    .await;
 }

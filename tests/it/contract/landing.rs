@@ -53,7 +53,6 @@ pub(crate) async fn call(book: &mut Book) {
                 ..prepare(&run.uid, &first, first.fence, "base")
             },
         ),
-        (R::RunNotFound, prepare(ABSENT, &first, first.fence, "base")),
         (
             R::LandingBusy,
             prepare(&run.uid, &second, second.fence, "base"),

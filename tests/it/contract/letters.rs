@@ -13,9 +13,14 @@ use crate::desk::NOOP;
 use crate::scene::{LANE, Scene};
 
 /// How long a dead letter may take.
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_secs(30);
 
 pub(crate) async fn call(book: &mut Book, scene: &Scene) {
+    // The first job of a lane makes its consumers.
+    let opening = format!("{NOOP}, labels: {{ lane: {LANE} }}");
+    let opening = book.started("opening", &opening).await;
+    book.offer(&opening, &[0]).await;
+    book.cancel(&opening.id).await;
     let run = book.started("lost", NOOP).await;
     book.offer(&run, &[0]).await;
     let attempt = book.snapshot(&run).await.attempts.into_iter().next();
@@ -32,7 +37,7 @@ pub(crate) async fn call(book: &mut Book, scene: &Scene) {
     for body in [wanted.encode_to_vec(), vec![0xff, 0xff]] {
         bus.publish(&subject, "", &body);
     }
-    let (wanted, idle) = letters(book).await;
+    let (wanted, idle) = letters(book, scene).await;
 
     let list = |size: i32, token: &str, id: &str| pb::ListDeadLettersRequest {
         page_size: size,
@@ -66,7 +71,7 @@ pub(crate) async fn call(book: &mut Book, scene: &Scene) {
 }
 
 /// Waits for both; the one that a run waits for, and the other.
-async fn letters(book: &mut Book) -> (String, String) {
+async fn letters(book: &mut Book, scene: &Scene) -> (String, String) {
     let end = Instant::now() + BOUND;
     loop {
         let request = pb::ListDeadLettersRequest::default();
@@ -81,7 +86,8 @@ async fn letters(book: &mut Book) -> (String, String) {
         }
         assert!(
             Instant::now() < end,
-            "no dead letters within {BOUND:?}: {found:?}"
+            "no dead letters within {BOUND:?}: {found:?}\n{}",
+            scene.cluster.workers[0].log_text()
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

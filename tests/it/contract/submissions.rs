@@ -31,6 +31,8 @@ pub(crate) async fn call(book: &mut Book) {
     book.started("outside", outside).await;
     book.started("by-hand", outside).await;
     let run = book.started("taken", "builder: { kind: external }").await;
+    let gone = book.create("gone", outside).await;
+    book.cancel(&gone.id).await;
     let approve = json!({ "auditor": "ada", "recommendation": "approve" });
     let method = "SubmissionService/SubmitAuditorResult";
     book.refused(method, R::PhaseState, audit("outside", "A", "", &approve))
@@ -47,7 +49,7 @@ pub(crate) async fn call(book: &mut Book) {
         (R::RunNotFound, result("absent", "A", "", "bot")),
         (R::PhaseNotFound, result("outside", "Z", "", "bot")),
         (R::NotExternal, result("outside", "B", "", "bot")),
-        (R::RunState, result("over", "A", "", "bot")),
+        (R::RunState, result("gone", "A", "", "bot")),
     ];
     book.each(method, cases).await;
     let sent: pb::SubmitBuilderResultResponse =
@@ -83,12 +85,6 @@ pub(crate) async fn call(book: &mut Book) {
         (R::PhaseState, ask("taken", "A")),
         (R::RunState, ask("gone", "A")),
     ];
-    let gone = book.create("gone", outside).await;
-    let cancel = pb::CancelRunRequest {
-        run_id: gone.id,
-        ..Default::default()
-    };
-    let _: pb::CancelRunResponse = book.ok("RegistryService/CancelRun", cancel).await;
     book.each(method, cases).await;
 
     let method = "SubmissionService/SubmitAuditorResult";
@@ -121,6 +117,12 @@ pub(crate) async fn call(book: &mut Book) {
         why: "by hand".into(),
     };
     let method = "SubmissionService/UpdatePhaseStatus";
+    let once = "max_attempts: 1, builder: { kind: external }";
+    let failed = book.started("failed-by-hand", once).await;
+    let _: pb::UpdatePhaseStatusResponse = book
+        .ok(method, set("failed-by-hand", "A", "", State::Failed))
+        .await;
+    book.cancel(&failed.id).await;
     let cases = vec![
         (
             R::ArgumentInvalid,
@@ -130,13 +132,8 @@ pub(crate) async fn call(book: &mut Book) {
         (R::PhaseNotFound, set("by-hand", "Z", "", State::Skipped)),
         (R::NotExternal, set("by-hand", "B", "", State::Skipped)),
         (R::PhaseState, set("by-hand", "A", "", State::Complete)),
-        (R::RunState, set("issued", "A", "", State::Skipped)),
+        (R::RunState, set("failed-by-hand", "A", "", State::Queued)),
     ];
-    let cancel = pb::CancelRunRequest {
-        run_id: "issued".into(),
-        ..Default::default()
-    };
-    let _: pb::CancelRunResponse = book.ok("RegistryService/CancelRun", cancel).await;
     book.each(method, cases).await;
     let set_by: pb::UpdatePhaseStatusResponse = book
         .ok(method, set("by-hand", "A", "set", State::Skipped))

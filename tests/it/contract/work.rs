@@ -17,12 +17,13 @@ pub(crate) async fn call(book: &mut Book) {
 }
 
 async fn lease(book: &mut Book) {
-    let nameless = pb::RegisterWorkerRequest {
-        slots: 4,
+    let endless = pb::RegisterWorkerRequest {
+        name: "x".repeat(257),
         ..Default::default()
     };
-    book.refused("WorkService/RegisterWorker", R::ArgumentInvalid, nameless)
+    book.refused("WorkService/RegisterWorker", R::ArgumentInvalid, endless)
         .await;
+    let other = book.started("unpicked", NOOP).await;
     let worker = book.worker().await;
     let picky = "builder: { kind: noop }, labels: { worker.gpu: h100 }";
     let run = book.started("picky", picky).await;
@@ -39,7 +40,7 @@ async fn lease(book: &mut Book) {
     let cases = vec![
         (R::ArgumentInvalid, lease(&run.uid, "a job", &worker)),
         (R::RunNotFound, lease(ABSENT, &attempt.job, &worker)),
-        (R::JobGone, lease(&run.uid, ABSENT, &worker)),
+        (R::LeaseFenced, lease(&other.uid, ABSENT, &worker)),
         (R::WorkerNotEligible, lease(&run.uid, &attempt.job, &worker)),
         (
             R::RegistryUnavailable,
@@ -47,6 +48,14 @@ async fn lease(book: &mut Book) {
         ),
     ];
     book.each("WorkService/LeaseJob", cases).await;
+    book.offer(&other, &[0]).await;
+    let snapshot = book.snapshot(&other).await;
+    let attempt = snapshot.attempts.into_iter().next().unwrap_or_default();
+    let gone = pb::LeaseJobRequest {
+        attempt_uid: attempt.uid,
+        ..lease(&other.uid, ABSENT, &worker)
+    };
+    book.refused("WorkService/LeaseJob", R::JobGone, gone).await;
 
     let beat = |worker: &str| pb::HeartbeatRequest {
         worker_uid: worker.into(),
