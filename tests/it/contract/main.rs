@@ -37,7 +37,7 @@ async fn every_rpc_answers_refuses_as_documented_and_asks_who_calls() {
     dispatch::call(&mut book).await;
     work::call(&mut book).await;
     landing::call(&mut book).await;
-    promotions::call(&mut book).await;
+    promotions::call(&mut book, &scene).await;
     reports::call(&mut book).await;
     artifacts::call(&mut book).await;
     letters::call(&mut book, &scene).await;

@@ -6,6 +6,7 @@ use autopack_wire::types::{self, IntegrationView, promotion::State};
 
 use crate::book::Book;
 use crate::desk::{ABSENT, Held, LONG};
+use crate::scene::Scene;
 
 fn promote(run: &str, id: &str, target: &str) -> pb::PromoteRunRequest {
     pb::PromoteRunRequest {
@@ -16,13 +17,14 @@ fn promote(run: &str, id: &str, target: &str) -> pb::PromoteRunRequest {
     }
 }
 
-pub(crate) async fn call(book: &mut Book) {
+pub(crate) async fn call(book: &mut Book, scene: &Scene) {
     let run = book.ended("promoted").await;
     let asked = ask(book).await;
     let held = book.take_job(&run, "promote").await;
     carry_out(book, &run, &held).await;
     read(book, &asked).await;
     abandon(book).await;
+    abandon_by_hand(book, scene).await;
     pull_request(book).await;
     look(book).await;
 }
@@ -141,20 +143,11 @@ async fn abandon(book: &mut Book) {
         .await;
     book.refused(method, R::PromotionReadable, abandon("abandoned", "", ""))
         .await;
-    let held = book.take_job(&run, "promote").await;
-    let request = prepare(&run.uid, &held.uid, held.fence);
-    let _: pb::PreparePromotionResponse = book.ok("WorkService/PreparePromotion", request).await;
+    let held = store_move(book, &run).await;
     // A worker holds it.
     book.refused(method, R::PromotionReadable, abandon("abandoned", "", ""))
         .await;
-    let fail = pb::FailJobRequest {
-        run_uid: run.uid.clone(),
-        job_uid: held.uid,
-        fence: held.fence,
-        cause: "REPOSITORY_UNAVAILABLE".into(),
-        detail: "it is gone".into(),
-    };
-    let _: pb::FailJobResponse = book.ok("WorkService/FailJob", fail).await;
+    lose(book, &run, held).await;
     let cases = vec![
         (R::RunNotFound, abandon("absent", "", "")),
         (R::ArgumentInvalid, abandon("abandoned", LONG, "")),
@@ -176,6 +169,59 @@ async fn abandon(book: &mut Book) {
         abandon("abandoned", "given-up", "else"),
     )
     .await;
+}
+
+/// As a worker that is about to move the branch.
+async fn store_move(book: &mut Book, run: &types::Run) -> Held {
+    let held = book.take_job(run, "promote").await;
+    let request = prepare(&run.uid, &held.uid, held.fence);
+    let _: pb::PreparePromotionResponse = book.ok("WorkService/PreparePromotion", request).await;
+    held
+}
+
+/// As a worker that cannot read the branch.
+async fn lose(book: &mut Book, run: &types::Run, held: Held) {
+    let fail = pb::FailJobRequest {
+        run_uid: run.uid.clone(),
+        job_uid: held.uid,
+        fence: held.fence,
+        cause: "REPOSITORY_UNAVAILABLE".into(),
+        detail: "it is gone".into(),
+    };
+    let _: pb::FailJobResponse = book.ok("WorkService/FailJob", fail).await;
+}
+
+/// The same by the command line, and what it leaves in the record.
+async fn abandon_by_hand(book: &mut Book, scene: &Scene) {
+    let run = book.ended("left").await;
+    let asked = promote("left", "", "main");
+    let _: pb::PromoteRunResponse = book.ok("PromotionService/PromoteRun", asked).await;
+    let held = store_move(book, &run).await;
+    lose(book, &run, held).await;
+    let cli = scene.cluster.cli("operator");
+    let line = ["promote", "left", "--abandon", "--why", "deleted last week"];
+    let ended = cli.ask(&line);
+    ended.done.expect_code(0);
+    let recorded = cli.ask(&["integration", "left"]);
+    for said in [&ended.json, &recorded.json["promotions"][0]] {
+        assert_eq!(said["state"], "FAILED", "{said:#}");
+        assert_eq!(said["cause"], "PROMOTION_ABANDONED", "{said:#}");
+        let detail = said["detail"].as_str().unwrap();
+        for word in [
+            "deleted last week",
+            "m0",
+            "c1",
+            "REPOSITORY_UNAVAILABLE: it is gone",
+        ] {
+            assert!(detail.contains(word), "{word} is not in {detail}");
+        }
+    }
+    let again = cli.call(&line);
+    again.expect_code(1);
+    assert!(again.stderr.contains("PROMOTION_NOT_FOUND"), "{again:?}");
+    // Nothing stands in the way of the next one.
+    let asked = promote("left", "", "main");
+    let _: pb::PromoteRunResponse = book.ok("PromotionService/PromoteRun", asked).await;
 }
 
 async fn pull_request(book: &mut Book) {
