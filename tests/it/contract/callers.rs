@@ -32,10 +32,8 @@ pub(crate) async fn call(book: &mut Book) {
             }
             if reason == Reason::ArgumentInvalid {
                 let error = from_status(&status);
-                let wanted = format!(
-                    "{}Request",
-                    path[1..].replace('/', "/").rsplit('/').next().unwrap()
-                );
+                let name = path.rsplit('/').next().unwrap_or_default();
+                let wanted = format!("{name}Request");
                 let faults = &error.faults;
                 let says = faults.len() == 1
                     && faults[0].path == "request"

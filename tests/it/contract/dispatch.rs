@@ -2,6 +2,7 @@
 
 use autopack_domain::Reason as R;
 use autopack_wire::registry as pb;
+use pb::offer_outcome::Outcome;
 
 use crate::book::Book;
 use crate::desk::{ABSENT, NOOP};
@@ -66,7 +67,6 @@ pub(crate) async fn call(book: &mut Book) {
         .into_iter()
         .filter_map(|o| o.outcome)
         .collect();
-    use pb::offer_outcome::Outcome;
     let [Outcome::Offered(offered), Outcome::Refused(refused)] = &outcomes[..] else {
         panic!("{outcomes:?}");
     };
