@@ -62,6 +62,7 @@ pub const ALL: &[Migration] = &[
     step!(22, 10, "0022", "promotions"),
     step!(23, 10, "0023", "closed_issues"),
     step!(24, 10, "0024", "lists"),
+    step!(25, 10, "0025", "requests_of_runs"),
 ];
 
 /// The schema version of this program.

@@ -111,6 +111,12 @@ impl Refusal {
         }
     }
 
+    /// A page token that the list asked for did not give out.
+    pub fn page_token(token: &str) -> Self {
+        let fault = Fault::new("page_token", "is not one that this list gave out");
+        Self::invalid(Reason::PageTokenInvalid, vec![fault]).with("pageToken", token)
+    }
+
     /// Adds one variable.
     pub fn with(mut self, key: &str, value: impl ToString) -> Self {
         self.metadata.insert(key.to_owned(), value.to_string());

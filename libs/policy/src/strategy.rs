@@ -72,7 +72,7 @@ const MAX_INFRA: u32 = 3;
 pub fn parse_ruleset(tree: &serde_json::Value) -> Result<Ruleset, Vec<Fault>> {
     let ruleset: Ruleset = serde_json::from_value(tree.clone()).map_err(|e| {
         vec![
-            Fault::new("", e.to_string())
+            Fault::new("ruleset", e.to_string())
                 .allowed(["categories", "aging_runs", "aging_tiers"])
                 .example(r#"{"categories": {"docs": {"max_attempts": 2}}}"#),
         ]

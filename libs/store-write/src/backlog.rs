@@ -147,14 +147,7 @@ impl Session {
             }
         }
         let Some(entry) = self.pending.backlog.get_mut(&place) else {
-            let text = format!(
-                "the backlog of {} has no issue `{}`",
-                close.project, close.key
-            );
-            let refusal = Refusal::new(Reason::IssueNotFound, text)
-                .with("project", &close.project)
-                .with("key", &close.key);
-            return Err(refusal.into());
+            return Err(no_entry(&close.project, &close.key).into());
         };
         entry.close(&close.note, now);
         Ok(entry.clone())
@@ -164,4 +157,12 @@ impl Session {
         let place = (project.to_owned(), key.to_owned());
         self.pending.backlog.contains_key(&place)
     }
+}
+
+/// The refusal for a key that a project's backlog does not have.
+pub fn no_entry(project: &str, key: &str) -> Refusal {
+    let text = format!("the backlog of {project} has no issue `{key}`");
+    Refusal::new(Reason::IssueNotFound, text)
+        .with("project", project)
+        .with("key", key)
 }

@@ -123,7 +123,14 @@ impl Writer {
                 let now = (self.clock)();
                 let closed = self.session.close(close, now).await;
                 match closed {
-                    Ok(entry) => Ok(Ok(Box::new(entry))),
+                    Ok(entry) => {
+                        if let Some(request) = request {
+                            let run = read::find_run(&self.session.read, &entry.last_run).await?;
+                            let kept = run.map(|run| (request, run));
+                            self.session.pending.requests.extend(kept);
+                        }
+                        Ok(Ok(Box::new(entry)))
+                    }
                     Err(LoadError::Refused(refusal)) => Ok(Err(refusal.into())),
                     Err(LoadError::Store(StoreError::Corrupt(corrupt))) => {
                         Ok(Err(StoreError::from(corrupt).into()))

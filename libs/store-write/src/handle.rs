@@ -263,9 +263,13 @@ impl WriterHandle {
         self.send(Work::Setting(setting), None, None).await
     }
 
-    /// Closes an entry of a backlog, and returns it.
-    pub async fn close(&self, close: Close) -> Result<BacklogEntry, WriteError> {
-        self.send(Work::Close(close), None, None).await
+    /// Closes an entry of a backlog, and returns it. The request is kept with the run that reported the entry last.
+    pub async fn close(
+        &self,
+        close: Close,
+        request: Option<RequestKey>,
+    ) -> Result<BacklogEntry, WriteError> {
+        self.send(Work::Close(close), request, None).await
     }
 
     /// Moves the cursor of a reader of the event log.

@@ -31,6 +31,7 @@ mod session;
 mod watch;
 pub mod writer;
 
+pub use backlog::no_entry;
 pub use connect::{Database, OpenError, masked, measure_commit};
 pub use handle::{
     Close, Committed, Cursor, Setting, Unreadable, WriteError, WriterHandle, WriterStats,

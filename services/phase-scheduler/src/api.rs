@@ -130,12 +130,9 @@ fn page(request: &pb::ListQueueRequest) -> Result<(usize, usize), Status> {
     if request.page_token.is_empty() {
         return Ok((size, 0));
     }
-    let start = request.page_token.parse().map_err(|_| {
-        let text = "the page token is not one that this list gave out";
-        to_status(
-            &Refusal::new(Reason::PageTokenInvalid, text).with("pageToken", &request.page_token),
-        )
-    })?;
+    let token = &request.page_token;
+    let start = token.parse();
+    let start = start.map_err(|_| to_status(&Refusal::page_token(token)))?;
     Ok((size, start))
 }
 

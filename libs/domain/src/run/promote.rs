@@ -2,7 +2,8 @@
 //!
 //! Invariant: a run has one open promotion at most. Its job is fenced like every other; a job that fails for a reason
 //! that time may heal is offered again, at most [`JOB_FAILURES`] times. A promotion whose move was stored, and may
-//! have happened, ends only by a worker that has read the branch: until then it is tried however often that fails.
+//! have happened, ends only by a worker that has read the branch: until then it is tried however often that fails, or
+//! until an operator gives it up.
 
 use std::time::Duration;
 
@@ -184,6 +185,58 @@ impl RunAggregate {
         self.end_promotion(promotion, Ok(end), now, changes);
         self.close(now, changes);
         Ok(())
+    }
+
+    /// An operator gives up what would be tried for ever: the move may have happened, and the last try could not read
+    /// the branch. A promotion that a worker holds, or that ends by itself, is not given up.
+    pub fn abandon_promotion(
+        &mut self,
+        (by, why): (&str, &str),
+        now: Timestamp,
+        changes: &mut Changes,
+    ) -> Result<Promotion, Refusal> {
+        let open = self.open_promotion()?;
+        let job = self.jobs.iter().find(|j| j.kind == JobKind::Promote);
+        let is_held = job.is_some_and(|j| j.state == JobState::Leased);
+        let (Some(intent), Some(cause), false) = (&open.intent, open.cause, is_held) else {
+            let text = format!(
+                "promotion {} of run {} is not given up: {}",
+                open.uid,
+                self.run.id,
+                if is_held {
+                    "a worker holds it at the moment, and says how it ended; ask again if it cannot"
+                } else {
+                    "no move of it waits for somebody who can read the branch, so it ends by itself"
+                }
+            );
+            return Err(Refusal::new(Reason::PromotionReadable, text)
+                .with("run", &self.run.id)
+                .with("promotion", open.uid));
+        };
+        let said = |text: &str, or: &str| match text.trim() {
+            "" => or.to_owned(),
+            text => text.to_owned(),
+        };
+        let detail = format!(
+            "given up by {} ({}); whether {} was moved from {} to {} is not known; the last try: {cause}: {}",
+            said(by, "an operator"),
+            said(why, "no reason was given"),
+            open.wanted.target,
+            intent.from,
+            intent.commit,
+            open.detail
+        );
+        if let Some(job) = job.map(|j| j.uid) {
+            self.end_job(
+                job,
+                &format!("{}: {detail}", Cause::PromotionAbandoned),
+                changes,
+            );
+        }
+        let end = Err((Cause::PromotionAbandoned, detail));
+        let promotion = self.end_promotion(open, end, now, changes);
+        self.close(now, changes);
+        Ok(promotion)
     }
 
     /// The caller has opened the pull request, or could not. The same once more changes nothing.

@@ -53,12 +53,9 @@ pub(crate) fn run(table: &Table, of: &str) -> String {
     format!("COALESCE(CAST({of}.{} AS TEXT), '')", table.run)
 }
 
-/// Tables whose rows name a run and are not found by it: they are looked at once, as those without a run.
-const UNSORTED: [&str; 1] = ["request"];
-
-/// Whether the rows of a table are found by their run.
+/// Whether the rows of a table are found by their run: each such table has an index for it.
 pub(crate) fn by_run(table: &Table) -> bool {
-    !table.run.is_empty() && !UNSORTED.contains(&table.name)
+    !table.run.is_empty()
 }
 
 /// A condition that keeps the scope's rows of a table.

@@ -23,6 +23,7 @@ both!(
     reports_read_no_more_than_they_show,
     a_start_reads_the_runs_that_have_not_ended,
     a_stretch_of_the_self_check_reads_its_own_runs,
+    the_self_check_of_one_run_finds_its_requests_by_the_run,
 );
 
 /// Runs; enough for PostgreSQL to weigh its plans as with many more.
@@ -378,4 +379,27 @@ async fn a_start_reads_the_runs_that_have_not_ended(base: Base) {
         panic!();
     };
     assert_eq!(upto, None);
+}
+
+/// Requests are kept for ever, so that table is larger than any other.
+async fn the_self_check_of_one_run_finds_its_requests_by_the_run(base: Base) {
+    base.fill().await;
+    if base.is_postgres() {
+        // It has a row here, and is as cheap to read as an index.
+        base.run("SET enable_seqscan = off").await;
+    }
+    let run = base.texts("SELECT uid FROM run").await.remove(0);
+    let r = Recorder::over(&base);
+    let scope = Scope {
+        part: Part::Run(run),
+        limit: 100,
+    };
+    audit::examine(&r, &scope).await.unwrap();
+    let seen = std::mem::take(&mut *r.seen.lock().unwrap());
+    let asked: Vec<_> = seen.iter().filter(|s| s.contains("FROM request")).collect();
+    assert!(!asked.is_empty(), "{seen:#?}");
+    for sql in asked {
+        let plan = r.plan(sql).await.join("\n");
+        assert!(plan.contains("request_by_run"), "{sql}\n{plan}");
+    }
 }

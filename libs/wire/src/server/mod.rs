@@ -11,6 +11,7 @@ mod principal;
 mod reply;
 mod service;
 mod table;
+mod unread;
 
 use std::{sync::Arc, time::Duration};
 

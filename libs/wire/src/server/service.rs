@@ -21,7 +21,7 @@ use tonic::{Status, body::Body};
 use tower::Service;
 use tracing::{Instrument as _, Span, field::Empty};
 
-use super::{Shared, auth::authorise, body::WatchedBody, reply};
+use super::{Shared, auth::authorise, body::WatchedBody, reply, unread};
 use crate::{client::timeout, methods};
 
 const REQUEST_ID: &str = "x-request-id";
@@ -104,7 +104,7 @@ where
                 .catch_unwind()
                 .await;
             let answer = match answer {
-                Ok(Ok(response)) => response,
+                Ok(Ok(response)) => unread::explained(&path, response),
                 Ok(Err(status)) => status.into_http(),
                 Err(panic) => reply::panicked(&path, &id.0, panic.as_ref()).into_http(),
             };

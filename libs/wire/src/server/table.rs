@@ -111,6 +111,10 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         &[User],
     ),
     (
+        "/autopack.registry.v1.PromotionService/AbandonPromotion",
+        &[User],
+    ),
+    (
         "/autopack.registry.v1.PromotionService/RefreshIntegrationStatus",
         &[User],
     ),

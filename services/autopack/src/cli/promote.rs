@@ -30,6 +30,7 @@ Examples:
   autopack promote demo-1
   autopack promote demo-1 --to release --strategy squash
   autopack promote demo-1 --pull-request --to main
+  autopack promote demo-1 --abandon --why 'the repository is gone'
 
 Exits 3 if a rule of promotion does not hold, and names each. A branch that is checked out is never moved.
 A pull request needs a token in the environment (AUTOPACK_HOST_TOKEN, GH_TOKEN, GITEA_TOKEN), or `gh` for GitHub.")]
@@ -48,6 +49,12 @@ pub(crate) struct PromoteArgs {
     /// Open a pull request on the repository's host instead of moving the branch
     #[arg(long, conflicts_with_all = ["strategy", "expected_tip"])]
     pub(crate) pull_request: bool,
+    /// Give up a promotion whose move may have happened, and whose branch no worker can read any more
+    #[arg(long, conflicts_with_all = ["strategy", "to", "expected_tip", "pull_request"])]
+    pub(crate) abandon: bool,
+    /// Why it is given up, for the record
+    #[arg(long, value_name = "TEXT", default_value = "", requires = "abandon")]
+    pub(crate) why: String,
     #[command(flatten)]
     pub(crate) host: HostArgs,
 }

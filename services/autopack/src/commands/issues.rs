@@ -82,6 +82,7 @@ async fn resolve(context: &Context, args: ResolveIssueArgs) -> Outcome {
         project: args.project,
         key: args.key,
         note: args.note,
+        request_id: V7Ids.uuid().to_string(),
     };
     let connection = context.connect().await?;
     let answer = connection.clients.issues().resolve_issue(request).await;

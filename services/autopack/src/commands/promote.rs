@@ -40,6 +40,9 @@ async fn with_worker(context: &Context) -> Result<Connection, CliError> {
 }
 
 pub(super) async fn promote(context: &Context, args: PromoteArgs) -> Outcome {
+    if args.abandon {
+        return abandon(context, &args).await;
+    }
     let connection = if args.pull_request {
         context.connect().await?
     } else {
@@ -58,6 +61,25 @@ pub(super) async fn promote(context: &Context, args: PromoteArgs) -> Outcome {
     context
         .ui
         .data(|| promotion::json(&done), || promotion::sentence(&done));
+    Ok(Exit::Success)
+}
+
+/// Gives up the promotion that is open; that it is FAILED then is what was asked for.
+async fn abandon(context: &Context, args: &PromoteArgs) -> Outcome {
+    let request = rpc::AbandonPromotionRequest {
+        run_id: args.run.clone(),
+        request_id: V7Ids.uuid().to_string(),
+        requested_by: std::env::var("USER").unwrap_or_default(),
+        why: args.why.clone(),
+    };
+    let connection = context.connect().await?;
+    let mut promotions = connection.clients.promotions();
+    let answer = promotions.abandon_promotion(request).await;
+    connection.close().await;
+    let ended = answer?.into_inner().promotion.unwrap_or_default();
+    context
+        .ui
+        .data(|| promotion::json(&ended), || promotion::sentence(&ended));
     Ok(Exit::Success)
 }
 

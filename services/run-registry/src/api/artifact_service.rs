@@ -2,13 +2,17 @@
 
 use std::pin::Pin;
 
-use autopack_domain::{Reason, Refusal};
+use autopack_artifacts::ArtifactError;
+use autopack_domain::{Fault, Reason, Refusal};
 use autopack_wire::registry::{self as pb, artifact_service_server::ArtifactService};
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Api, decode::refuse};
+use super::{
+    Api,
+    decode::{faults, refuse},
+};
 
 /// Bytes of an artifact at most.
 const MAX: usize = 256 << 20;
@@ -63,10 +67,7 @@ impl ArtifactService for Api {
             .map_err(store_failed)?
             .is_none()
         {
-            return Err(refuse(
-                Refusal::new(Reason::ArtifactNotFound, format!("no artifact {digest}"))
-                    .with("digest", digest),
-            ));
+            return Err(refuse(missing(&digest)));
         }
         let pieces = self
             .core
@@ -101,8 +102,31 @@ impl ArtifactService for Api {
     }
 }
 
-fn store_failed(error: impl std::fmt::Display) -> Status {
+/// A failure of the store, as what the caller can do about it.
+fn store_failed(error: ArtifactError) -> Status {
     let text = error.to_string();
-    tracing::warn!(error = %text, "the artifact store failed");
-    refuse(Refusal::new(Reason::ArtifactNotFound, text))
+    let refusal = match error {
+        ArtifactError::InvalidDigest(_) => {
+            let fault = Fault::new("digest", text)
+                .example("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08");
+            return faults(vec![fault]);
+        }
+        ArtifactError::NotFound(digest) => missing(&digest),
+        ArtifactError::TooLarge { max } => {
+            Refusal::new(Reason::LimitExceeded, text).with("max", max)
+        }
+        ArtifactError::Mismatch { expected, found } => Refusal::new(Reason::DataCorrupt, text)
+            .with("artifact", expected)
+            .with("found", found),
+        ArtifactError::Source(_) | ArtifactError::Store(_) => {
+            tracing::warn!(error = %text, "the artifact store failed");
+            Refusal::new(Reason::RegistryUnavailable, text)
+        }
+    };
+    refuse(refusal)
+}
+
+fn missing(digest: &str) -> Refusal {
+    let text = format!("no artifact {digest}");
+    Refusal::new(Reason::ArtifactNotFound, text).with("artifact", digest)
 }

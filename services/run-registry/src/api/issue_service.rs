@@ -120,7 +120,8 @@ impl IssueService for Api {
         request: Request<pb::ResolveIssueRequest>,
     ) -> Reply<pb::ResolveIssueResponse> {
         let r = request.into_inner();
-        let closed = self.core.resolve_issue(&r.project, &r.key, &r.note).await;
+        let close = (r.project.as_str(), r.key.as_str(), r.note.as_str());
+        let closed = self.core.resolve_issue(close, &r.request_id).await;
         let (entry, status) = closed.map_err(refuse)?;
         Ok(Response::new(pb::ResolveIssueResponse {
             entry: Some(entry_to_proto(&entry, status)),

@@ -116,6 +116,25 @@ impl PromotionService for Api {
         }))
     }
 
+    async fn abandon_promotion(
+        &self,
+        request: Request<pb::AbandonPromotionRequest>,
+    ) -> Reply<pb::AbandonPromotionResponse> {
+        let r = request.into_inner();
+        let said = (
+            bounded("requested_by", r.requested_by)?,
+            bounded("why", r.why)?,
+        );
+        let ended = self
+            .core
+            .abandon_promotion(&r.run_id, &r.request_id, said)
+            .await;
+        let ended = ended.map_err(refuse)?;
+        Ok(Response::new(pb::AbandonPromotionResponse {
+            promotion: Some((&ended).into()),
+        }))
+    }
+
     async fn get_integration_status(
         &self,
         request: Request<pb::GetIntegrationStatusRequest>,

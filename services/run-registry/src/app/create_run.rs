@@ -298,7 +298,8 @@ impl Core {
                 format!("{stem}-{n}")
                     .parse()
                     .map_err(|e: autopack_domain::ids::BadId| {
-                        Refusal::new(Reason::ArgumentInvalid, e.to_string())
+                        let fault = Fault::new("run_id", e.to_string()).example("demo-1");
+                        Refusal::invalid(Reason::ArgumentInvalid, vec![fault])
                     })?;
         }
         Err(Refusal::new(

@@ -61,10 +61,7 @@ impl Core {
         let size = if size == 0 { PAGE.0 } else { size.min(PAGE.1) };
         let before = match token {
             "" => None,
-            token => Some(token.parse().map_err(|_| {
-                let text = "page_token is not one of an earlier answer";
-                Refusal::new(Reason::PageTokenInvalid, text)
-            })?),
+            token => Some(token.parse().map_err(|_| Refusal::page_token(token))?),
         };
         let page = self.ports.bus.dead_letters(before, size).await;
         let page = page.map_err(bus_refusal)?;

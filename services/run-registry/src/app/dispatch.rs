@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use autopack_domain::{
-    AttemptUid, Cause, JobUid, Reason, Refusal, RunUid,
+    AttemptUid, Cause, Fault, JobUid, Reason, Refusal, RunUid,
     run::{JobKind, RunAggregate},
 };
 use autopack_policy::estimate::reservation;
@@ -135,10 +135,11 @@ impl Core {
         detail: String,
     ) -> Result<u64, Refusal> {
         if cause.end() != Some(autopack_domain::catalogue::EndClass::Budget) {
-            return Err(
-                Refusal::new(Reason::ArgumentInvalid, format!("{cause} is not a budget"))
-                    .with("cause", cause),
-            );
+            let spent = |c: &&Cause| c.end() == Some(autopack_domain::catalogue::EndClass::Budget);
+            let budgets = Cause::ALL.iter().filter(spent);
+            let fault = Fault::new("cause", format!("{cause} is not a budget"))
+                .allowed(budgets.map(|c| c.code()));
+            return Err(Refusal::invalid(Reason::ArgumentInvalid, vec![fault]));
         }
         let after = self
             .command_on_leases(run, None, move |a, c, now| {

@@ -18,7 +18,7 @@ use autopack_policy::{
     strategy::{Backlog, Ruleset},
 };
 use autopack_store::issues::{self, IssueFilter};
-use autopack_store_write::Close;
+use autopack_store_write::{Close, WriteError, no_entry};
 
 use super::{Core, request_key, store_refusal, write_refusal};
 
@@ -119,17 +119,28 @@ impl Core {
         run: &Run,
         key: &str,
     ) -> Result<Option<(BacklogEntry, BacklogStatus)>, Refusal> {
-        let found = issues::entries(&self.database.read, &run.project, [key])
+        let profile = |a: &RunAggregate| a.strategy.safety_profile;
+        let profile = self.writer.read(run.uid, profile).await;
+        self.entry_under(&run.project, key, profile.map_err(write_refusal)?)
+            .await
+    }
+
+    /// An entry, judged by the thresholds of a profile.
+    async fn entry_under(
+        &self,
+        project: &str,
+        key: &str,
+        profile: SafetyProfile,
+    ) -> Result<Option<(BacklogEntry, BacklogStatus)>, Refusal> {
+        let found = issues::entries(&self.database.read, project, [key])
             .await
             .map_err(store_refusal)?;
         let Some(entry) = found.into_iter().find_map(|(_, entry)| entry.ok()) else {
             return Ok(None);
         };
-        let ruleset = self.ruleset(&run.project).await?;
-        let profile = |a: &RunAggregate| a.strategy.safety_profile;
-        let profile = self.writer.read(run.uid, profile).await;
-        let thresholds = Thresholds::of(&ruleset, profile.map_err(write_refusal)?);
-        let successes = self.successes(&run.project, thresholds).await?;
+        let ruleset = self.ruleset(project).await?;
+        let thresholds = Thresholds::of(&ruleset, profile);
+        let successes = self.successes(project, thresholds).await?;
         let status = thresholds.status(&entry, &successes);
         Ok(Some((entry, status)))
     }
@@ -227,12 +238,11 @@ impl Core {
         })
     }
 
-    /// Closes an entry of a backlog with a reason.
+    /// Closes an entry of a backlog with a reason. A repeated request answers with the entry as it is now.
     pub async fn resolve_issue(
         &self,
-        project: &str,
-        key: &str,
-        note: &str,
+        (project, key, note): (&str, &str, &str),
+        request_id: &str,
     ) -> Result<(BacklogEntry, BacklogStatus), Refusal> {
         let note = note.trim();
         if note.is_empty() || note.chars().count() > MAX_NOTE {
@@ -240,14 +250,24 @@ impl Core {
             let fault = fault.example("The generator of that file is not ours.");
             return Err(Refusal::invalid(Reason::ArgumentInvalid, vec![fault]));
         }
+        let body = format!("{project}\n{key}\n{note}");
+        let request = request_key(request_id, "ResolveIssue", &body)?;
         self.project(project).await?;
         let close = Close {
             project: project.to_owned(),
             key: key.to_owned(),
             note: note.to_owned(),
         };
-        let entry = self.writer.close(close).await.map_err(write_refusal)?;
-        Ok((entry, BacklogStatus::Resolved))
+        let (project, key) = (project.to_owned(), key.to_owned());
+        match self.writer.close(close, request).await {
+            Err(WriteError::Repeated(_)) => {
+                let found = self.entry_under(&project, &key, SafetyProfile::Normal);
+                found.await?.ok_or_else(|| no_entry(&project, &key))
+            }
+            closed => closed
+                .map(|entry| (entry, BacklogStatus::Resolved))
+                .map_err(write_refusal),
+        }
     }
 
     /// What the backlog says at the creation of a run; a project without old issues costs one query.
@@ -364,10 +384,7 @@ pub(super) fn parse_token<const N: usize>(
         let key = String::from_utf8(bytes?).ok()?;
         parts.next().is_none().then_some((numbers, key))
     };
-    let found = read().ok_or_else(|| {
-        let text = "the page token is not one that this list gave out";
-        Refusal::new(Reason::PageTokenInvalid, text).with("pageToken", token)
-    });
+    let found = read().ok_or_else(|| Refusal::page_token(token));
     found.map(Some)
 }
 

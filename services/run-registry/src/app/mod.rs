@@ -54,6 +54,8 @@ pub struct Core {
     pub(crate) set_aside: Mutex<Vec<SetAside>>,
     /// Those of them that have an issue which says so.
     pub(crate) told: Mutex<unreadable::Told>,
+    /// There is one more of them.
+    pub(crate) news: tokio::sync::Notify,
     pub(crate) counts: figures::Counts,
     pub(crate) ledger: Arc<ledger::Ledger>,
     /// Limits of projects whose rows do not parse.
@@ -97,6 +99,7 @@ impl Core {
             workers: Mutex::new(workers::Workers::default()),
             set_aside: Mutex::new(set_aside),
             told: Mutex::default(),
+            news: tokio::sync::Notify::new(),
             ledger,
             corrupt_limits,
             settings: tokio::sync::Mutex::new(()),

@@ -73,6 +73,31 @@ impl Core {
         }
     }
 
+    /// Gives up a promotion that no worker can bring to an end. A repeated request answers with the one that was given
+    /// up last.
+    pub async fn abandon_promotion(
+        &self,
+        id: &str,
+        request: &str,
+        (by, why): (String, String),
+    ) -> Result<Promotion, Refusal> {
+        let run = self.find(id).await?;
+        let key = request_key(request, "AbandonPromotion", &format!("{run}\n{by}\n{why}"))?;
+        let clock = Arc::clone(&self.ports.clock);
+        let done = self.writer.on_run(run, key, move |a, c| {
+            a.abandon_promotion((&by, &why), clock.now(), c)
+        });
+        match done.await {
+            Err(WriteError::Repeated(run)) => {
+                let found = self.promotions_of(run).await?;
+                let given_up = |p: &Promotion| p.cause == Some(Cause::PromotionAbandoned);
+                let found = found.into_iter().find(given_up);
+                found.ok_or_else(|| no_promotion(&run, "of this request"))
+            }
+            other => other.map_err(write_refusal),
+        }
+    }
+
     /// One promotion.
     pub async fn promotion(&self, uid: PromotionUid) -> Result<(RunUid, Promotion), Refusal> {
         let found = promotions::by_uid(&self.database.read, uid).await;

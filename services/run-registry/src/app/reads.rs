@@ -150,8 +150,12 @@ impl Core {
     /// Runs with events after a number of the log; a number beyond its end is taken for its end.
     pub async fn list_changes(&self, after: u64, page_size: i32) -> Result<Changes, Refusal> {
         let looked_at = match u64::try_from(page_size) {
-            Ok(0) | Err(_) => 1000,
+            Ok(0) => 1000,
             Ok(asked) => asked.min(5000),
+            Err(_) => {
+                let fault = autopack_domain::Fault::new("page_size", "must not be negative");
+                return Err(Refusal::invalid(Reason::ArgumentInvalid, vec![fault]));
+            }
         };
         cursors::changes(&self.database.read, after, looked_at)
             .await
@@ -189,11 +193,5 @@ fn parse_token(token: &str) -> Result<(i64, String), Refusal> {
     token
         .split_once('~')
         .and_then(|(at, uid)| Some((at.parse().ok()?, uid.parse::<RunUid>().ok()?.to_string())))
-        .ok_or_else(|| {
-            Refusal::new(
-                Reason::PageTokenInvalid,
-                "the page token is not one that this list gave out",
-            )
-            .with("pageToken", token)
-        })
+        .ok_or_else(|| Refusal::page_token(token))
 }

@@ -49,6 +49,7 @@ impl Core {
                 if aside.iter().all(|known| known.run_uid != found.run_uid) {
                     tell(&found);
                     aside.push(found);
+                    self.news.notify_one();
                 }
             }
         }

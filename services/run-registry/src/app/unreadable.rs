@@ -51,6 +51,7 @@ impl Core {
             };
             self_check::tell(&found);
             aside.push(found);
+            self.news.notify_one();
         }
     }
 

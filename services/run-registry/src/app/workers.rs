@@ -277,13 +277,10 @@ impl Core {
         };
         let after = match token {
             "" => None,
-            token => Some(token.parse::<WorkerUid>().map_err(|_| {
-                Refusal::new(
-                    Reason::PageTokenInvalid,
-                    "the page token is not one that this list gave out",
-                )
-                .with("pageToken", token)
-            })?),
+            token => {
+                let after = token.parse::<WorkerUid>();
+                Some(after.map_err(|_| Refusal::page_token(token))?)
+            }
         };
         let now = self.ports.clock.monotonic();
         let mut page: Vec<ListedWorker> = {

@@ -1,4 +1,6 @@
 //! Keeps an issue for each run that cannot be read.
+//!
+//! Invariant: it works when there is news, and never by the clock; only what failed is tried again after a pause.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,19 +8,26 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::Core;
 
-/// Looks this often; without news a pass costs nothing.
-const PERIOD: Duration = Duration::from_millis(500);
+/// The pause after a failure.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// Runs until the token is cancelled.
 pub async fn run(core: Arc<Core>, shutdown: CancellationToken) -> Result<(), String> {
     loop {
-        if let Err(refusal) = core.tell_unreadable().await {
-            // The next pass tries again.
-            tracing::warn!(%refusal, "issues of runs that were set aside could not be recorded");
-        }
+        let told = core.tell_unreadable().await;
+        // News that came meanwhile is kept for the next wait.
+        let again = async {
+            match &told {
+                Ok(()) => core.news.notified().await,
+                Err(refusal) => {
+                    tracing::warn!(%refusal, "issues of runs that were set aside could not be recorded");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        };
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            () = tokio::time::sleep(PERIOD) => {}
+            () = again => {}
         }
     }
 }

@@ -190,6 +190,7 @@ async fn an_entry_that_an_operator_closed_stays_away_until_it_is_seen_again(plac
             project: project.into(),
             key: key.into(),
             note: note.into(),
+            ..Default::default()
         };
         let clients = h.clients.clone();
         async move { clients.issues().resolve_issue(request).await }

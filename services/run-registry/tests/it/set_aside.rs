@@ -1,14 +1,16 @@
 //! Rows beneath the code with values that nobody knows: one run is set aside, every other one goes on.
 
-use autopack_domain::Reason;
+use autopack_domain::{FindingCode, Reason};
 use autopack_wire::{registry as pb, status::from_status};
 
 use crate::harness::{Harness, PLAN, Place, both, request, until};
+use crate::history::findings;
 
 both!(
     an_unknown_state_of_a_run_is_set_aside,
     an_unknown_state_of_a_phase_is_set_aside,
     json_that_does_not_parse_is_set_aside,
+    a_run_that_is_left_alone_for_what_no_other_finding_names_is_named,
     a_run_that_goes_bad_while_it_is_served_is_set_aside_once,
     a_run_that_cannot_be_read_has_a_major_issue_until_it_can,
 );
@@ -92,6 +94,26 @@ async fn json_that_does_not_parse_is_set_aside(place: Place) {
     let sql = "UPDATE run_document SET plan = '{' WHERE run_uid = (SELECT uid FROM run WHERE id = 'demo')";
     let h = damaged(&place, "run_document", sql).await;
     only_demo_is_set_aside(&h, &["run_document", "plan", "EOF"]).await;
+    h.stop().await;
+}
+
+/// Each column holds a value that it may hold; only together they make no run.
+async fn a_run_that_is_left_alone_for_what_no_other_finding_names_is_named(place: Place) {
+    let sql = "UPDATE phase SET place = 7 WHERE idx = 1 AND run_uid = (SELECT uid FROM run WHERE id = 'demo')";
+    let h = damaged(&place, "phase", sql).await;
+    let found = findings(&h).await;
+    let named: Vec<_> = found.iter().filter(|f| f.run == "demo").collect();
+    let [one] = &named[..] else {
+        panic!("{found:#?}");
+    };
+    assert_eq!(one.code, FindingCode::RunSetAside, "{one:?}");
+    assert!(one.code.is_error() && one.safe.is_none(), "{one:?}");
+    assert_eq!(
+        (one.place.table.as_str(), one.place.column.as_str()),
+        ("phase", "place")
+    );
+    assert_eq!(one.value.as_deref(), Some("7"));
+    only_demo_is_set_aside(&h, &["phase", "place", "`7`"]).await;
     h.stop().await;
 }
 
