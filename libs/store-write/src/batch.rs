@@ -4,6 +4,8 @@
 //! PostgreSQL it is one prepared statement, which is one round trip with its commit; only a batch that writes a table
 //! twice, or more than rows, is a transaction of several, in the order in which they were added.
 
+use std::fmt::Write as _;
+
 use autopack_domain::{RunUid, Timestamp};
 use autopack_store::entity::{lane, project, relay_cursor, trace_cursor};
 use sea_orm::{
@@ -289,7 +291,7 @@ fn joined(
     let mut text = format!("WITH s AS ({first}");
     for (n, step) in steps.into_iter().enumerate() {
         let Step::Rows(rows) = step else { continue };
-        text.push_str(&format!("), s{n} AS ("));
+        let _ = write!(text, "), s{n} AS (");
         rows.write(&mut text, &mut values)?;
     }
     text.push_str(") SELECT 1");
