@@ -18,6 +18,8 @@ pub enum Charge {
     Crash,
     /// Nothing; the attempt is repeated.
     Nothing,
+    /// Nothing; the attempt is repeated after the time that was asked for.
+    Pause,
     /// The phase fails at once.
     Final,
 }
@@ -45,6 +47,7 @@ impl Cause {
             "infrastructure" => Charge::Infrastructure,
             "crash" => Charge::Crash,
             "none" => Charge::Nothing,
+            "pause" => Charge::Pause,
             _ => Charge::Final,
         }
     }
