@@ -8,10 +8,12 @@
 //! - [`invoke`]: the command line, environment and standard input of one attempt
 //! - [`Parser`]: output to [`Event`]s and a [`Report`]
 //! - [`usage`]: tokens in one form, and the rule that checks them
+//! - [`endpoint`]: model endpoints: what is sent to them, and what comes back
 //! - [`kit`]: transcripts and faults that every adapter must survive
 
 mod claim;
 mod dialect;
+pub mod endpoint;
 mod event;
 pub mod invoke;
 pub mod kit;

@@ -145,6 +145,11 @@ impl Breaker {
         &self.counts
     }
 
+    /// Why a call would not pass now; `None`: it would. Changes nothing.
+    pub fn held(&self, now: Duration) -> Option<Wait> {
+        self.clone().admit(now).err()
+    }
+
     /// Whether a call may pass. Each one that may is settled by [`Breaker::settle`], whatever becomes of it.
     pub fn admit(&mut self, now: Duration) -> Result<(), Wait> {
         self.counts.wanted += 1;

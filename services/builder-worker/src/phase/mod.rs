@@ -15,6 +15,7 @@ mod goal;
 mod govern;
 mod issues;
 mod land;
+mod model;
 mod patch;
 mod push;
 mod settle;
