@@ -178,11 +178,18 @@ fn serve(stream: TcpStream, state: &Mutex<State>, ended: &AtomicBool) -> io::Res
     match play.unwrap_or(Play::Refuse(400, Vec::new(), nothing)) {
         Play::Refuse(status, headers, body) => {
             let body = body.to_string();
-            write!(out, "HTTP/1.1 {status} Refused\r\ncontent-type: application/json\r\n")?;
+            write!(
+                out,
+                "HTTP/1.1 {status} Refused\r\ncontent-type: application/json\r\n"
+            )?;
             for (name, value) in headers {
                 write!(out, "{name}: {value}\r\n")?;
             }
-            write!(out, "content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+            write!(
+                out,
+                "content-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            )
         }
         Play::Hang => {
             while !ended.load(Ordering::SeqCst) {
@@ -197,7 +204,10 @@ fn serve(stream: TcpStream, state: &Mutex<State>, ended: &AtomicBool) -> io::Res
             Ok(())
         }
         play => {
-            write!(out, "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")?;
+            write!(
+                out,
+                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+            )?;
             let (events, output) = events(&call, &play);
             {
                 let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -287,14 +297,17 @@ fn anthropic(call: &Call, text: &str, output: u64, reason: &str, counted: bool) 
     events.push(json!({ "type": "message_stop" }));
     events
         .iter()
-        .map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default()))
+        .map(|event| {
+            format!(
+                "event: {}\ndata: {event}\n\n",
+                event["type"].as_str().unwrap_or_default()
+            )
+        })
         .collect()
 }
 
 fn openai(call: &Call, text: &str, output: u64, reason: &str, wrong: Option<u64>) -> Vec<String> {
-    let chunk = |choices: Value, usage: Value| {
-        json!({ "id": "chatcmpl-1", "model": call.body["model"], "choices": choices, "usage": usage })
-    };
+    let chunk = |choices: Value, usage: Value| json!({ "id": "chatcmpl-1", "model": call.body["model"], "choices": choices, "usage": usage });
     let mut chunks = vec![chunk(
         json!([{ "index": 0, "delta": { "role": "assistant" }, "finish_reason": null }]),
         Value::Null,
@@ -315,7 +328,10 @@ fn openai(call: &Call, text: &str, output: u64, reason: &str, wrong: Option<u64>
         });
         chunks.push(chunk(json!([]), usage));
     }
-    let mut events: Vec<String> = chunks.iter().map(|one| format!("data: {one}\n\n")).collect();
+    let mut events: Vec<String> = chunks
+        .iter()
+        .map(|one| format!("data: {one}\n\n"))
+        .collect();
     events.push("data: [DONE]\n\n".to_owned());
     events
 }
@@ -323,7 +339,10 @@ fn openai(call: &Call, text: &str, output: u64, reason: &str, wrong: Option<u64>
 /// A text in pieces of a few characters.
 fn pieces(text: &str) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
-    characters.chunks(40).map(|piece| piece.iter().collect()).collect()
+    characters
+        .chunks(40)
+        .map(|piece| piece.iter().collect())
+        .collect()
 }
 
 fn read(stream: &TcpStream) -> io::Result<Call> {
@@ -340,7 +359,10 @@ fn read(stream: &TcpStream) -> io::Result<Call> {
         };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
-    let length: usize = headers.get("content-length").and_then(|n| n.parse().ok()).unwrap_or(0);
+    let length: usize = headers
+        .get("content-length")
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     Ok(Call {

@@ -18,6 +18,8 @@ mod gates;
 mod landing;
 mod life;
 mod mirrors;
+mod models;
+mod models_faults;
 mod placement;
 mod promotions;
 mod remotes;
