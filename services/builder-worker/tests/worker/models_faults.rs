@@ -50,7 +50,7 @@ async fn a_provider_that_asks_to_wait_gets_the_phase_back_later() {
         let report = one(&mut world, "P2", name).await;
         assert_eq!(report.cause, Some(Cause::ProviderPaused));
         assert_eq!(server.counted().calls, 1);
-        assert_eq!(fact(&report, "provider")["rejected"], 0, "{report:?}");
+        assert_eq!(fact(&report, "provider")["rejected"], 1);
     }
 }
 

@@ -142,7 +142,7 @@ pub(super) async fn apply(
         Err(ApplyError::Git(error)) => Err(error.into()),
         Err(error) => {
             let cause = match apply_cause(&error) {
-                Cause::PatchUnreadable => Cause::AnswerUnusable,
+                Cause::PatchUnreadable | Cause::PatchDoesNotApply => Cause::AnswerUnusable,
                 cause => cause,
             };
             Err(Stop::failed(cause, error.to_string()))

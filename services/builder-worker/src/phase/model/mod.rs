@@ -107,8 +107,7 @@ fn choose(
         escalate: spec.escalate,
     };
     let may = |name: &str| {
-        // One that is not known is told by its fault, not passed over.
-        models.list.target(spec, name).map_or(true, |target| {
+        models.list.target(spec, name).is_ok_and(|target| {
             !tried.contains(&target.provider) && models.held(&target.provider).is_none()
         })
     };
@@ -123,11 +122,13 @@ fn choose(
         }
         Route::Held { name } => {
             let target = models.list.target(spec, &name).map_err(refused)?;
-            let left = models.held(&target.provider);
-            let (wait, words) = match (held, left) {
-                (Some((wait, words)), _) => (wait, words),
-                (None, Some(wait)) => (wait, "it asked to be left alone before".to_owned()),
-                (None, None) => return Ok(target),
+            let (wait, words) = match held {
+                Some(held) => held,
+                None => match models.admit(&target.provider) {
+                    Err(wait) => (wait, "it asked to be left alone before".to_owned()),
+                    // It has come back this very moment.
+                    Ok(_) => return Ok(target),
+                },
             };
             let shown = models.shown(&target.provider);
             job.fact("model_provider", target.provider.clone());
