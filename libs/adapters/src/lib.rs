@@ -1,4 +1,4 @@
-//! Agent CLIs as data: how each is started, and what its output means.
+//! Agent CLIs and model endpoints as data: how each is started or asked, and what its output means.
 //!
 //! Invariant: pure. Bytes in, events, claims and usage out; nothing here reads a file, a clock or an environment, and
 //! no input makes it panic or grow without bound.

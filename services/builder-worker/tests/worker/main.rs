@@ -19,6 +19,7 @@ mod landing;
 mod life;
 mod mirrors;
 mod models;
+mod models_answers;
 mod models_faults;
 mod placement;
 mod promotions;
