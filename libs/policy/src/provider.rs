@@ -3,7 +3,7 @@
 //! Invariant: a breaker knows no clock and no lock: moments are handed in, and whoever asks holds nothing while the
 //! call runs. Half open lets only a bounded number of probes through, and closes by successes alone, never by time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// Bounds of one provider.
@@ -261,5 +261,52 @@ impl Breaker {
         }
         (self.state, self.since) = (to, now);
         (self.failures, self.successes, self.probes) = (0, 0, 0);
+    }
+}
+
+/// Hours of a week.
+const WEEK: u64 = 7 * 24;
+
+/// Tokens of the last seven days, hour by hour.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    hours: VecDeque<(u64, u64)>,
+}
+
+impl Spent {
+    /// Adds what was used at this moment.
+    pub fn add(&mut self, now: Duration, tokens: u64) {
+        let hour = now.as_secs() / 3600;
+        match self.hours.back_mut() {
+            Some((last, sum)) if *last == hour => *sum = sum.saturating_add(tokens),
+            _ => self.hours.push_back((hour, tokens)),
+        }
+        self.forget(hour);
+    }
+
+    /// How long a provider with this weekly cap is left alone, because four fifths of it are used; `None`: it is not.
+    pub fn over(&mut self, now: Duration, cap: u64) -> Option<Wait> {
+        let hour = now.as_secs() / 3600;
+        self.forget(hour);
+        let sum = self
+            .hours
+            .iter()
+            .fold(0, |sum: u64, (_, tokens)| sum.saturating_add(*tokens));
+        let (first, _) = self.hours.front()?;
+        let over = u128::from(sum) * 5 >= u128::from(cap) * 4;
+        over.then(|| Wait {
+            time: Duration::from_hours(first + WEEK).saturating_sub(now),
+            exhausted: true,
+        })
+    }
+
+    fn forget(&mut self, hour: u64) {
+        while self
+            .hours
+            .front()
+            .is_some_and(|(first, _)| first + WEEK <= hour)
+        {
+            self.hours.pop_front();
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use autopack_policy::provider::{Bounds, Breaker, Outcome, State};
+use autopack_policy::provider::{Bounds, Breaker, Outcome, Spent, State};
 
 fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -144,4 +144,20 @@ fn an_empty_account_and_a_pause_without_end_are_exhaustion() {
     assert!(!exhausted[12] && exhausted[15], "{exhausted:?}");
     call(&mut slow, now, Outcome::Answered);
     assert!(!call(&mut slow, now, Outcome::Paused(None)).1);
+}
+
+#[test]
+fn four_fifths_of_a_week_are_enough_and_a_week_later_they_are_forgotten() {
+    let mut spent = Spent::default();
+    assert_eq!(spent.over(at(0), 100), None);
+    spent.add(at(10), 40);
+    spent.add(at(20), 39);
+    assert_eq!(spent.over(at(30), 100), None);
+    spent.add(at(7200), 1);
+    let wait = spent.over(at(7200), 100).unwrap();
+    let week = 7 * 24 * 3600;
+    assert_eq!((wait.time, wait.exhausted), (at(week - 7200), true));
+    assert_eq!(spent.over(at(week), 100), None, "only the last one is left");
+    assert!(spent.over(at(week), 1).is_some());
+    assert_eq!(spent.over(at(week + 7200), 1), None);
 }

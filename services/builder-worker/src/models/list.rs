@@ -51,6 +51,8 @@ pub struct Provider {
     pub output_key: String,
     /// Whether it cannot be asked without a key.
     pub needs_key: bool,
+    /// Tokens that a worker may use there in seven days; from four fifths on, others are asked. `None`: any number.
+    pub weekly_tokens: Option<u64>,
 }
 
 /// A model by a name of the list.
@@ -106,6 +108,8 @@ struct FileProvider {
     key_env: String,
     #[serde(default)]
     output_key: String,
+    #[serde(default)]
+    weekly_tokens: Option<u64>,
 }
 
 /// Providers that are known without a list: name, protocol, address, variables of address and key, bound.
@@ -153,6 +157,7 @@ impl List {
                     key: key(lookup, key_env)?,
                     key_env: (*key_env).to_owned(),
                     output_key: (*output_key).to_owned(),
+                    weekly_tokens: None,
                 },
             );
         }
@@ -189,6 +194,7 @@ impl List {
                 key: key(lookup, &told.key_env)?,
                 needs_key: !told.key_env.is_empty(),
                 key_env: told.key_env,
+                weekly_tokens: told.weekly_tokens,
                 output_key: output_key.unwrap_or_else(|| "max_tokens".to_owned()),
             };
             self.providers.insert(name, provider);

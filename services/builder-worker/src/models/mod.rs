@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use autopack_policy::provider::{Bounds, Breaker, Outcome, Wait};
+use autopack_policy::provider::{Bounds, Breaker, Outcome, Spent, Wait};
 use tokio::time::Instant;
 
 pub(crate) use call::{Asked, Question, ask};
@@ -23,6 +23,7 @@ pub(crate) struct Models {
     pub(crate) list: List,
     bounds: Bounds,
     breakers: Mutex<BTreeMap<String, Breaker>>,
+    spent: Mutex<BTreeMap<String, Spent>>,
     began: Instant,
 }
 
@@ -32,6 +33,7 @@ impl Models {
             list,
             bounds,
             breakers: Mutex::default(),
+            spent: Mutex::default(),
             began: Instant::now(),
         }
     }
@@ -39,6 +41,24 @@ impl Models {
     /// Whether a provider may be asked now; asking for that changes nothing.
     pub(crate) fn held(&self, provider: &str) -> Option<Wait> {
         self.with(provider, |breaker, now| breaker.held(now))
+    }
+
+    /// Tokens were used at a provider.
+    pub(crate) fn spend(&self, provider: &str, tokens: u64) {
+        let now = self.began.elapsed();
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        spent
+            .entry(provider.to_owned())
+            .or_default()
+            .add(now, tokens);
+    }
+
+    /// Whether too much of a provider's week is used, as far as this worker used it since it began.
+    pub(crate) fn over(&self, provider: &str) -> Option<Wait> {
+        let cap = self.list.providers.get(provider)?.weekly_tokens?;
+        let now = self.began.elapsed();
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        spent.get_mut(provider)?.over(now, cap)
     }
 
     /// A call wants to pass; the permit settles it.

@@ -323,3 +323,29 @@ async fn a_model_that_says_nothing_is_given_up_in_time() {
     world.shut_down().await;
     assert!(world.fake.state().released.contains(&uid));
 }
+
+#[tokio::test]
+async fn four_fifths_of_a_week_send_phases_elsewhere() {
+    let server = ModelServer::start();
+    server.always(|call| {
+        let name = call.body["model"].as_str().unwrap_or_default();
+        Play::Say(files(&[("create", &format!("{name}.txt"), "x\n")]))
+    });
+    let mut world = world_with(&server, |config| {
+        let list = config.models.as_mut().unwrap();
+        list.providers.get_mut("openai").unwrap().weekly_tokens = Some(100);
+    });
+    let with = |fallback: &[&str]| ModelSpec {
+        fallback: fallback.iter().map(|name| (*name).to_owned()).collect(),
+        ..ModelSpec::new("gpt-test")
+    };
+    let report = world.execute(model("P1", with(&["claude-test"]))).await;
+    assert_eq!(fact(&report, "model"), "gpt-test", "{}", report.detail);
+    let report = world.execute(model("P2", with(&["claude-test"]))).await;
+    assert_eq!(report.cause, None, "{}", report.detail);
+    assert_eq!(fact(&report, "model"), "claude-test");
+    let report = world.execute(model("P3", with(&[]))).await;
+    assert_eq!(report.cause, Some(Cause::ProviderExhausted));
+    assert!(report.detail.contains("weekly_tokens"), "{}", report.detail);
+    assert_eq!(server.counted().calls, 2);
+}

@@ -108,7 +108,9 @@ fn choose(
     };
     let may = |name: &str| {
         models.list.target(spec, name).is_ok_and(|target| {
-            !tried.contains(&target.provider) && models.held(&target.provider).is_none()
+            !tried.contains(&target.provider)
+                && models.held(&target.provider).is_none()
+                && models.over(&target.provider).is_none()
         })
     };
     let refused = |problem: String| Stop::failed(Cause::ProviderRefused, problem);
@@ -122,9 +124,11 @@ fn choose(
         }
         Route::Held { name } => {
             let target = models.list.target(spec, &name).map_err(refused)?;
-            let (wait, words) = match held {
-                Some(held) => held,
-                None => match models.admit(&target.provider) {
+            let over = models.over(&target.provider);
+            let (wait, words) = match (held, over) {
+                (Some(held), _) => held,
+                (None, Some(wait)) => (wait, "four fifths of `weekly_tokens` are used".to_owned()),
+                (None, None) => match models.admit(&target.provider) {
                     Err(wait) => (wait, "it asked to be left alone before".to_owned()),
                     // It has come back this very moment.
                     Ok(_) => return Ok(target),

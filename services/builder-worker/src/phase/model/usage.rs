@@ -57,6 +57,10 @@ pub(super) fn book(
         job.warn("the provider's figures do not add up to its own total");
     }
     add(&mut asking.sums, &metered);
+    job.cx
+        .host
+        .models
+        .spend(&asking.target.provider, metered.total);
     if metered.provenance != Provenance::Estimated
         || asking.spec.unknown_usage == UnknownUsage::Estimate
     {
