@@ -15,7 +15,7 @@ use crate::error::Stop;
 use crate::repo::Opened;
 
 /// The most files that are read.
-const MAX_FILES: usize = 400;
+const MAX_FILES: usize = 80;
 /// The largest file that is read.
 const MAX_FILE: usize = 1024 * 1024;
 /// Bytes of all of them.
