@@ -114,8 +114,15 @@ mod tests {
     fn every_column_holds_a_known_value() {
         for cause in Cause::ALL {
             assert!(
-                ["attempt", "infrastructure", "crash", "none", "final"]
-                    .contains(&cause.charge_name()),
+                [
+                    "attempt",
+                    "infrastructure",
+                    "crash",
+                    "none",
+                    "pause",
+                    "final"
+                ]
+                .contains(&cause.charge_name()),
                 "{cause}"
             );
             assert!(

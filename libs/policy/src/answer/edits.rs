@@ -30,7 +30,7 @@ pub(super) fn read(text: &str) -> Result<Answer, Problem> {
         let path = checked(&edit.path)?.to_owned();
         match answer.work(&path)? {
             Work::Edits(edits) => edits.push(edit),
-            work => *work = Work::Edits(vec![edit]),
+            work @ Work::Steps(_) => *work = Work::Edits(vec![edit]),
         }
     }
     Ok(answer)

@@ -50,7 +50,9 @@ fn at_line(problem: Problem, line: usize) -> Problem {
 fn operation(answer: &mut Answer, line: &Map<String, Value>) -> Result<(), Problem> {
     let kind = word(line, "type").or_else(|_| word(line, "op"))?;
     if kind == "meta" {
-        answer.summary = word(line, "summary").unwrap_or_default().to_owned();
+        word(line, "summary")
+            .unwrap_or_default()
+            .clone_into(&mut answer.summary);
         let total = line.get("total_operations").and_then(Value::as_u64);
         answer.announced = total.and_then(|total| usize::try_from(total).ok());
         return Ok(());
