@@ -260,7 +260,7 @@ async fn archive(job: &mut Job<'_>, reply: &Reply) {
     if reply.text.is_empty() {
         return;
     }
-    let shown = job.cx.redactor.redact(&reply.text).to_string();
+    let shown = job.cx.redactor.redact(&reply.text);
     if let Some(stored) = settle::put(job, "model-answer", shown.into_bytes()).await {
         job.evidence.submitted.push(stored);
     }
