@@ -18,6 +18,8 @@ pub enum Charge {
     Crash,
     /// Nothing; the attempt is repeated.
     Nothing,
+    /// Nothing; the attempt is repeated after the time that was asked for.
+    Pause,
     /// The phase fails at once.
     Final,
 }
@@ -45,6 +47,7 @@ impl Cause {
             "infrastructure" => Charge::Infrastructure,
             "crash" => Charge::Crash,
             "none" => Charge::Nothing,
+            "pause" => Charge::Pause,
             _ => Charge::Final,
         }
     }
@@ -111,8 +114,15 @@ mod tests {
     fn every_column_holds_a_known_value() {
         for cause in Cause::ALL {
             assert!(
-                ["attempt", "infrastructure", "crash", "none", "final"]
-                    .contains(&cause.charge_name()),
+                [
+                    "attempt",
+                    "infrastructure",
+                    "crash",
+                    "none",
+                    "pause",
+                    "final"
+                ]
+                .contains(&cause.charge_name()),
                 "{cause}"
             );
             assert!(

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::{
     plan::{
-        Adapter, BuilderSpec, Complexity, GateProfile, RunScope, SafetyProfile, StepKind,
-        UnknownUsage,
+        Adapter, AnswerForm, BuilderSpec, Complexity, GateProfile, RunScope, SafetyProfile,
+        StepKind, UnknownUsage,
     },
     submission::Awaited,
     usage::Provenance,
@@ -151,10 +151,17 @@ fn builder() -> Value {
             "model": text("The model's name."),
             "adapter": { "enum": Adapter::spellings() },
             "program": text("Of `agent`: the program; empty: the adapter's own."),
-            "prompt": text("Of `agent`: text beside the phase's goal."),
+            "prompt": text("Of `agent` and `model`: text beside the phase's goal."),
             "args": texts("Of `agent`: arguments after the adapter's own."),
             "max_turns": nullable(&count("Of `agent`: its own cap on turns.")),
-            "unknown_usage": { "enum": UnknownUsage::spellings() }
+            "unknown_usage": { "enum": UnknownUsage::spellings() },
+            "provider": text("Of `model`: whose endpoint is asked; empty: as the worker's list has it."),
+            "answer": { "description": "Of `model`: the form of its answer.", "enum": AnswerForm::spellings() },
+            "fallback": texts("Of `model`: models that take its place, in order."),
+            "max_output": nullable(&count("Of `model`: most tokens of one answer.")),
+            "context_tokens": count("Of `model`: most tokens of what it is shown."),
+            "escalate": { "description": "Of `model`: whether a cut answer and failures raise budget and model.", "type": "boolean" },
+            "batches": { "description": "Of `model`: whether a large phase is built in batches.", "type": "boolean" }
         }
     })
 }

@@ -9,8 +9,9 @@
 use autopack_domain::{
     Source,
     plan::{
-        BuilderSpec, Complexity, GateProfile, Normalised, PhaseSpec, ReadOptions, StepKind,
-        WarningCode, explain, patch_paths, plan_digest, read_builder, read_plan, set_patch_digest,
+        BuilderSpec, Complexity, GateProfile, ModelSpec, Normalised, PhaseSpec, ReadOptions,
+        StepKind, WarningCode, explain, patch_paths, plan_digest, read_builder, read_plan,
+        set_patch_digest,
     },
 };
 
@@ -268,9 +269,7 @@ fn builders_of_the_command_line() {
     assert_eq!(read_builder("external"), Ok(BuilderSpec::external()));
     assert_eq!(
         read_builder("model: m-1"),
-        Ok(BuilderSpec::Model {
-            model: "m-1".to_owned()
-        })
+        Ok(BuilderSpec::Model(ModelSpec::new("m-1")))
     );
     let Ok(BuilderSpec::Agent(agent)) = read_builder("agent:codex") else {
         panic!()

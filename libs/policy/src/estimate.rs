@@ -35,7 +35,7 @@ pub fn reservation(run: &RunAggregate, phase: usize) -> u64 {
             .handoff
             .as_ref()
             .map_or(0, |handoff| handoff.tokens()),
-        Some(BuilderSpec::Command { .. } | BuilderSpec::Agent(_) | BuilderSpec::Model { .. }) => {
+        Some(BuilderSpec::Command { .. } | BuilderSpec::Agent(_) | BuilderSpec::Model(_)) => {
             let p = &run.phases[phase];
             [
                 run.run.tokens.cap,

@@ -14,12 +14,18 @@
 //! - [`estimate`], [`strategy`], [`retry`]: budgets, attempts, back-off
 //! - [`placement`]: which workers may take a phase
 //! - [`edits`]: structured edits of a file, and the change as a patch
+//! - [`output`]: how long a model's answer will be, and how much it may be given
+//! - [`answer`]: a model's answer as edits of files
+//! - [`prompt`]: what a model is asked, within its caps
+//! - [`provider`]: when a provider of models is asked, and when it is left alone
+//! - [`routing`]: which model builds a phase
 //! - [`draft`]: from a goal and a list, or Markdown, to a plan
 //! - [`backlog`]: which issues have aged, which are resolved, and the phases that would clean them
 //! - [`promotion`]: whether a run's result may be promoted
 //! - [`id_convention`]: how runs and phases are named
 //! - [`preflight`]: faults of a plan that only the repository and the worker show
 
+pub mod answer;
 pub mod backlog;
 pub mod dispatch;
 pub mod draft;
@@ -29,11 +35,15 @@ pub mod fair;
 pub mod gate;
 pub mod govern;
 pub mod id_convention;
+pub mod output;
 pub mod paths;
 pub mod placement;
 pub mod preflight;
 pub mod promotion;
+pub mod prompt;
+pub mod provider;
 pub mod retry;
+pub mod routing;
 pub mod scope;
 pub mod signature;
 pub mod strategy;

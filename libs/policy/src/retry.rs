@@ -12,6 +12,9 @@ use std::time::Duration;
 /// Workers that may be lost before a phase is quarantined (DESIGN, "What is charged").
 pub const CRASH_CREDITS: u32 = 3;
 
+/// How long a phase waits for a provider that names no time.
+const PAUSE: Duration = Duration::from_mins(1);
+
 /// Decides, after the failure was charged. `seed` spreads the back-off by a fifth either way.
 pub fn decide(run: &RunAggregate, phase: usize, cause: Cause, now: Timestamp, seed: u64) -> Follow {
     let p = &run.phases[phase];
@@ -39,6 +42,8 @@ pub fn decide(run: &RunAggregate, phase: usize, cause: Cause, now: Timestamp, se
         Charge::Crash if p.crashes >= CRASH_CREDITS => Follow::GiveUp(Cause::Quarantined),
         Charge::Nothing if p.attempts_charged >= strategy.max_attempts => Follow::GiveUp(cause),
         Charge::Crash | Charge::Nothing => Follow::Again(None),
+        // transient_llm of SEMANTICS 6.3, where the provider names no time of its own.
+        Charge::Pause => Follow::Again(after(now, PAUSE, seed)),
     }
 }
 

@@ -132,6 +132,7 @@ fn charged(charge: Charge) -> &'static str {
         Charge::Infrastructure => "the phase's infrastructure budget",
         Charge::Crash => "one of the phase's three crash credits",
         Charge::Nothing => "nothing; the attempt is repeated",
+        Charge::Pause => "nothing; the attempt is repeated after the time that was asked for",
         Charge::Final => "the phase fails at once: no repetition can help",
     }
 }

@@ -59,7 +59,7 @@ fn model_mapping_hash(plan: &Plan) -> String {
         .iter()
         .flat_map(|tier| &tier.phases)
         .map(|phase| match &phase.builder {
-            Some(BuilderSpec::Model { model }) => format!("model:{model}"),
+            Some(BuilderSpec::Model(model)) => format!("model:{}:{}", model.provider, model.model),
             Some(BuilderSpec::Agent(agent)) => format!("agent:{}:{}", agent.adapter, agent.model),
             Some(other) => other.kind().to_owned(),
             None => "none".to_owned(),

@@ -7,6 +7,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use autopack_policy::provider::Bounds;
+
+use crate::models::List;
+
 /// Configuration of one worker.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
@@ -40,6 +44,14 @@ pub struct WorkerConfig {
     /// How long an agent may stay after it has said that it has ended; then it is asked to end, and as long after
     /// that it is killed.
     pub agent_grace: Duration,
+    /// Providers and models that builders of kind `model` ask; `None`: as the environment has them.
+    pub models: Option<List>,
+    /// When a provider is left alone.
+    pub providers: Bounds,
+    /// How long a model's endpoint may be silent.
+    pub model_silence: Duration,
+    /// A provider that asks for no longer wait than this is waited for; else the phase is handed back with the wait.
+    pub model_patience: Duration,
     /// Whether the steps of a gate may use the network; its set-up always may.
     pub gate_network: bool,
     /// Variables of the worker's environment that builders and gates get; a trailing `*` is a prefix.
@@ -155,6 +167,10 @@ impl WorkerConfig {
             min_free_disk_mb: 256,
             usage_poll: Duration::from_secs(2),
             agent_grace: Duration::from_secs(10),
+            models: None,
+            providers: Bounds::default(),
+            model_silence: Duration::from_mins(5),
+            model_patience: Duration::from_secs(10),
             gate_network: true,
             env_passthrough: PASSTHROUGH.iter().map(|name| (*name).to_owned()).collect(),
             git_remote_env: Vec::new(),

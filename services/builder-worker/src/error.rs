@@ -3,6 +3,7 @@
 //! Invariant: a job ends in exactly one way: failed with a cause, interrupted, or refused by the registry.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use autopack_domain::{Cause, ErrorKind, Reason};
 use autopack_git::GitError;
@@ -114,6 +115,8 @@ pub(crate) struct Failure {
     pub(crate) detail: String,
     /// The text that failed, for its class and signature; empty: the detail.
     pub(crate) raw: String,
+    /// How long the next attempt must wait at least.
+    pub(crate) pause: Option<Duration>,
 }
 
 impl Failure {
@@ -122,7 +125,13 @@ impl Failure {
             cause,
             detail: detail.into(),
             raw: String::new(),
+            pause: None,
         }
+    }
+
+    pub(crate) fn after(mut self, pause: Duration) -> Self {
+        self.pause = Some(pause);
+        self
     }
 
     pub(crate) fn with_raw(mut self, raw: impl Into<String>) -> Self {

@@ -15,6 +15,7 @@ use autopack_sandbox::{env, trusted};
 use crate::config::WorkerConfig;
 use crate::error::WorkerError;
 use crate::git_runner::TrustedRunner;
+use crate::models::{List, Models};
 use crate::profile;
 use crate::repo::Repos;
 use crate::repo::caches::Caches;
@@ -36,6 +37,7 @@ pub struct Host {
     pub(crate) git_version: Version,
     pub(crate) repos: Repos,
     pub(crate) caches: Caches,
+    pub(crate) models: Models,
     data_dir: PathBuf,
     path: OsString,
     /// Tools by which workers are told apart.
@@ -61,6 +63,10 @@ impl Host {
             path: config.data_dir.clone(),
             source,
         })?;
+        let models = match &config.models {
+            Some(list) => list.clone(),
+            None => List::read(&|name| std::env::var(name).ok()).map_err(WorkerError::Config)?,
+        };
         let mut settings = Settings::new(config.path.clone());
         settings.remote_env.clone_from(&config.git_remote_env);
         let git = Git::new(Arc::new(TrustedRunner), settings);
@@ -68,6 +74,7 @@ impl Host {
         Ok(Self {
             repos: Repos::new(git, data_dir.clone(), config.slots),
             caches: Caches::of(&data_dir),
+            models: Models::new(models, config.providers),
             announced: profile::announced(config),
             git_version,
             data_dir,

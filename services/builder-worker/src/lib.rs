@@ -6,6 +6,7 @@
 //! - [`config`], [`ports`], [`failpoints`]: what a worker is given
 //! - [`agents`]: agents' command lines, driven by their adapters
 //! - [`checkout`]: a repository's gate in a checkout as it lies there
+//! - [`models`]: models behind HTTP endpoints
 //! - [`preflight`], [`Host`]: whether a plan can run here; needs no registry
 //! - [`registry_client`]: the registry port over the wire
 //! - [`Control`], `api`, `board`: its own service: status, slots, drain
@@ -18,6 +19,7 @@ pub mod agents;
 pub mod checkout;
 pub mod config;
 pub mod failpoints;
+pub mod models;
 pub mod ports;
 pub mod preflight;
 pub mod registry_client;

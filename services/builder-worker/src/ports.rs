@@ -113,6 +113,8 @@ pub struct Leased {
     pub strategy: Option<PhaseStrategy>,
     /// Cause and detail of the previous attempt's failure; empty: there was none.
     pub previous: (String, String),
+    /// Attempts of the phase that failed and were charged before.
+    pub charged: u32,
     /// The plan, for a bootstrap.
     pub plan: Option<Plan>,
     /// Attempts with intents, newest first.

@@ -5,17 +5,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use autopack_domain::plan::{BuilderSpec, GateSpec, PatchSpec, PhaseSpec, Plan};
+use autopack_domain::plan::{BuilderSpec, GateSpec, ModelSpec, PatchSpec, PhaseSpec, Plan};
 use autopack_domain::{Cause, Fault};
 use autopack_git::{ApplyError, BaseError, GitError, Oid};
 use autopack_policy::placement;
 use autopack_policy::preflight::{PatchFacts, PreflightFacts, preflight};
+use autopack_policy::routing::{Ask, Route, route};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::agents;
 use crate::error::git_cause;
 use crate::host::Host;
+use crate::models::LIST;
 use crate::ports::Abilities;
 use crate::repo::toolset::{Toolset, gate_spec};
 use crate::repo::{Opened, hex};
@@ -198,18 +200,43 @@ impl Look<'_> {
                 let program = agents::program(agent);
                 self.needs(phase, program, "");
             }
-            Some(builder @ (BuilderSpec::Model { .. } | BuilderSpec::Replay { .. })) => {
+            Some(BuilderSpec::Model(model)) => self.model(model, phase, at),
+            Some(builder @ BuilderSpec::Replay { .. }) => {
                 let problem = format!(
                     "builders of kind `{}` are not available on this worker",
                     builder.kind()
                 );
                 let fault = Fault::new(format!("{at}.builder.kind"), problem);
-                self.faults
-                    .push(fault.allowed(["patch", "command", "agent", "external", "noop"]));
+                self.faults.push(
+                    fault.allowed(["patch", "command", "agent", "model", "external", "noop"]),
+                );
             }
             Some(BuilderSpec::External { .. } | BuilderSpec::Noop) | None => {}
         }
         Ok(())
+    }
+
+    /// Whether the worker knows the model's provider and has its key.
+    fn model(&mut self, model: &ModelSpec, phase: &PhaseSpec, at: &str) {
+        let list = &self.host.models.list;
+        let ask = Ask {
+            named: &model.model,
+            fallback: &model.fallback,
+            category: &phase.task_category,
+            complexity: phase.complexity,
+            failures: 0,
+            escalate: false,
+        };
+        let found = match route(&list.routes, &ask, &|_| true) {
+            Route::Model { name, .. } | Route::Held { name } => list.target(model, &name).map(drop),
+            Route::None => Err(format!(
+                "is `auto`, and the worker's list names no model for such a phase; write `routes.default` into the file that {LIST} names, or name a model"
+            )),
+        };
+        if let Err(problem) = found {
+            self.faults
+                .push(Fault::new(format!("{at}.builder.model"), problem));
+        }
     }
 
     async fn patches(

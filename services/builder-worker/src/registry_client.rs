@@ -124,6 +124,7 @@ where
             phase: convert(found.phase)?,
             strategy: convert(found.strategy)?,
             previous: (found.previous_cause, found.previous_detail),
+            charged: found.attempts_charged,
             plan: convert(found.plan)?,
             intents: intents.into_iter().flatten().collect(),
             tier_id: found.tier_id,
@@ -242,6 +243,7 @@ where
             failure_signature: signature,
             failure_raw: raw,
             issues: report.issues.iter().map(Into::into).collect(),
+            pause: report.pause.map(duration_to_proto),
         };
         let found = answer(CALL, self.work.clone().settle_attempt(request)).await?;
         let tier = Some((found.completed_tier, found.completed_tier_index));

@@ -65,7 +65,7 @@ impl Worker {
         let sandbox = Sandbox::new(SandboxConfig {
             supervisor: config.supervisor.clone(),
         });
-        let redactor = Redactor::new(host::secrets())?;
+        let redactor = Redactor::new(host::secrets().into_iter().chain(host.models.list.keys()))?;
         let leave = async {
             tokio::select! {
                 () = shutdown.cancelled() => {}

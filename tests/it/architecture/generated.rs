@@ -36,8 +36,8 @@ fn errors_page() {
          refused. A *finding* is what the self-check reports. `autopack explain CODE` prints the entry of each.\n\n\
          ## Causes\n\n\
          The charge says what a failed attempt costs: `attempt` one of the phase's attempts, `infrastructure` its\n\
-         budget for failures of the surroundings, `crash` one of its crash credits, `none` nothing, `final` the phase\n\
-         at once. The end is the state of a run whose phase stays failed for this cause; the exit code is that of\n\
+         budget for failures of the surroundings, `crash` one of its crash credits, `none` nothing, `pause` nothing\n\
+         but time, `final` the phase at once. The end is the state of a run whose phase stays failed for this cause; the exit code is that of\n\
          `autopack run`.\n"
     );
     for cause in Cause::ALL {

@@ -5,13 +5,13 @@
 use serde_json::Value;
 
 use super::{
-    agent,
+    agent, endpoint,
     keys::{Keys, nearest},
     lists::{ENV, list, text_map},
     model::{BuilderSpec, PatchSpec},
     node::{At, Cx, Section, clip, join, show},
     scope::plain_path,
-    value::{MAX_NAME, MAX_TEXT, boolean, filled, id, line, number32},
+    value::{MAX_TEXT, boolean, filled, id, number32},
 };
 use crate::{catalogue::Source, fault::Fault, submission::DEFAULT_SECONDS};
 
@@ -100,19 +100,7 @@ pub(super) fn read(cx: &mut Cx, at: &At) -> Option<BuilderDraft> {
             }
         }
         "agent" => agent::read(cx, &section, &mut sources)?,
-        "model" => {
-            section.check(
-                cx,
-                &Keys {
-                    v1: &["kind", "model"],
-                    older: &[],
-                },
-            );
-            let model = needed(cx, &section, "model", "the-name-of-the-model");
-            BuilderSpec::Model {
-                model: model.and_then(|at| line(cx, &at, MAX_NAME))?,
-            }
-        }
+        "model" => endpoint::read(cx, &section, &mut sources)?,
         "replay" => {
             section.check(
                 cx,

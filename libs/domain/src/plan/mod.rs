@@ -16,6 +16,7 @@
 pub mod category;
 pub mod digest;
 pub mod document;
+mod endpoint;
 pub mod explain;
 pub mod fields;
 pub mod model;
@@ -41,6 +42,7 @@ pub use agent::{AGENT_SECONDS, Adapter, AgentSpec, UnknownUsage};
 pub use category::{CategoryDefaults, category};
 pub use digest::{canonical_json, derive_run_id, patch_paths, plan_digest, set_patch_digest, slug};
 pub use document::{MAX_BYTES, MAX_DEPTH, parse_document};
+pub use endpoint::{AnswerForm, CONTEXT_TOKENS, MODEL_SECONDS, ModelSpec};
 pub use explain::explain;
 pub use fields::{PlanField, fields};
 pub use model::*;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::agent::AgentSpec;
+use super::{agent::AgentSpec, endpoint::ModelSpec};
 use crate::ids::{PhaseId, RunId, TierId};
 
 /// The schema name of the current form.
@@ -169,10 +169,7 @@ pub enum BuilderSpec {
     /// A coding agent's command line, driven by an adapter.
     Agent(AgentSpec),
     /// An HTTP model endpoint.
-    Model {
-        /// The model's name.
-        model: String,
-    },
+    Model(ModelSpec),
     /// Somebody submits the result.
     External {
         /// Seconds that a submission, and an audit of it, may take.
@@ -198,7 +195,7 @@ impl BuilderSpec {
             Self::Patch { .. } => "patch",
             Self::Command { .. } => "command",
             Self::Agent(_) => "agent",
-            Self::Model { .. } => "model",
+            Self::Model(_) => "model",
             Self::External { .. } => "external",
             Self::Replay { .. } => "replay",
             Self::Noop => "noop",
@@ -209,9 +206,7 @@ impl BuilderSpec {
     pub fn is_fixed_input(&self) -> bool {
         match self {
             Self::Patch { .. } | Self::Noop | Self::Replay { .. } => true,
-            Self::Command { .. } | Self::Agent(_) | Self::Model { .. } | Self::External { .. } => {
-                false
-            }
+            Self::Command { .. } | Self::Agent(_) | Self::Model(_) | Self::External { .. } => false,
         }
     }
 

@@ -3,6 +3,8 @@
 //! Invariant: each end is charged to exactly one credit (attempt, infrastructure, crash, none), the
 //! reservation is settled once, and a phase is COMPLETE only by an attempt that succeeded.
 
+use std::time::Duration;
+
 use super::{Changes, RunAggregate, lease::note_usage};
 use crate::{
     Cause, EventKind, Refusal,
@@ -45,7 +47,12 @@ pub struct Report {
     pub failure: Option<(String, String, String)>,
     /// Issues of the phase, checked.
     pub issues: Vec<NewIssue>,
+    /// How long the next attempt must wait at least; at most [`MAX_PAUSE`] counts.
+    pub pause: Option<Duration>,
 }
+
+/// The longest time that an attempt's end may hold its phase back.
+pub const MAX_PAUSE: Duration = Duration::from_hours(6);
 
 /// What follows for the phase; `policy::retry` decides it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +136,8 @@ impl RunAggregate {
             Some(cause) => {
                 let detail = next.detail.clone();
                 self.put_attempt(next, changes);
-                self.follow(phase, cause, &detail, decide, now, changes)?;
+                let asked = report.pause.map(|pause| now.plus(pause.min(MAX_PAUSE)));
+                self.follow(phase, (cause, asked), &detail, decide, now, changes)?;
             }
         }
         self.close(now, changes);
@@ -167,7 +175,7 @@ impl RunAggregate {
             self.phases[phase].cause = Some(Cause::Cancelled);
             self.requeue(phase, None, now, changes)?;
         } else {
-            self.follow(phase, cause, cause.text(), decide, now, changes)?;
+            self.follow(phase, (cause, None), cause.text(), decide, now, changes)?;
         }
         self.close(now, changes);
         Ok(())
@@ -176,7 +184,7 @@ impl RunAggregate {
     fn follow(
         &mut self,
         phase: usize,
-        cause: Cause,
+        (cause, asked): (Cause, Option<Timestamp>),
         detail: &str,
         decide: Decide<'_>,
         now: Timestamp,
@@ -189,7 +197,13 @@ impl RunAggregate {
         match decide(self, phase, cause) {
             // Whoever submits the next result waits long enough by that.
             Follow::Again(_) if spent => self.requeue(phase, None, now, changes),
-            Follow::Again(not_before) => self.requeue(phase, not_before, now, changes),
+            Follow::Again(not_before) => {
+                let not_before = match cause.charge() {
+                    Charge::Pause => asked.or(not_before),
+                    _ => asked.max(not_before),
+                };
+                self.requeue(phase, not_before, now, changes)
+            }
             Follow::GiveUp(cause) => {
                 self.phases[phase].cause = Some(cause);
                 self.shift_phase(phase, PhaseCommand::Fail, now, changes)?;
@@ -219,6 +233,7 @@ pub(super) fn charge(phase: &mut Phase, cause: Cause) {
         Charge::Attempt | Charge::Final => phase.attempts_charged += 1,
         Charge::Infrastructure => phase.infra_charged += 1,
         Charge::Crash => phase.crashes += 1,
+        Charge::Pause => {}
         Charge::Nothing => {
             if matches!(cause, Cause::MergeConflict | Cause::GateFailedAfterMerge) {
                 phase.conflicts += 1;

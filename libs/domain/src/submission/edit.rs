@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::fields::Object;
 use crate::{Fault, Faults, plan::closed};
@@ -156,4 +157,18 @@ fn line(entry: &Object<'_>, key: &str, faults: &mut Faults) -> u64 {
         faults.push(Fault::new(entry.at(key), "lines are counted from 1").example("1"));
     }
     found.unwrap_or(0)
+}
+
+/// A document `{"edits": [...]}`, as a model writes it; every fault at once.
+pub fn read_edits(document: &Value) -> Result<Vec<Edit>, Vec<Fault>> {
+    let mut faults = Faults::default();
+    let Some(object) = Object::read(document, "document", &["summary", "edits"], &mut faults)
+    else {
+        return faults.into_result(Vec::new());
+    };
+    if object.get("edits").is_none() {
+        faults.push(Fault::new("edits", "is missing").example("[]"));
+    }
+    let edits = read(&object, &mut faults);
+    faults.into_result(edits)
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     audit::{AuditPatch, AuditResult, Confidence, Recommendation, read_audit},
-    edit::{Edit, EditOp, MAX_EDITS},
+    edit::{Edit, EditOp, MAX_EDITS, read_edits},
     result::{BuilderResult, Content, Probe, ResultStatus, read_result},
 };
 use crate::{plan::closed, time::Timestamp, usage::Usage};

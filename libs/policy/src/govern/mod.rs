@@ -64,7 +64,7 @@ impl Rules {
             BuilderSpec::Patch { .. } => (Trust::Author, BinaryPolicy::Explicit),
             BuilderSpec::Command { .. }
             | BuilderSpec::Agent(_)
-            | BuilderSpec::Model { .. }
+            | BuilderSpec::Model(_)
             | BuilderSpec::External { .. }
             | BuilderSpec::Replay { .. }
             | BuilderSpec::Noop => (Trust::Builder, BinaryPolicy::Named),

@@ -413,3 +413,32 @@ fn attempts_and_infrastructure_have_bounds_of_their_own() {
         Follow::GiveUp(Cause::GateFailed)
     );
 }
+
+#[test]
+fn a_paused_provider_is_waited_for_however_often_and_an_empty_one_is_not() {
+    let mut run = started(plan("", &[r#""id": "A", "max_attempts": 1"#]));
+    let mut now = NOW;
+    for n in 0..20 {
+        assert_eq!(offered(&run, now), [0], "pause {n}");
+        let a = lease(&mut run, 0, 100 + n, now);
+        settle(&mut run, a, Some(Cause::ProviderPaused), 0, now);
+        let wait = run.phases[0].not_before.unwrap();
+        assert!(wait > now.plus(std::time::Duration::from_secs(40)), "{n}");
+        assert!(offered(&run, now).is_empty());
+        now = now.plus(std::time::Duration::from_secs(80));
+    }
+    assert_eq!(
+        (run.phases[0].attempts_charged, run.phases[0].infra_charged),
+        (0, 0)
+    );
+    let mut n = 200;
+    while run.phases[0].state == autopack_domain::states::PhaseState::Queued {
+        assert!(n < 220, "an empty account must end it");
+        let a = lease(&mut run, 0, n, now);
+        settle(&mut run, a, Some(Cause::ProviderExhausted), 0, now);
+        now = now.plus(std::time::Duration::from_secs(80));
+        n += 1;
+    }
+    assert_eq!(run.phases[0].cause, Some(Cause::ProviderExhausted));
+    assert_eq!(run.phases[0].attempts_charged, 0);
+}

@@ -1,7 +1,7 @@
 //! Governance: each rule by itself, every violation at once, and the fixed order.
 
 use autopack_domain::Cause;
-use autopack_domain::plan::{BuilderSpec, LimitSpec, ScopeSpec};
+use autopack_domain::plan::{BuilderSpec, LimitSpec, ModelSpec, ScopeSpec};
 use autopack_policy::govern::{
     BinaryPolicy, Change, ChangeKind, ChangeSet, GateFiles, Rules, TreeFacts, Trust, Violation,
     judge, missing_deliverables, primary_cause,
@@ -226,9 +226,7 @@ fn only_patches_are_the_authors_own() {
     let kinds = [
         BuilderSpec::external(),
         BuilderSpec::Noop,
-        BuilderSpec::Model {
-            model: "m".to_owned(),
-        },
+        BuilderSpec::Model(ModelSpec::new("m")),
     ];
     for kind in kinds {
         let rules = Rules::for_builder(&kind, GateFiles::default());

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
+mod answer;
 mod counts;
 mod dispatch;
 mod draft;
@@ -15,9 +16,13 @@ mod history;
 mod ids;
 mod issues;
 mod links;
+mod output;
 mod paths;
 mod preflight;
+mod prompt;
 mod properties;
+mod provider;
+mod routing;
 mod scope;
 mod signature;
 mod strategy;

@@ -2,7 +2,7 @@
 
 use autopack_domain::{
     Fault,
-    plan::{Adapter, AgentSpec, BuilderSpec, PatchSpec, UnknownUsage},
+    plan::{Adapter, AgentSpec, AnswerForm, BuilderSpec, ModelSpec, PatchSpec, UnknownUsage},
 };
 
 use super::at::{At, Decode};
@@ -40,8 +40,18 @@ impl From<&BuilderSpec> for types::Builder {
                 unknown_usage: agent.unknown_usage.to_string(),
                 timeout_seconds: agent.timeout_seconds,
             }),
-            BuilderSpec::Model { model } => Kind::Model(types::ModelBuilder {
-                model: model.clone(),
+            BuilderSpec::Model(model) => Kind::Model(types::ModelBuilder {
+                model: model.model.clone(),
+                provider: model.provider.clone(),
+                prompt: model.prompt.clone(),
+                answer: model.answer.to_string(),
+                fallback: model.fallback.clone(),
+                max_output: model.max_output,
+                context_tokens: model.context_tokens,
+                escalate: Some(model.escalate),
+                batches: Some(model.batches),
+                unknown_usage: model.unknown_usage.to_string(),
+                timeout_seconds: model.timeout_seconds,
             }),
             BuilderSpec::External {
                 timeout_seconds,
@@ -83,7 +93,7 @@ impl Decode<types::Builder> for BuilderSpec {
                 timeout_seconds: command.timeout_seconds,
             },
             Kind::Agent(told) => Self::Agent(agent(told, &at.field("agent"))?),
-            Kind::Model(model) => Self::Model { model: model.model },
+            Kind::Model(told) => Self::Model(model(told, &at.field("model"))?),
             Kind::External(external) => Self::External {
                 timeout_seconds: external.timeout_seconds,
                 audit: external.audit,
@@ -100,15 +110,7 @@ fn agent(told: types::AgentBuilder, at: &At<'_>) -> Option<AgentSpec> {
     let adapter = at
         .field("adapter")
         .word(&told.adapter, Adapter::parse, Adapter::spellings);
-    let unknown_usage = if told.unknown_usage.is_empty() {
-        Some(UnknownUsage::Charge)
-    } else {
-        at.field("unknown_usage").word(
-            &told.unknown_usage,
-            UnknownUsage::parse,
-            UnknownUsage::spellings,
-        )
-    };
+    let unknown_usage = unknown(&told.unknown_usage, at);
     Some(AgentSpec {
         adapter: adapter?,
         program: told.program,
@@ -119,6 +121,39 @@ fn agent(told: types::AgentBuilder, at: &At<'_>) -> Option<AgentSpec> {
         max_turns: told.max_turns,
         unknown_usage: unknown_usage?,
         timeout_seconds: told.timeout_seconds,
+    })
+}
+
+fn unknown(told: &str, at: &At<'_>) -> Option<UnknownUsage> {
+    if told.is_empty() {
+        return Some(UnknownUsage::Charge);
+    }
+    at.field("unknown_usage")
+        .word(told, UnknownUsage::parse, UnknownUsage::spellings)
+}
+
+/// What an older writer leaves out has its default.
+fn model(told: types::ModelBuilder, at: &At<'_>) -> Option<ModelSpec> {
+    let spec = ModelSpec::new(told.model);
+    let answer = if told.answer.is_empty() {
+        Some(spec.answer)
+    } else {
+        at.field("answer")
+            .word(&told.answer, AnswerForm::parse, AnswerForm::spellings)
+    };
+    let number = |told: u32, default: u32| if told == 0 { default } else { told };
+    Some(ModelSpec {
+        provider: told.provider,
+        prompt: told.prompt,
+        answer: answer?,
+        fallback: told.fallback,
+        max_output: told.max_output,
+        context_tokens: number(told.context_tokens, spec.context_tokens),
+        escalate: told.escalate.unwrap_or(true),
+        batches: told.batches.unwrap_or(true),
+        unknown_usage: unknown(&told.unknown_usage, at)?,
+        timeout_seconds: number(told.timeout_seconds, spec.timeout_seconds),
+        ..spec
     })
 }
 
@@ -136,5 +171,23 @@ pub(super) fn sample_agent() -> BuilderSpec {
         max_turns: Some(9),
         unknown_usage: UnknownUsage::Estimate,
         ..AgentSpec::new(Adapter::Claude)
+    })
+}
+
+/// A model with every field set.
+#[cfg(test)]
+pub(super) fn sample_model() -> BuilderSpec {
+    BuilderSpec::Model(ModelSpec {
+        provider: "anthropic".into(),
+        prompt: "Mind the tests.".into(),
+        answer: AnswerForm::Lines,
+        fallback: vec!["other".into()],
+        max_output: Some(9000),
+        context_tokens: 5000,
+        escalate: false,
+        batches: false,
+        unknown_usage: UnknownUsage::Refuse,
+        timeout_seconds: 77,
+        ..ModelSpec::new("m")
     })
 }

@@ -280,7 +280,7 @@ pub(crate) fn builders() -> Vec<BuilderSpec> {
             env: map("A"),
             timeout_seconds: 60,
         },
-        BuilderSpec::Model { model: "m".into() },
+        BuilderSpec::Model(ModelSpec::new("m")),
         BuilderSpec::external(),
         BuilderSpec::Replay {
             run: "old-1".parse().unwrap(),

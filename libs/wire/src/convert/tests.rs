@@ -57,10 +57,10 @@ fn records_come_back_equal() {
 fn documents_come_back_equal() {
     round_trip::<Plan, types::Plan>(&samples::plan());
     round_trip::<Strategy, types::Strategy>(&samples::strategy());
-    for builder in samples::builders()
-        .into_iter()
-        .chain([super::builder::sample_agent()])
-    {
+    for builder in samples::builders().into_iter().chain([
+        super::builder::sample_agent(),
+        super::builder::sample_model(),
+    ]) {
         round_trip::<BuilderSpec, types::Builder>(&builder);
     }
 }

@@ -270,6 +270,7 @@ fn failure(
     }
     let in_tree = |path: &str| bench.tree().join(path).exists();
     let missing = tools::missing(agents::program(agent), "", job.cx.host.path(), in_tree);
-    settle::failure(manifest, driven, agent.timeout_seconds, missing)
-        .map(|(cause, words)| settle::with_output(cause, &words, report, &outcome.output.text()))
+    let failure = settle::failure(manifest, driven, agent.timeout_seconds, missing)
+        .map(|(cause, words)| settle::with_output(cause, &words, report, &outcome.output.text()));
+    settle::paused(job, manifest, failure)
 }

@@ -6,7 +6,7 @@ use autopack_domain::Cause;
 use autopack_domain::plan::BuilderSpec;
 use autopack_git::Oid;
 
-use super::{Job, adapted, agent, external, patch};
+use super::{Job, adapted, agent, external, model, patch};
 use crate::error::Stop;
 use crate::repo::Opened;
 
@@ -62,12 +62,10 @@ pub(crate) async fn build(job: &mut Job<'_>, opened: &Opened, base: &Oid) -> Res
         }
         BuilderSpec::Noop => Ok(Built::Candidate(Candidate::of(base.clone()))),
         BuilderSpec::External { .. } => external::build(job, opened, base).await,
-        BuilderSpec::Model { .. } | BuilderSpec::Replay { .. } => Err(Stop::failed(
+        BuilderSpec::Model(spec) => model::build(job, opened, base, spec).await,
+        BuilderSpec::Replay { .. } => Err(Stop::failed(
             Cause::BuilderNotFound,
-            format!(
-                "builders of kind `{}` are not available on this worker; use `patch`, `command`, `agent`, `external` or `noop`",
-                job.builder.kind()
-            ),
+            "builders of kind `replay` are not available on this worker; use `patch`, `command`, `agent`, `model`, `external` or `noop`",
         )),
     }
 }

@@ -16,6 +16,7 @@ mod govern;
 mod issues;
 mod kept;
 mod land;
+mod model;
 mod patch;
 mod push;
 mod settle;

@@ -111,6 +111,7 @@ async fn fail(mut job: Job<'_>, failure: Failure) -> Ended {
     );
     let report = Report {
         cause: Some(failure.cause),
+        pause: failure.pause,
         detail,
         failure: Some((raw, class, sign)),
         tree: shown(job.evidence.candidate.as_ref()),

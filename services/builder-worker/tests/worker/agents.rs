@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use autopack_adapters::Manifest;
 use autopack_adapters::kit::{self, Fault};
@@ -132,6 +133,63 @@ async fn a_claim_of_failure_fails_and_a_claim_of_success_is_judged() {
         report.detail
     );
     assert_eq!(fact(&report, "agent_anomalies")[0], "exit_says_failure");
+}
+
+/// Claude's stream with this end, and no word before it.
+fn claude_ends(world: &World, words: &str) -> AgentSpec {
+    let spec = stand_in(world, Adapter::Claude, Fault::ExitZeroAfterError, ":");
+    let end = serde_json::json!({
+        "type": "result", "subtype": "error_during_execution", "is_error": true, "session_id": "s", "result": words
+    });
+    let stream = world
+        .path("bin-claude-ExitZeroAfterError")
+        .join(kit::EVENTS);
+    fs::write(stream, format!("{end}\n")).unwrap();
+    spec
+}
+
+#[tokio::test]
+async fn a_provider_that_asks_an_agent_to_wait_costs_no_attempt() {
+    let mut world = World::idle();
+    let mut config = world.config();
+    config.providers.patience = Duration::from_millis(1);
+    world.start_on(config, |_| {});
+    for (id, words, cause, least) in [
+        (
+            "P1",
+            "API Error: 429 rate limit reached",
+            Cause::ProviderPaused,
+            50,
+        ),
+        (
+            "P2",
+            "You exceeded your current quota",
+            Cause::ProviderExhausted,
+            890,
+        ),
+        // It asks to wait, and nobody was let through for longer than one waits.
+        (
+            "P3",
+            "API Error: 429 rate limit reached",
+            Cause::ProviderExhausted,
+            50,
+        ),
+    ] {
+        let spec = claude_ends(&world, words);
+        let report = world.execute(agent(id, spec)).await;
+        assert_eq!(report.cause, Some(cause), "{id}: {}", report.detail);
+        assert!(report.pause.unwrap().as_secs() > least, "{id}: {report:?}");
+        assert!(
+            !report.usage_unknown && report.usage.is_empty(),
+            "{id}: nothing was used"
+        );
+    }
+    let spec = claude_ends(&world, "segmentation fault");
+    let report = world.execute(agent("P4", spec)).await;
+    assert_eq!(
+        (report.cause, report.pause),
+        (Some(Cause::BuilderFailed), None)
+    );
 }
 
 #[tokio::test]

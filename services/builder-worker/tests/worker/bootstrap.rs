@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use autopack_domain::Cause;
-use autopack_domain::plan::{BuilderSpec, PatchSpec, PhaseSpec, Plan};
+use autopack_domain::plan::{BuilderSpec, ModelSpec, PatchSpec, PhaseSpec, Plan};
 use autopack_domain::run::JobKind;
 use builder_worker::Host;
 use builder_worker::preflight::{Findings, PatchSource, check};
@@ -103,7 +103,13 @@ async fn all_faults_come_in_one_report() {
     let phases = vec![
         inferred(world.patch_phase("P1", b"nonsense\n")),
         protected,
-        phase("P3", BuilderSpec::Model { model: "m".into() }),
+        phase(
+            "P3",
+            BuilderSpec::Replay {
+                run: "demo-0".parse().unwrap(),
+            },
+        ),
+        phase("P4", BuilderSpec::Model(ModelSpec::new("claude-x"))),
     ];
     let (cause, detail) = bootstrap(&mut world, plan(phases)).await.unwrap_err();
     assert_eq!(cause, Cause::PreflightFailed);
@@ -114,6 +120,8 @@ async fn all_faults_come_in_one_report() {
         "no-such-agent",
         "tiers[0].phases[1].scope.paths[0]",
         "tiers[0].phases[2].builder.kind",
+        "tiers[0].phases[3].builder.model",
+        "`anthropic` is not known on this worker",
     ] {
         assert!(detail.contains(part), "{part} is not in:\n{detail}");
     }

@@ -13,6 +13,7 @@ use autopack_sandbox::CancellationToken;
 use autopack_wire::client::Clients;
 use autopack_wire::convert::time_to_proto;
 use autopack_wire::server::Principal;
+use builder_worker::models::List;
 use builder_worker::{Control, Ports, WorkerConfig, WorkerError};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -79,6 +80,8 @@ impl World {
         config.turn_wait = Duration::from_millis(100);
         config.retry_delay = Duration::from_millis(20);
         config.drain = Duration::from_secs(10);
+        // Not those of whoever runs the tests.
+        config.models = Some(List::default());
         config
     }
 

@@ -83,6 +83,7 @@ impl WorkService for Api {
                 tier_id: leased.tier,
                 intents: leased.strays.iter().map(Into::into).collect(),
                 submission: leased.submission.as_ref().map(Into::into),
+                attempts_charged: leased.charged,
                 ..pb::LeaseJobResponse::default()
             }));
         }
@@ -277,6 +278,7 @@ impl WorkService for Api {
             facts,
             failure,
             issues: issue_list(r.issues)?,
+            pause: r.pause.and_then(|span| Duration::try_from(span).ok()),
         };
         let settled = self
             .core

@@ -33,6 +33,8 @@ pub struct LeasedPhase {
     pub strategy: PhaseStrategy,
     /// Why the previous attempt failed, and its detail.
     pub previous: Option<(String, String)>,
+    /// Attempts that failed and were charged before.
+    pub charged: u32,
     /// Id of the tier.
     pub tier: String,
     /// The result to apply, where the builder is `external`.
@@ -84,6 +86,7 @@ impl Core {
                 strategy: a.phase_strategy(record.phase).clone(),
                 tier: a.tiers[a.phases[record.phase].tier].id.to_string(),
                 submission: submission_of(a, record.phase),
+                charged: a.phases[record.phase].attempts_charged,
                 attempt: record,
                 previous,
                 strays: Vec::new(),

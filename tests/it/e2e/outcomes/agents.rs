@@ -48,12 +48,12 @@ fn an_agent_lands_and_its_tokens_are_settled() {
 #[test]
 fn an_agent_that_gives_up_has_failed_whatever_its_exit_code() {
     let temp = tempfile::tempdir().unwrap();
-    let end = r#"{"type":"error","error":"429 rate limit"}"#;
+    let end = r#"{"type":"error","error":"segmentation fault"}"#;
     let script = program(temp.path(), &goose("echo made > a.txt", end));
     let plan = Plan::new("demo").phase(agent("P1", "goose", &script));
     play("demo", TempRepo::small(), &plan)
         .fails(HUMAN, "BUILDER_FAILED", "P1")
-        .says("P1", &["goose gave up (rate_limited)", "429"])
+        .says("P1", &["goose gave up (error)", "segmentation fault"])
         .has_no_branch();
 }
 

@@ -6,6 +6,7 @@
 //! - [`changes`]: patches and change sets that may not land
 //! - [`builders`]: programs that misbehave
 //! - [`agents`]: coding agents and their adapters
+//! - [`models`]: models asked over HTTP
 //! - [`budgets`]: tokens, phases and minutes
 //! - [`landing`]: phases side by side that meet on the branch
 //! - [`repositories`]: every kind of repository
@@ -20,4 +21,5 @@ mod changes;
 mod gates;
 mod hostile;
 mod landing;
+mod models;
 mod repositories;

@@ -146,6 +146,60 @@ fn credits_are_charged_apart() {
 }
 
 #[test]
+fn a_pause_costs_time_and_nothing_else() {
+    use crate::run::settle::{MAX_PAUSE, Report};
+    let mut bench = Bench::started();
+    let minute = std::time::Duration::from_mins(1);
+    for (cause, asked, until) in [
+        (Cause::ProviderPaused, Some(minute), Some(NOW.plus(minute))),
+        (Cause::ProviderPaused, None, None),
+        (
+            Cause::ProviderPaused,
+            Some(MAX_PAUSE * 9),
+            Some(NOW.plus(MAX_PAUSE)),
+        ),
+        (
+            Cause::ProviderExhausted,
+            Some(minute),
+            Some(NOW.plus(minute)),
+        ),
+    ] {
+        let lease = bench.lease(0);
+        let report = Report {
+            cause: Some(cause),
+            pause: asked,
+            ..Report::default()
+        };
+        bench
+            .run
+            .settle(
+                lease.0,
+                lease.1,
+                report,
+                &decide,
+                NOW,
+                &mut Changes::default(),
+            )
+            .unwrap();
+        bench.check();
+        assert_eq!(bench.run.phases[0].not_before, until, "{cause}");
+        assert_eq!(bench.run.phases[0].state, PhaseState::Queued);
+        bench.run.phases[0].not_before = None;
+    }
+    let p = &bench.run.phases[0];
+    assert_eq!(
+        (
+            p.attempts_charged,
+            p.infra_charged,
+            p.crashes,
+            p.attempts_made
+        ),
+        (0, 1, 0, 4)
+    );
+    assert_eq!(p.tokens.settled, 0);
+}
+
+#[test]
 fn a_lost_lease_settles_at_what_was_reported_else_in_full() {
     let mut bench = Bench::started();
     let lease = bench.lease(0);

@@ -233,6 +233,7 @@ fn decide(run: &RunAggregate, phase: usize, cause: Cause) -> Follow {
         Charge::Infrastructure => p.infra_charged < 2,
         Charge::Crash => p.crashes < 3,
         Charge::Nothing => p.attempts_charged < 2,
+        Charge::Pause => true,
         Charge::Final => false,
     };
     if again {

@@ -4,9 +4,10 @@
 //! says.
 
 use autopack_adapters::usage::{Metered, estimate};
-use autopack_adapters::{Claim, Manifest, Report};
+use autopack_adapters::{Claim, Manifest, Report, Why};
 use autopack_domain::Cause;
 use autopack_domain::plan::{AgentSpec, UnknownUsage};
+use autopack_policy::provider::Outcome;
 use autopack_sandbox::End;
 use serde_json::json;
 
@@ -52,7 +53,16 @@ pub(super) fn usage(
             job.warn("the agent told smaller figures than before; the larger ones count");
         }
     } else {
-        job.evidence.usage_unknown = booked.book.is_empty();
+        // An agent whose first question was refused has used nothing.
+        let refused = matches!(
+            &report.claim,
+            Some(Claim::Failure {
+                why: Why::RateLimited | Why::QuotaExhausted,
+                ..
+            })
+        );
+        let silent = report.counts.texts == 0 && report.counts.tools == 0;
+        job.evidence.usage_unknown = booked.book.is_empty() && !(refused && silent);
     }
     (!known && agent.unknown_usage == UnknownUsage::Refuse).then(|| {
         let text = format!(
@@ -112,10 +122,14 @@ pub(super) fn failure(
     match &driven.report.claim {
         // Its exit code is the weaker claim: the host judges what it left.
         Some(Claim::Success) => None,
-        Some(Claim::Failure { why, words }) => Some((
-            Cause::BuilderFailed,
-            format!("{title} gave up ({why}): {words}"),
-        )),
+        Some(Claim::Failure { why, words }) => {
+            let cause = match why {
+                Why::RateLimited => Cause::ProviderPaused,
+                Why::QuotaExhausted => Cause::ProviderExhausted,
+                _ => Cause::BuilderFailed,
+            };
+            Some((cause, format!("{title} gave up ({why}): {words}")))
+        }
         None => match end {
             End::Exited(0) if manifest.output.says_end => Some((
                 Cause::BuilderFailed,
@@ -141,4 +155,31 @@ pub(super) fn with_output(cause: Cause, words: &str, report: &Report, printed: &
         detail.push_str(&tail);
     }
     Failure::new(cause, detail).with_raw(tail)
+}
+
+/// How long the provider behind an agent is left alone, if the agent says that it must be. A claim without end is not
+/// believed for ever: after a while without a success it counts as exhaustion, which has a bound.
+pub(super) fn paused(
+    job: &Job<'_>,
+    manifest: &Manifest,
+    failure: Option<Failure>,
+) -> Option<Failure> {
+    let outcome = match failure.as_ref().map(|failure| failure.cause) {
+        Some(Cause::ProviderPaused) => Outcome::Paused(None),
+        Some(Cause::ProviderExhausted) => Outcome::Exhausted(None),
+        Some(_) => return failure,
+        None => Outcome::Answered,
+    };
+    let wait = job
+        .cx
+        .host
+        .models
+        .note(&format!("agent:{}", manifest.name), outcome);
+    let failure = failure?;
+    let cause = if wait.exhausted {
+        Cause::ProviderExhausted
+    } else {
+        failure.cause
+    };
+    Some(Failure { cause, ..failure }.after(wait.time))
 }
