@@ -38,7 +38,7 @@ async fn a_provider_that_asks_to_wait_gets_the_phase_back_later() {
         );
         let pause = report.pause.unwrap();
         assert!(
-            pause > Duration::from_secs(110) && pause <= Duration::from_secs(120),
+            pause > Duration::from_secs(110) && pause <= Duration::from_mins(2),
             "{pause:?}"
         );
         assert!(
@@ -57,7 +57,7 @@ async fn a_provider_that_asks_to_wait_gets_the_phase_back_later() {
 async fn a_short_wait_is_waited_for() {
     let server = ModelServer::start();
     let mut world = world_with(&server, |config| {
-        config.model_patience = Duration::from_secs(5)
+        config.model_patience = Duration::from_secs(5);
     });
     server.push(refuse(429, Some("0"), "rate_limit_error", "slow down"));
     server.push(Play::Say(files(&[("create", "a.txt", "a\n")])));
@@ -239,7 +239,7 @@ async fn figures_that_are_wrong_or_missing_are_never_called_reported() {
         match policy {
             UnknownUsage::Estimate => assert_eq!(booked(&report).1, [Provenance::Estimated]),
             UnknownUsage::Charge | UnknownUsage::Refuse => {
-                assert!(report.usage_unknown && report.usage.is_empty())
+                assert!(report.usage_unknown && report.usage.is_empty());
             }
         }
     }

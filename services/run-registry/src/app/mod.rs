@@ -245,7 +245,9 @@ impl Core {
         let ids = Arc::clone(&self.ports.ids);
         move |run, phase, cause| {
             let seed = match cause.charge() {
-                Charge::Attempt | Charge::Infrastructure | Charge::Pause => ids.uuid().as_u128() as u64,
+                Charge::Attempt | Charge::Infrastructure | Charge::Pause => {
+                    ids.uuid().as_u128() as u64
+                }
                 Charge::Crash | Charge::Nothing | Charge::Final => 0,
             };
             autopack_policy::retry::decide(run, phase, cause, clock.now(), seed)
