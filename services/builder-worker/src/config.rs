@@ -7,6 +7,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::confinement::Confinement;
+
 /// Configuration of one worker.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
@@ -40,8 +42,8 @@ pub struct WorkerConfig {
     /// How long an agent may stay after it has said that it has ended; then it is asked to end, and as long after
     /// that it is killed.
     pub agent_grace: Duration,
-    /// Whether the steps of a gate may use the network; its set-up always may.
-    pub gate_network: bool,
+    /// What builders and gates may touch.
+    pub confinement: Confinement,
     /// Variables of the worker's environment that builders and gates get; a trailing `*` is a prefix.
     pub env_passthrough: Vec<String>,
     /// Variables for git commands with a remote address, such as `SSH_AUTH_SOCK`.
@@ -155,7 +157,7 @@ impl WorkerConfig {
             min_free_disk_mb: 256,
             usage_poll: Duration::from_secs(2),
             agent_grace: Duration::from_secs(10),
-            gate_network: true,
+            confinement: Confinement::default(),
             env_passthrough: PASSTHROUGH.iter().map(|name| (*name).to_owned()).collect(),
             git_remote_env: Vec::new(),
             registry_patience: Duration::from_secs(30),
