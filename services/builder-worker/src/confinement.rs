@@ -88,7 +88,7 @@ pub(crate) enum Who {
 }
 
 impl Confinement {
-    /// Reads `AUTOPACK_SANDBOX` and the variables beside it; every fault at once.
+    /// Reads `AUTOPACK_SANDBOX_FILES` and the variables beside it; every fault at once.
     pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Fault>> {
         let mut faults = Faults::default();
         let usual = Self::default();
@@ -102,16 +102,16 @@ impl Confinement {
             })
         };
         let read = Self {
-            files: on("AUTOPACK_SANDBOX", usual.files),
+            files: on("AUTOPACK_SANDBOX_FILES", usual.files),
             gate_network: on("AUTOPACK_GATE_NETWORK", usual.gate_network),
             builder_network: on("AUTOPACK_BUILDER_NETWORK", usual.builder_network),
-            write: list(lookup, "AUTOPACK_SANDBOX_WRITE", ':')
+            write: list(lookup, "AUTOPACK_SANDBOX_WRITE")
                 .map(PathBuf::from)
                 .collect(),
-            hide: list(lookup, "AUTOPACK_SANDBOX_HIDE", ':')
+            hide: list(lookup, "AUTOPACK_SANDBOX_HIDE")
                 .map(PathBuf::from)
                 .collect(),
-            require: list(lookup, "AUTOPACK_SANDBOX_REQUIRE", ',').collect(),
+            require: list(lookup, "AUTOPACK_SANDBOX_REQUIRE").collect(),
         };
         for fault in read.faults("AUTOPACK_SANDBOX_") {
             faults.push(fault);
@@ -211,17 +211,17 @@ impl Confinement {
     }
 }
 
-fn list(
-    lookup: &dyn Fn(&str) -> Option<String>,
-    name: &str,
-    by: char,
-) -> impl Iterator<Item = String> {
+/// The words of a list, with commas between or as TOML writes it.
+fn list(lookup: &dyn Fn(&str) -> Option<String>, name: &str) -> impl Iterator<Item = String> {
     let text = lookup(name).unwrap_or_default();
+    let bare = |word: &str| {
+        word.trim_matches(|c: char| c.is_whitespace() || "[]\"'".contains(c))
+            .to_owned()
+    };
     let words: Vec<String> = text
-        .split(by)
-        .map(str::trim)
+        .split(',')
+        .map(bare)
         .filter(|word| !word.is_empty())
-        .map(str::to_owned)
         .collect();
     words.into_iter()
 }
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn nothing_set_confines() {
-        let usual = read(&[("AUTOPACK_SANDBOX", "")]).unwrap();
+        let usual = read(&[("AUTOPACK_SANDBOX_FILES", "")]).unwrap();
         assert_eq!(usual, Confinement::default());
         assert!(usual.files && !usual.gate_network && usual.builder_network);
     }
@@ -247,11 +247,11 @@ mod tests {
     #[test]
     fn what_is_set_is_read() {
         let found = read(&[
-            ("AUTOPACK_SANDBOX", "off"),
+            ("AUTOPACK_SANDBOX_FILES", "off"),
             ("AUTOPACK_GATE_NETWORK", "yes"),
             ("AUTOPACK_BUILDER_NETWORK", "0"),
-            ("AUTOPACK_SANDBOX_WRITE", "/a:/b/c"),
-            ("AUTOPACK_SANDBOX_REQUIRE", "landlock, mounts"),
+            ("AUTOPACK_SANDBOX_WRITE", "/a,/b/c"),
+            ("AUTOPACK_SANDBOX_REQUIRE", "[\"landlock\", \"mounts\"]"),
         ])
         .unwrap();
         assert!(!found.files && found.gate_network && !found.builder_network);
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn every_fault_is_told() {
         let faults = read(&[
-            ("AUTOPACK_SANDBOX", "perhaps"),
+            ("AUTOPACK_SANDBOX_FILES", "perhaps"),
             ("AUTOPACK_SANDBOX_HIDE", "relative"),
             ("AUTOPACK_SANDBOX_REQUIRE", "walls"),
         ])
@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(
             paths,
             [
-                "AUTOPACK_SANDBOX",
+                "AUTOPACK_SANDBOX_FILES",
                 "AUTOPACK_SANDBOX_HIDE",
                 "AUTOPACK_SANDBOX_REQUIRE"
             ]

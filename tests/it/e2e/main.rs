@@ -16,6 +16,7 @@
 )]
 
 mod cli;
+mod dishonest;
 mod facts;
 mod outcomes;
 mod rig;
