@@ -128,6 +128,7 @@ where
             intents: intents.into_iter().flatten().collect(),
             tier_id: found.tier_id,
             submission: convert(found.submission)?,
+            approval: convert(found.approval)?,
             fleet: found.fleet.into_iter().map(abilities).collect(),
             promotion: convert(found.promotion)?,
             compare_with: found.compare_with,
@@ -242,6 +243,7 @@ where
             failure_signature: signature,
             failure_raw: raw,
             issues: report.issues.iter().map(Into::into).collect(),
+            approval: report.approval.as_ref().map(Into::into),
         };
         let found = answer(CALL, self.work.clone().settle_attempt(request)).await?;
         let tier = Some((found.completed_tier, found.completed_tier_index));

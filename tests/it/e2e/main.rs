@@ -15,6 +15,7 @@
     reason = "tests: a broken expectation is a failure"
 )]
 
+mod approvals;
 mod cli;
 mod dishonest;
 mod facts;

@@ -6,6 +6,7 @@
 use super::{Changes, RunAggregate, lease::note_usage};
 use crate::{
     Cause, EventKind, Refusal,
+    approval::ApprovalRequest,
     attempt::{ArtifactRef, AttemptCommand},
     catalogue::Charge,
     event::FailureFact,
@@ -45,6 +46,8 @@ pub struct Report {
     pub failure: Option<(String, String, String)>,
     /// Issues of the phase, checked.
     pub issues: Vec<NewIssue>,
+    /// What a person has to approve; with the cause APPROVAL_REQUIRED alone.
+    pub approval: Option<ApprovalRequest>,
 }
 
 /// What follows for the phase; `policy::retry` decides it.
@@ -78,6 +81,8 @@ impl RunAggregate {
         let mut next = attempt.step(&command, now)?;
         let phase = next.phase;
         self.room_for_issues(report.issues.len())?;
+        self.check_request(report.cause, report.approval.as_ref())?;
+        let number = next.number;
         note_usage(&mut next, report.usage, changes);
         let used = if next.tokens_used == 0 && report.usage_unknown {
             next.tokens_reserved
@@ -130,6 +135,9 @@ impl RunAggregate {
                 let detail = next.detail.clone();
                 self.put_attempt(next, changes);
                 self.follow(phase, cause, &detail, decide, now, changes)?;
+                if let Some(request) = report.approval {
+                    self.ask(phase, number, request, now, changes);
+                }
             }
         }
         self.close(now, changes);
@@ -186,6 +194,7 @@ impl RunAggregate {
         self.phases[phase].cause = Some(cause);
         detail.clone_into(&mut self.phases[phase].detail);
         let spent = self.spend_submission(phase, cause);
+        self.spend_approval(phase, cause);
         match decide(self, phase, cause) {
             // Whoever submits the next result waits long enough by that.
             Follow::Again(_) if spent => self.requeue(phase, None, now, changes),

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use autopack_domain::{
     Cause, EventKind, Fence, Timestamp,
+    approval::{Approval, ApprovalRequest, Ask, Decision, Guard, RiskLevel},
     attempt::{ArtifactRef, Attempt, Intent},
     budget::Account,
     event::Event,
@@ -158,6 +159,7 @@ pub(crate) fn phase(id: &str, place: usize) -> Phase {
             }),
             audit: true,
             usage: vec![usage()],
+            approval: Some(approval()),
         })),
         started_at: Some(Timestamp(7)),
         completed_at: Some(Timestamp(8)),
@@ -312,6 +314,7 @@ pub(crate) fn phase_spec(id: &str, builder: Option<BuilderSpec>) -> PhaseSpec {
         scope: ScopeSpec {
             paths: Some(vec!["src/**".into()]),
             protected_paths: vec!["x".into()],
+            approval_paths: vec!["y".into()],
             read_only_context: vec![ContextSpec {
                 path: "README".into(),
                 reason: "why".into(),
@@ -446,4 +449,28 @@ pub(crate) fn aggregate() -> RunAggregate {
         attempts,
         vec![job()],
     )
+}
+
+fn approval() -> Approval {
+    Approval {
+        request: ApprovalRequest {
+            tree: "a".repeat(40),
+            tip: "b".repeat(40),
+            risk: RiskLevel::High,
+            asks: vec![Ask {
+                guard: Guard::Path,
+                path: "migrations/1.sql".into(),
+                detail: "why".into(),
+            }],
+            asked_by: "bot".into(),
+        },
+        attempt: 2,
+        asked_at: Timestamp(11),
+        decision: Some(Decision {
+            approved: true,
+            by: "ada".into(),
+            note: "fine".into(),
+            at: Timestamp(12),
+        }),
+    }
 }

@@ -296,6 +296,9 @@ pub(super) async fn snapshot(
             return Ok(candidate);
         }
         Err(SnapshotError::Git(error)) => return Err(error.into()),
+        Err(error @ SnapshotError::ForbiddenPath { .. }) => {
+            return Err(Stop::failed(Cause::PathEscape, error.to_string()));
+        }
         Err(error @ SnapshotError::Unreadable { .. }) => {
             return Err(Stop::failed(Cause::BuilderFailed, error.to_string()));
         }

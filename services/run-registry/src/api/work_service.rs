@@ -24,7 +24,8 @@ use super::{
     Api,
     decode::{faults, present, refuse, uid, word},
     work_fields::{
-        MAX_DETAIL, bounded, cause_of, held, intent_of, issue_list, promoted, usage_list,
+        MAX_DETAIL, bounded, cause_of, held, intent_of, issue_list, promoted, request_of,
+        usage_list,
     },
 };
 use crate::app::{jobs::Findings, workers::Presence};
@@ -83,6 +84,7 @@ impl WorkService for Api {
                 tier_id: leased.tier,
                 intents: leased.strays.iter().map(Into::into).collect(),
                 submission: leased.submission.as_ref().map(Into::into),
+                approval: leased.approval.as_ref().map(Into::into),
                 ..pb::LeaseJobResponse::default()
             }));
         }
@@ -277,6 +279,7 @@ impl WorkService for Api {
             facts,
             failure,
             issues: issue_list(r.issues)?,
+            approval: request_of(r.approval)?,
         };
         let settled = self
             .core
