@@ -318,17 +318,17 @@ mod tests {
             ..Wishes::default()
         };
         let auto = |files: &[FileDiff]| judge(files, &[], &wishes).auto;
-        assert!(auto(&[file("docs/guide.md", 90, 10)]));
-        assert!(!auto(&[file("docs/guide.md", 90, 11)]), "too many lines");
+        assert!(auto(&[file("docs/plan.md", 90, 10)]));
+        assert!(!auto(&[file("docs/plan.md", 90, 11)]), "too many lines");
         assert!(
-            !auto(&[file("docs/deep/guide.md", 1, 0)]),
+            !auto(&[file("docs/decisions/README.md", 1, 0)]),
             "`*` stays inside a component"
         );
         assert!(
-            !auto(&[file("docs/guide.md", 1, 0), file("src/a.rs", 1, 0)]),
+            !auto(&[file("docs/plan.md", 1, 0), file("src/a.rs", 1, 0)]),
             "one path that is not named"
         );
-        let none = judge(&[file("docs/guide.md", 1, 0)], &[], &Wishes::default());
+        let none = judge(&[file("docs/plan.md", 1, 0)], &[], &Wishes::default());
         assert!(!none.auto && none.asks.is_empty(), "nobody asks");
     }
 }

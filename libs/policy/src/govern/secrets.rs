@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn ordinary_code_is_no_secret() {
         for line in [
-            "let api_key = std::env::var(\"API_KEY\")?;",
+            "let api_key = read(\"API_KEY\")?;",
             "password: ${{ secrets.DATABASE_PASSWORD }}",
             "digest = \"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"",
             "integrity sha512-x7Kd92LmQpZ4vTn8RwYc1BsE5fHj3GuA6iOtx7Kd92LmQpZ4vTn8RwYc1BsE5fHj3GuA6iOt==",

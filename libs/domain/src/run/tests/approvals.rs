@@ -33,7 +33,11 @@ fn word(tree: &str, approved: bool, by: &str) -> Word {
 
 impl Bench {
     /// An attempt of the phase ends with this request.
-    fn ask(&mut self, phase: usize, request: Option<ApprovalRequest>) -> Result<Changes, Refusal> {
+    fn end_asking(
+        &mut self,
+        phase: usize,
+        request: Option<ApprovalRequest>,
+    ) -> Result<Changes, Refusal> {
         let (uid, fence) = self.lease(phase);
         let report = Report {
             cause: Some(Cause::ApprovalRequired),
@@ -68,7 +72,7 @@ fn kinds(changes: &Changes) -> Vec<EventKind> {
 #[test]
 fn a_request_waits_costs_nothing_and_a_yes_leads_to_the_next_attempt() {
     let mut bench = Bench::started();
-    let asked = bench.ask(0, Some(request("t1"))).unwrap();
+    let asked = bench.end_asking(0, Some(request("t1"))).unwrap();
     assert!(kinds(&asked).contains(&EventKind::ApprovalRequested));
     assert!(kinds(&asked).contains(&EventKind::PhaseWaitChanged));
     let phase = &bench.run.phases[0];
@@ -103,7 +107,7 @@ fn nobody_answers_for_a_change_of_their_own_or_for_another_tree() {
     let mut bench = Bench::started();
     let missing = bench.decide(0, word("t1", true, "ada")).unwrap_err();
     assert_eq!(missing.reason, Reason::ApprovalMissing);
-    bench.ask(0, Some(request("t1"))).unwrap();
+    bench.end_asking(0, Some(request("t1"))).unwrap();
     let own = bench.decide(0, word("t1", true, " Bot-7")).unwrap_err();
     assert_eq!(own.reason, Reason::SameIdentity);
     let other = bench.decide(0, word("t2", true, "ada")).unwrap_err();
@@ -114,7 +118,7 @@ fn nobody_answers_for_a_change_of_their_own_or_for_another_tree() {
 #[test]
 fn a_no_ends_the_phase_and_so_does_a_missed_deadline() {
     let mut bench = Bench::started();
-    bench.ask(0, Some(request("t1"))).unwrap();
+    bench.end_asking(0, Some(request("t1"))).unwrap();
     bench.decide(0, word("t1", false, "ada")).unwrap();
     let phase = &bench.run.phases[0];
     assert_eq!(
@@ -123,7 +127,7 @@ fn a_no_ends_the_phase_and_so_does_a_missed_deadline() {
     );
     assert_eq!(phase.detail, "ada: looked at it");
 
-    bench.ask(1, Some(request("t2"))).unwrap();
+    bench.end_asking(1, Some(request("t2"))).unwrap();
     let mut changes = Changes::default();
     let late = NOW.plus(std::time::Duration::from_secs(u64::from(DECISION_SECONDS)));
     assert!(!bench.run.expire_wait(1, NOW, &mut changes).unwrap());
@@ -135,9 +139,9 @@ fn a_no_ends_the_phase_and_so_does_a_missed_deadline() {
 #[test]
 fn an_approval_is_of_one_change_a_red_gate_uses_it_up_and_another_tree_asks_anew() {
     let mut bench = Bench::started();
-    bench.ask(0, Some(request("t1"))).unwrap();
+    bench.end_asking(0, Some(request("t1"))).unwrap();
     bench.decide(0, word("t1", true, "ada")).unwrap();
-    bench.ask(0, Some(request("t2"))).unwrap();
+    bench.end_asking(0, Some(request("t2"))).unwrap();
     let approval = bench.run.approval(0).unwrap();
     assert_eq!(
         (approval.request.tree.as_str(), approval.attempt),
@@ -152,6 +156,6 @@ fn an_approval_is_of_one_change_a_red_gate_uses_it_up_and_another_tree_asks_anew
 #[test]
 fn a_request_and_its_cause_come_together() {
     let mut bench = Bench::started();
-    let refused = bench.ask(0, None).unwrap_err();
+    let refused = bench.end_asking(0, None).unwrap_err();
     assert_eq!(refused.reason, Reason::ArgumentInvalid);
 }
