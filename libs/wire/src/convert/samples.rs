@@ -1,10 +1,11 @@
 //! Values with every field set to something of its own, for round trips.
 
+mod outside;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use autopack_domain::{
     Cause, EventKind, Fence, Timestamp,
-    approval::{Approval, ApprovalRequest, Ask, Decision, Guard, RiskLevel},
     attempt::{ArtifactRef, Attempt, Intent},
     budget::Account,
     event::Event,
@@ -16,7 +17,7 @@ use autopack_domain::{
     run::{Job, JobKind, JobState, Run, RunAggregate},
     states::{AttemptState, PhaseState, RunState, TierState},
     strategy::{PhaseStrategy, Strategy, TierStrategy},
-    submission::{Awaited, Handoff, Submission, Wait},
+    submission::{Awaited, Handoff, Wait},
     tier::{PhaseCounts, Tier},
     usage::{Provenance, Usage},
 };
@@ -149,17 +150,10 @@ pub(crate) fn phase(id: &str, place: usize) -> Phase {
                 what: Awaited::Audit,
                 until: Timestamp(9),
             }),
-            submission: Some(Submission {
-                builder: "bot".into(),
-                digest: "f".repeat(64),
-                size: 31,
-                at: Timestamp(5),
-                auditor: "ada".into(),
-                audit_digest: "0".repeat(64),
-            }),
+            submission: Some(outside::submission()),
             audit: true,
             usage: vec![usage()],
-            approval: Some(approval()),
+            approval: Some(outside::approval()),
         })),
         started_at: Some(Timestamp(7)),
         completed_at: Some(Timestamp(8)),
@@ -449,28 +443,4 @@ pub(crate) fn aggregate() -> RunAggregate {
         attempts,
         vec![job()],
     )
-}
-
-fn approval() -> Approval {
-    Approval {
-        request: ApprovalRequest {
-            tree: "a".repeat(40),
-            tip: "b".repeat(40),
-            risk: RiskLevel::High,
-            asks: vec![Ask {
-                guard: Guard::Path,
-                path: "migrations/1.sql".into(),
-                detail: "why".into(),
-            }],
-            asked_by: "bot".into(),
-        },
-        attempt: 2,
-        asked_at: Timestamp(11),
-        decision: Some(Decision {
-            approved: true,
-            by: "ada".into(),
-            note: "fine".into(),
-            at: Timestamp(12),
-        }),
-    }
 }
