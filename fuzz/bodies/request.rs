@@ -4,6 +4,7 @@
 
 use autopack_domain::{
     Fault, Finding,
+    approval::{Approval, ApprovalRequest},
     attempt::Attempt,
     integration::Seen,
     issue::NewIssue,
@@ -50,6 +51,11 @@ pub(crate) const READERS: &[(&str, Reader)] = &[
     ("PhaseStrategy", into::<types::PhaseStrategy, PhaseStrategy>),
     ("Handoff", into::<types::Handoff, Handoff>),
     ("Submission", into::<types::Submission, Submission>),
+    ("Approval", into::<types::Approval, Approval>),
+    (
+        "ApprovalRequest",
+        into::<types::ApprovalRequest, ApprovalRequest>,
+    ),
     ("GetSnapshotResponse", snapshot),
     ("Finding", finding),
 ];

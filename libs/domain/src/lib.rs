@@ -21,6 +21,7 @@
 //! - [`json_schema`]: a value against a JSON schema; [`schemas`]: the schemas of stored JSON
 
 pub mod alias;
+pub mod approval;
 pub mod attempt;
 pub mod backlog;
 pub mod budget;

@@ -63,7 +63,7 @@ pub struct Phase {
     pub current: Option<AttemptUid>,
     /// Distinct issues.
     pub issues: IssueCounts,
-    /// Where it stands between its submissions; none: its builder is not `external`, or nothing has happened yet.
+    /// What of it comes from outside; none: nothing does, or nothing has happened yet.
     pub handoff: Option<Box<Handoff>>,
     /// When its first attempt was leased.
     pub started_at: Option<Timestamp>,

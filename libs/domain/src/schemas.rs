@@ -3,7 +3,11 @@
 //! Invariant: lists of values come from the closed sets of this crate; a field that a stored value has stands here,
 //! which a test compares with what is really serialised.
 
+mod handoff;
+
 use serde_json::{Value, json};
+
+pub use self::handoff::handoff;
 
 use crate::{
     plan::{
@@ -23,6 +27,7 @@ pub fn scope() -> Value {
         "properties": {
             "paths": nullable(&texts("What may be written; null: everything but protected paths; []: nothing.")),
             "protected_paths": texts("Never written, whatever `paths` says."),
+            "approval_paths": texts("Written only with a person's word."),
             "read_only_context": {
                 "description": "For the builder to read.",
                 "type": "array",
@@ -328,55 +333,6 @@ pub fn list() -> Value {
 /// `project.ruleset` and `project.backlog`; an empty text is none.
 pub fn free_object() -> Value {
     json!({ "type": "object" })
-}
-
-/// `phase.handoff`: where an `external` phase stands between its submissions.
-pub fn handoff() -> Value {
-    let usage = json!({
-        "type": "object",
-        "required": ["role", "total", "provenance"],
-        "properties": {
-            "provider": text("Such as a vendor's name."),
-            "model": text("The model."),
-            "role": filled("builder or auditor."),
-            "purpose": text("Free text."),
-            "total": count("All tokens."),
-            "prompt": nullable(&count("Prompt tokens.")),
-            "completion": nullable(&count("Completion tokens.")),
-            "provenance": { "enum": Provenance::spellings() }
-        }
-    });
-    json!({
-        "title": "handoff",
-        "description": "Where an `external` phase stands between its submissions.",
-        "type": "object",
-        "properties": {
-            "wait": {
-                "description": "What is waited for; null: nothing.",
-                "type": ["object", "null"],
-                "required": ["for", "until"],
-                "properties": {
-                    "for": { "enum": Awaited::spellings() },
-                    "until": count("Past it the phase fails; microseconds since 1970.")
-                }
-            },
-            "submission": {
-                "description": "The result at hand; null: none.",
-                "type": ["object", "null"],
-                "required": ["builder", "digest", "size", "at"],
-                "properties": {
-                    "builder": filled("Who built it."),
-                    "digest": filled("SHA-256 in hex of the artifact that holds the document."),
-                    "size": count("Bytes of that artifact."),
-                    "at": count("When it came; microseconds since 1970."),
-                    "auditor": text("Who approved it; empty: nobody."),
-                    "audit_digest": text("The artifact that holds the auditor's document.")
-                }
-            },
-            "audit": { "description": "Somebody asked for an audit.", "type": "boolean" },
-            "usage": { "description": "Tokens used outside and not booked yet.", "type": "array", "items": usage }
-        }
-    })
 }
 
 fn text(description: &str) -> Value {

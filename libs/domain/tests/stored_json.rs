@@ -26,7 +26,7 @@ tiers:
         priority: 7
         max_attempts: 2
         labels: { a: b }
-        scope: { paths: [src/], protected_paths: [x/], read_only_context: [{ path: a, reason: r }], deliverables: [src/a], acceptance_criteria: [c] }
+        scope: { paths: [src/], protected_paths: [x/], approval_paths: [y/], read_only_context: [{ path: a, reason: r }], deliverables: [src/a], acceptance_criteria: [c] }
         builder: { kind: patch, patch: p.patch }
         gate: { setup: [fetch], steps: [{ run: t, kind: test, dir: d, env: { A: "1" } }] }
       - { id: P2, goal: g, builder: { kind: command, run: r, env: { A: "1" } }, gate: { steps: [] } }

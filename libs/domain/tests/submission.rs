@@ -205,6 +205,7 @@ fn a_stored_handoff_fits_its_schema() {
             audit_digest: "e".into(),
         }),
         audit: true,
+        approval: None,
         usage: vec![Usage {
             provider: "p".into(),
             model: "m".into(),

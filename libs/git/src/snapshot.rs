@@ -38,6 +38,12 @@ pub enum SnapshotError {
         /// Their folders, raw, without the last slash.
         paths: Vec<Vec<u8>>,
     },
+    /// Git refuses a path of the folder: on some file system it is the repository's own.
+    #[error("the folder has a path that git refuses: {detail}")]
+    ForbiddenPath {
+        /// What git said.
+        detail: String,
+    },
     /// Git cannot read a file of the folder.
     #[error("a file in the folder cannot be read as a file, folder or link: {detail}")]
     Unreadable {
@@ -169,6 +175,9 @@ impl OwnClone {
             return Ok(());
         }
         let words = detail(&output.stderr);
+        if words.contains("invalid path") {
+            return Err(SnapshotError::ForbiddenPath { detail: words });
+        }
         let unreadable = [
             "Permission denied",
             "unable to index file",

@@ -286,6 +286,11 @@ pub fn holds(run: &RunAggregate, phase: usize, now: Timestamp) -> Vec<Hold> {
                 facts,
                 "`autopack audit RUN PHASE approve|revise|escalate`",
             ),
+            Awaited::Approval => hold(
+                "approval",
+                format!("{facts}: {}", asked(run, phase)),
+                "`autopack approvals approve RUN PHASE --tree TREE`, or `reject`",
+            ),
         }
     }
     if let Some(at) = p.not_before.filter(|t| *t > now) {
@@ -316,6 +321,29 @@ pub fn holds(run: &RunAggregate, phase: usize, now: Timestamp) -> Vec<Hold> {
         Budget::Exhausted(cause, facts) => hold(cause.code(), facts, cause.remedy()),
     }
     holds
+}
+
+/// What a phase asks a person for, in short.
+fn asked(run: &RunAggregate, phase: usize) -> String {
+    let Some(approval) = run.approval(phase) else {
+        return String::new();
+    };
+    let request = &approval.request;
+    let first = request.asks.iter().map(|ask| {
+        let at = if ask.path.is_empty() {
+            "the change"
+        } else {
+            &ask.path
+        };
+        format!("{at} ({}: {})", ask.guard, ask.detail)
+    });
+    let first: Vec<String> = first.take(3).collect();
+    format!(
+        "tree {}, {} risk; {}",
+        request.tree,
+        request.risk,
+        first.join("; ")
+    )
 }
 
 fn offered_at(run: &RunAggregate, phase: usize) -> Option<i64> {

@@ -79,6 +79,31 @@ pub fn has_glob(entry: &str) -> bool {
     entry.contains(GLOB_CHARACTERS)
 }
 
+/// Paths that a list names, in whatever case or Unicode form they are written, with all below them.
+#[derive(Clone, Debug, Default)]
+pub struct PathSet {
+    entries: Vec<Entry>,
+}
+
+impl PathSet {
+    /// Compiles a list, or lists every entry that cannot be read.
+    pub fn compile(entries: &[String]) -> Result<Self, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let entries = compile(entries, "scope.approval_paths", true, &mut faults);
+        if faults.is_empty() {
+            Ok(Self { entries })
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// Whether the list names the path, or a folder above it.
+    pub fn covers(&self, path: &str) -> bool {
+        let folded = fold(path);
+        self.entries.iter().any(|entry| denies(entry, &folded))
+    }
+}
+
 /// A scope ready to be asked.
 #[derive(Clone, Debug)]
 pub struct CompiledScope {
@@ -103,6 +128,9 @@ impl CompiledScope {
             true,
             &mut faults,
         ));
+        if let Err(found) = PathSet::compile(&spec.approval_paths) {
+            faults.extend(found);
+        }
         if faults.is_empty() {
             Ok(Self { allowed, denied })
         } else {

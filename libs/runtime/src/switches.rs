@@ -21,11 +21,15 @@ pub enum Switch {
     PlanNormalization,
     /// A failed phase's workspace is rolled back before the next attempt.
     Rollback,
+    /// Changes of high risk wait for a person's word.
+    RiskApprovals,
+    /// What a change adds is not looked at for secrets.
+    NoSecretScan,
 }
 
 impl Switch {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Telemetry,
         Self::ConsolidatedMetrics,
         Self::Phase6Metrics,
@@ -33,6 +37,8 @@ impl Switch {
         Self::IntentionContext,
         Self::PlanNormalization,
         Self::Rollback,
+        Self::RiskApprovals,
+        Self::NoSecretScan,
     ];
 
     /// The variable that sets it.
@@ -45,6 +51,8 @@ impl Switch {
             Self::IntentionContext => "AUTOPACK_ENABLE_INTENTION_CONTEXT",
             Self::PlanNormalization => "AUTOPACK_ENABLE_PLAN_NORMALIZATION",
             Self::Rollback => "AUTOPACK_ROLLBACK_ENABLED",
+            Self::RiskApprovals => "AUTOPACK_ENABLE_RISK_APPROVALS",
+            Self::NoSecretScan => "AUTOPACK_DISABLE_SECRET_SCAN",
         }
     }
 }

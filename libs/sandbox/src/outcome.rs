@@ -31,6 +31,8 @@ pub enum End {
     NotFound,
     /// The program exists and cannot be executed.
     NotExecutable,
+    /// It was not started, because these layers were required and are not to be had here.
+    Unconfined(String),
     /// It was not started, for this reason.
     SpawnFailed(String),
     /// The supervisor died or stopped answering; the command's session was killed.
@@ -94,11 +96,39 @@ pub struct Outcome {
 }
 
 /// The names that may stand in [`Outcome::layers`].
-pub(crate) const LAYERS: [&str; 6] = [
-    "supervisor",
-    "subreaper",
-    "rlimits",
-    "scrubbed-env",
-    "no-new-privs",
-    "no-network",
-];
+pub mod layer {
+    /// Hidden folders are covered by mounts of the command's own.
+    pub const MOUNTS: &str = "mounts";
+    /// The kernel refuses writing outside of the command's folders.
+    pub const LANDLOCK: &str = "landlock";
+    /// Processes outside cannot be signalled.
+    pub const NO_SIGNALS: &str = "no-signals";
+    /// A network of its own with a loopback interface only.
+    pub const NO_NETWORK: &str = "no-network";
+    /// The kernel refuses TCP, where a network of its own is not to be had.
+    pub const NO_TCP: &str = "no-tcp";
+    /// Root's rights over the machine are given up.
+    pub const FEWER_RIGHTS: &str = "fewer-rights";
+    /// On in every command.
+    pub(crate) const ALWAYS: [&str; 5] = [
+        "supervisor",
+        "subreaper",
+        "rlimits",
+        "scrubbed-env",
+        "no-new-privs",
+    ];
+    /// All of them, as a requirement may name them.
+    pub const ALL: [&str; 11] = [
+        "supervisor",
+        "subreaper",
+        "rlimits",
+        "scrubbed-env",
+        "no-new-privs",
+        MOUNTS,
+        LANDLOCK,
+        NO_SIGNALS,
+        NO_NETWORK,
+        NO_TCP,
+        FEWER_RIGHTS,
+    ];
+}

@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::outcome::LAYERS;
+use crate::outcome::layer;
 use crate::wire::{self, Report, Started};
 use crate::{CapturedOutput, End, Outcome, SUPERVISOR_ARG, SandboxError, Spec, tree};
 
@@ -198,7 +198,7 @@ async fn lost(started: Option<Started>, began: Instant) -> Outcome {
 }
 
 fn outcome(report: Report) -> Outcome {
-    let named = |name: &String| LAYERS.into_iter().find(|layer| layer == name);
+    let named = |name: &String| layer::ALL.into_iter().find(|layer| layer == name);
     Outcome {
         layers: report.layers.iter().filter_map(named).collect(),
         end: report.end,

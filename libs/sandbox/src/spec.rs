@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::SandboxError;
+use crate::{SandboxError, layer};
 
 /// The longest time limit.
 const LONGEST: Duration = Duration::from_hours(30 * 24);
@@ -93,13 +93,26 @@ impl Spec {
         if !self.cwd.is_absolute() {
             return refuse("the working folder must be an absolute path");
         }
+        if let Some(name) = self
+            .confine
+            .require
+            .iter()
+            .find(|name| !layer::ALL.contains(&name.as_str()))
+        {
+            return Err(SandboxError::InvalidSpec(format!(
+                "`{name}` is no layer; there are {}",
+                layer::ALL.join(", ")
+            )));
+        }
+        let confined = self.confine.files.iter().flat_map(Files::all);
         let files = self
             .log_file
             .iter()
             .chain(&self.stdout_file)
-            .chain(&self.watch_dirs);
+            .chain(&self.watch_dirs)
+            .chain(confined);
         if files.into_iter().any(|path| !path.is_absolute()) {
-            return refuse("log files and watched folders must be absolute paths");
+            return refuse("log files, watched and confined folders must be absolute paths");
         }
         Ok(())
     }
@@ -153,14 +166,42 @@ impl Default for Limits {
 
 /// Confinement beyond the limits. What the host does not allow is left out, and missing in
 /// [`Outcome::layers`](crate::Outcome::layers).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confine {
     /// Whether the command may use the network; `false` leaves it a loopback interface of its own.
     pub network: bool,
+    /// Which files it may use; `None`: all that the user may.
+    pub files: Option<Files>,
+    /// Layers without which the command is not started; see [`layer`](crate::layer).
+    pub require: Vec<String>,
 }
 
 impl Default for Confine {
     fn default() -> Self {
-        Self { network: true }
+        Self {
+            network: true,
+            files: None,
+            require: Vec::new(),
+        }
+    }
+}
+
+/// Which files a command may use. Paths are absolute and resolved; one that does not exist is passed over.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Files {
+    /// Folders and files that it may write; nothing else.
+    pub write: Vec<PathBuf>,
+    /// What it may read although it lies below something hidden.
+    pub read: Vec<PathBuf>,
+    /// Folders and files that it does not see.
+    pub hide: Vec<PathBuf>,
+    /// A folder that stands in for `/tmp` and `/var/tmp`, where the host allows mounts.
+    pub tmp: Option<PathBuf>,
+}
+
+impl Files {
+    fn all(&self) -> impl Iterator<Item = &PathBuf> {
+        let lists = self.write.iter().chain(&self.read).chain(&self.hide);
+        lists.chain(&self.tmp)
     }
 }

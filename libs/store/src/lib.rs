@@ -3,6 +3,7 @@
 //! Invariant: a stored value that the domain does not know becomes a [`CorruptRow`] that names table, row,
 //! column, value and what would be valid; it never fails the reading of another row (DESIGN rule 8).
 
+pub mod approvals;
 pub mod audit;
 pub mod cursors;
 pub mod entity;

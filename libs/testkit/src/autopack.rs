@@ -74,6 +74,13 @@ impl Autopack {
         self
     }
 
+    /// Lets builders and gates of its runs write a new folder of this name, too.
+    pub fn sharing(self, name: &str) -> Self {
+        let folder = self.folder(name);
+        let shown = folder.to_str().unwrap().to_owned();
+        self.with("AUTOPACK_SANDBOX_WRITE", &shown)
+    }
+
     /// The data directory.
     pub fn data(&self) -> &Path {
         &self.data

@@ -53,6 +53,7 @@ pub const READS: &[&str] = &[
     "/autopack.registry.v1.PromotionService/GetIntegrationStatus",
     "/autopack.registry.v1.PromotionService/RefreshIntegrationStatus",
     "/autopack.registry.v1.SubmissionService/RequestAudit",
+    "/autopack.registry.v1.ApprovalService/ListApprovals",
     "/autopack.registry.v1.DispatchService/ListActiveRuns",
     "/autopack.registry.v1.DispatchService/GetSnapshot",
     "/autopack.registry.v1.DispatchService/GetPolicy",

@@ -12,6 +12,7 @@ use autopack_runtime::{
     switches::Switches,
 };
 
+use builder_worker::Confinement;
 use run_registry::SelfRepair;
 
 use crate::{cli::Global, credentials::Credentials, error::CliError, runfiles::Bounds};
@@ -44,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) runs_dir_named: bool,
     /// How much of the files of ended runs is kept.
     pub(crate) run_files: Bounds,
+    /// What builders and gates may touch.
+    pub(crate) confinement: Confinement,
     /// The switches.
     pub(crate) switches: Switches,
     /// Variables that have no effect, for people.
@@ -80,6 +83,10 @@ impl Settings {
         let run_files = Bounds::read(lookup).unwrap_or_else(|found| {
             faults.extend(found);
             Bounds::default()
+        });
+        let confinement = Confinement::read(lookup).unwrap_or_else(|found| {
+            faults.extend(found);
+            Confinement::default()
         });
         if !faults.is_empty() {
             let count = crate::output::count(faults.len(), "bad value");
@@ -126,6 +133,7 @@ impl Settings {
             backoff_seconds: aliases.backoff_seconds,
             self_repair,
             run_files,
+            confinement,
             switches,
             warnings: warnings.into_iter().map(|warning| warning.text).collect(),
         })

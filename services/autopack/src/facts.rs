@@ -30,7 +30,7 @@ pub(crate) fn facts(switches: Switches, plan: &Plan, plan_path: &Path) -> BTreeM
 }
 
 /// `AUTOPACK_OPERATOR`, else user and host.
-fn operator() -> String {
+pub(crate) fn operator() -> String {
     if let Some(operator) = environment("AUTOPACK_OPERATOR") {
         return operator
             .chars()

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use autopack_policy::provider::Bounds;
 
+use crate::confinement::Confinement;
 use crate::models::List;
 
 /// Configuration of one worker.
@@ -52,8 +53,8 @@ pub struct WorkerConfig {
     pub model_silence: Duration,
     /// A provider that asks for no longer wait than this is waited for; else the phase is handed back with the wait.
     pub model_patience: Duration,
-    /// Whether the steps of a gate may use the network; its set-up always may.
-    pub gate_network: bool,
+    /// What builders and gates may touch.
+    pub confinement: Confinement,
     /// Variables of the worker's environment that builders and gates get; a trailing `*` is a prefix.
     pub env_passthrough: Vec<String>,
     /// Variables for git commands with a remote address, such as `SSH_AUTH_SOCK`.
@@ -171,7 +172,7 @@ impl WorkerConfig {
             providers: Bounds::default(),
             model_silence: Duration::from_mins(5),
             model_patience: Duration::from_secs(10),
-            gate_network: true,
+            confinement: Confinement::default(),
             env_passthrough: PASSTHROUGH.iter().map(|name| (*name).to_owned()).collect(),
             git_remote_env: Vec::new(),
             registry_patience: Duration::from_secs(30),

@@ -26,6 +26,7 @@ pub mod registry_client;
 
 mod api;
 mod board;
+mod confinement;
 mod context;
 mod control;
 mod error;
@@ -48,6 +49,7 @@ mod worker;
 
 pub use api::Api;
 pub use config::{CacheLimits, MirrorLimits, WorkerConfig};
+pub use confinement::Confinement;
 pub use control::Control;
 pub use error::{CallError, WorkerError};
 pub use git_runner::TrustedRunner;

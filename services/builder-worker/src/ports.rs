@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autopack_bus::Bus;
+use autopack_domain::approval::Approval;
 use autopack_domain::attempt::{Attempt, Intent};
 use autopack_domain::integration::Seen;
 use autopack_domain::plan::{PhaseSpec, Plan};
@@ -123,6 +124,8 @@ pub struct Leased {
     pub tier_id: String,
     /// The result to apply, for a phase whose builder is `external`.
     pub submission: Option<Submission>,
+    /// A person's yes to the phase's change.
+    pub approval: Option<Approval>,
     /// For a bootstrap: what each other worker can do that the run's labels admit.
     pub fleet: Vec<Abilities>,
     /// For a promotion: what is to be promoted.

@@ -129,6 +129,7 @@ where
             intents: intents.into_iter().flatten().collect(),
             tier_id: found.tier_id,
             submission: convert(found.submission)?,
+            approval: convert(found.approval)?,
             fleet: found.fleet.into_iter().map(abilities).collect(),
             promotion: convert(found.promotion)?,
             compare_with: found.compare_with,
@@ -244,6 +245,7 @@ where
             failure_raw: raw,
             issues: report.issues.iter().map(Into::into).collect(),
             pause: report.pause.map(duration_to_proto),
+            approval: report.approval.as_ref().map(Into::into),
         };
         let found = answer(CALL, self.work.clone().settle_attempt(request)).await?;
         let tier = Some((found.completed_tier, found.completed_tier_index));

@@ -9,7 +9,7 @@ use autopack_runtime::{
     service::{Common, RegistryAddress, Settings as ServiceSettings},
 };
 use autopack_wire::server::Principal;
-use builder_worker::{CacheLimits, MirrorLimits, WorkerConfig};
+use builder_worker::{CacheLimits, Confinement, MirrorLimits, WorkerConfig};
 use serde::{Deserialize, Serialize};
 
 /// Variables that git needs to reach a remote repository.
@@ -62,6 +62,18 @@ pub(crate) struct Settings {
     pub(crate) announce: Vec<String>,
     /// Where others reach this worker's own service, such as `http://worker-1:7880`; empty: not announced.
     pub(crate) advertised: String,
+    /// Whether builders and gates are kept to their own folders.
+    pub(crate) sandbox_files: bool,
+    /// Folders besides their own that they may write.
+    pub(crate) sandbox_write: Vec<PathBuf>,
+    /// Folders and files that they do not see, besides the data directory and the user's credentials.
+    pub(crate) sandbox_hide: Vec<PathBuf>,
+    /// Layers of the sandbox without which no builder and no gate is started, such as `landlock`.
+    pub(crate) sandbox_require: Vec<String>,
+    /// Whether the steps of a gate may use the network; its set-up always may.
+    pub(crate) gate_network: bool,
+    /// Whether builders may use the network.
+    pub(crate) builder_network: bool,
     /// Size of the clones of target repositories from which on unused ones go, in MiB; 0: no bound.
     pub(crate) clones_mib: u64,
     /// Age of unused clones from which on they go, in hours; 0: no bound.
@@ -87,6 +99,12 @@ impl Default for Settings {
             labels: BTreeMap::new(),
             announce: config.announce,
             advertised: String::new(),
+            sandbox_files: config.confinement.files,
+            sandbox_write: config.confinement.write,
+            sandbox_hide: config.confinement.hide,
+            sandbox_require: config.confinement.require,
+            gate_network: config.confinement.gate_network,
+            builder_network: config.confinement.builder_network,
             clones_mib: 0,
             clones_hours: 0,
             caches_mib: config.caches.bytes.unwrap_or(0) >> 20,
@@ -110,6 +128,7 @@ impl ServiceSettings for Settings {
 
     fn faults(&self) -> Vec<Fault> {
         let mut faults = self.bus.faults();
+        faults.extend(self.confinement().faults("sandbox_"));
         if self.slots > 256 {
             faults.push(Fault::new("slots", "must be at most 256").example("4"));
         }
@@ -145,6 +164,17 @@ impl Settings {
         })
     }
 
+    fn confinement(&self) -> Confinement {
+        Confinement {
+            files: self.sandbox_files,
+            gate_network: self.gate_network,
+            builder_network: self.builder_network,
+            write: self.sandbox_write.clone(),
+            hide: self.sandbox_hide.clone(),
+            require: self.sandbox_require.clone(),
+        }
+    }
+
     /// What the worker itself is told.
     pub(crate) fn worker(&self, data_dir: PathBuf, fallback_name: String) -> WorkerConfig {
         let slots = match self.slots {
@@ -163,6 +193,7 @@ impl Settings {
             drain_grace: Duration::from_secs(self.drain_seconds),
             drain: Duration::from_secs(HAND_BACK),
             labels: self.labels.clone(),
+            confinement: self.confinement(),
             announce: self.announce.clone(),
             address: self.advertised.clone(),
             mirrors: MirrorLimits {

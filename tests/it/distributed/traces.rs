@@ -352,7 +352,7 @@ fn a_registry_that_is_killed_in_the_middle_leaves_the_tree_whole() {
 fn the_embedded_form_tells_the_same_tree() {
     let repo = TempRepo::small();
     let collector = Collector::start();
-    let mut autopack = Autopack::new();
+    let mut autopack = Autopack::new().sharing("marks");
     for (name, value) in collector.env() {
         autopack = autopack.with(name, &value);
     }

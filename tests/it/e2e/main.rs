@@ -16,7 +16,9 @@
     reason = "tests: a broken expectation is a failure"
 )]
 
+mod approvals;
 mod cli;
+mod dishonest;
 mod facts;
 mod outcomes;
 mod rig;

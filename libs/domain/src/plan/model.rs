@@ -126,6 +126,9 @@ pub struct ScopeSpec {
     /// Never written, whatever `paths` says.
     #[serde(default)]
     pub protected_paths: Vec<String>,
+    /// Written only with a person's word. Left out where there is none, so that plans keep their digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approval_paths: Vec<String>,
     /// For the builder to read.
     #[serde(default)]
     pub read_only_context: Vec<ContextSpec>,

@@ -21,6 +21,7 @@ pub(super) const KEYS: Keys = Keys {
     v1: &[
         "paths",
         "protected_paths",
+        "approval_paths",
         "read_only_context",
         "deliverables",
         "acceptance_criteria",
@@ -137,6 +138,9 @@ fn fields(
     let at = pick(cx, &["protected_paths"]);
     source(cx, "protected_paths", at.as_ref());
     spec.protected_paths = at.map(|at| protected(cx, &at)).unwrap_or_default();
+    let at = pick(cx, &["approval_paths"]);
+    source(cx, "approval_paths", at.as_ref());
+    spec.approval_paths = at.map(|at| path_list(cx, &at, true)).unwrap_or_default();
     let at = pick(cx, &["read_only_context"]);
     source(cx, "read_only_context", at.as_ref());
     spec.read_only_context = at.map(|at| context(cx, &at)).unwrap_or_default();

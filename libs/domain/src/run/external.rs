@@ -53,7 +53,7 @@ pub struct Audited {
 
 impl RunAggregate {
     /// Deadline in seconds, and whether the plan asks for an audit; `None`: the phase is not built outside.
-    fn external(&self, phase: usize) -> Option<(u32, bool)> {
+    pub(super) fn external(&self, phase: usize) -> Option<(u32, bool)> {
         match self.spec(phase).builder {
             Some(BuilderSpec::External {
                 timeout_seconds,
@@ -63,8 +63,11 @@ impl RunAggregate {
         }
     }
 
-    /// What an `external` phase needs from outside before a worker can take it.
+    /// What a phase needs from outside before a worker can take it.
     pub fn lacks(&self, phase: usize) -> Option<Awaited> {
+        if self.approval(phase).is_some_and(|a| a.decision.is_none()) {
+            return Some(Awaited::Approval);
+        }
         let (_, audit) = self.external(phase)?;
         match &self.phases[phase].handoff {
             Some(handoff) => handoff.lacks(audit),
@@ -81,13 +84,19 @@ impl RunAggregate {
 
     /// Begins and ends waits: the last step of each command.
     pub(super) fn update_waits(&mut self, now: Timestamp, changes: &mut Changes) {
-        if self.external.is_empty() || self.run.state.is_terminal() {
+        if (self.external.is_empty() && self.asking.is_empty()) || self.run.state.is_terminal() {
             return;
         }
         let run = &self.run;
         let goes = run.started && !run.paused && !run.cancelling;
         let tier = self.open_tier().filter(|_| goes);
-        for phase in self.external.clone() {
+        let mut outside = self.external.clone();
+        outside.extend(
+            self.asking
+                .iter()
+                .filter(|phase| !self.external.contains(phase)),
+        );
+        for phase in outside {
             let p = &self.phases[phase];
             let ready = Some(p.tier) == tier
                 && p.state == PhaseState::Queued
@@ -98,7 +107,7 @@ impl RunAggregate {
             if wait.map(|w| w.what) == wanted {
                 continue;
             }
-            let seconds = self.external(phase).map_or(0, |(seconds, _)| seconds);
+            let seconds = self.patience(phase, wanted);
             let until = now.plus(std::time::Duration::from_secs(seconds.into()));
             let handoff = self.phases[phase].handoff.get_or_insert_default();
             handoff.wait = wanted.map(|what| Wait { what, until });
@@ -252,10 +261,11 @@ impl RunAggregate {
         let Some(wait) = wait.filter(|w| w.until <= now && p.state == PhaseState::Queued) else {
             return Ok(false);
         };
-        let seconds = self.external(phase).map_or(0, |(seconds, _)| seconds);
+        let seconds = self.patience(phase, Some(wait.what));
         let (cause, what) = match wait.what {
             Awaited::Submission => (Cause::SubmissionOverdue, "no result was submitted"),
             Awaited::Audit => (Cause::AuditOverdue, "the submitted result was not audited"),
+            Awaited::Approval => (Cause::ApprovalOverdue, "nobody decided on the change"),
         };
         let detail = format!("{what} within {seconds} s");
         self.give_up(phase, cause, &detail, now, changes)?;

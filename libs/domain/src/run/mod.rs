@@ -4,7 +4,7 @@
 //! What changed, and which events tell it, is collected in [`Changes`] and committed in one transaction.
 //!
 //! One command a file: [`create`], [`bootstrap`], [`cleanup`], [`control`], [`add_phase`], [`offer`], [`lease`],
-//! [`landing`], [`settle`], [`retry`], [`issues`], [`import`], [`promote`], [`look`], [`external`]; the rule that ends tiers and
+//! [`landing`], [`settle`], [`retry`], [`issues`], [`import`], [`promote`], [`look`], [`external`], [`approve`]; the rule that ends tiers and
 //! runs is [`finalise`].
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -29,6 +29,7 @@ use crate::{
 };
 
 pub mod add_phase;
+pub mod approve;
 pub mod bootstrap;
 pub mod cleanup;
 pub mod control;
@@ -159,6 +160,8 @@ pub struct RunAggregate {
     dependants: Vec<Vec<usize>>,
     /// Phases whose builder is `external`.
     external: Vec<usize>,
+    /// Phases that have asked for an approval. The registry's own.
+    asking: Vec<usize>,
 }
 
 /// What a command changed.
@@ -241,6 +244,8 @@ impl RunAggregate {
         let external = (0..phases.len())
             .filter(|&i| is_external(&phases[i]))
             .collect();
+        let asks = |p: &Phase| p.handoff.as_ref().is_some_and(|h| h.approval.is_some());
+        let asking = (0..phases.len()).filter(|&i| asks(&phases[i])).collect();
         Self {
             run,
             plan,
@@ -255,6 +260,7 @@ impl RunAggregate {
             depends,
             dependants,
             external,
+            asking,
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{Changes, RunAggregate, lease::note_usage};
 use crate::{
     Cause, EventKind, Refusal,
+    approval::ApprovalRequest,
     attempt::{ArtifactRef, AttemptCommand},
     catalogue::Charge,
     event::FailureFact,
@@ -49,6 +50,8 @@ pub struct Report {
     pub issues: Vec<NewIssue>,
     /// How long the next attempt must wait at least; at most [`MAX_PAUSE`] counts.
     pub pause: Option<Duration>,
+    /// What a person has to approve; with the cause APPROVAL_REQUIRED alone.
+    pub approval: Option<ApprovalRequest>,
 }
 
 /// The longest time that an attempt's end may hold its phase back.
@@ -85,6 +88,8 @@ impl RunAggregate {
         let mut next = attempt.step(&command, now)?;
         let phase = next.phase;
         self.room_for_issues(report.issues.len())?;
+        self.check_request(report.cause, report.approval.as_ref())?;
+        let number = next.number;
         note_usage(&mut next, report.usage, changes);
         let used = if next.tokens_used == 0 && report.usage_unknown {
             next.tokens_reserved
@@ -138,6 +143,9 @@ impl RunAggregate {
                 self.put_attempt(next, changes);
                 let asked = report.pause.map(|pause| now.plus(pause.min(MAX_PAUSE)));
                 self.follow(phase, (cause, asked), &detail, decide, now, changes)?;
+                if let Some(request) = report.approval {
+                    self.ask(phase, number, request, now, changes);
+                }
             }
         }
         self.close(now, changes);
@@ -194,6 +202,7 @@ impl RunAggregate {
         self.phases[phase].cause = Some(cause);
         detail.clone_into(&mut self.phases[phase].detail);
         let spent = self.spend_submission(phase, cause);
+        self.spend_approval(phase, cause);
         match decide(self, phase, cause) {
             // Whoever submits the next result waits long enough by that.
             Follow::Again(_) if spent => self.requeue(phase, None, now, changes),

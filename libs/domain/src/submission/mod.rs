@@ -15,7 +15,7 @@ pub use self::{
     edit::{Edit, EditOp, MAX_EDITS, read_edits},
     result::{BuilderResult, Content, Probe, ResultStatus, read_result},
 };
-use crate::{plan::closed, time::Timestamp, usage::Usage};
+use crate::{approval::Approval, plan::closed, time::Timestamp, usage::Usage};
 
 /// Schema of a builder's document.
 pub const RESULT_V1: &str = "autopack/builder-result/v1";
@@ -31,6 +31,8 @@ closed!(
         Submission = "submission",
         /// An auditor's word on the result that was submitted.
         Audit = "audit",
+        /// A person's word on the change.
+        Approval = "approval",
     }
 );
 
@@ -63,7 +65,7 @@ pub struct Submission {
     pub audit_digest: String,
 }
 
-/// Where an `external` phase stands between its submissions.
+/// Where a phase stands between what comes from outside: submissions, audits, approvals.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handoff {
     /// What is waited for; none while the phase is not ready, in work, or ended.
@@ -78,6 +80,9 @@ pub struct Handoff {
     /// Tokens that were used outside and are not booked yet; the next lease books them.
     #[serde(default)]
     pub usage: Vec<Usage>,
+    /// The approval that the phase has or awaits, whatever its builder.
+    #[serde(default)]
+    pub approval: Option<Approval>,
 }
 
 impl Handoff {

@@ -51,6 +51,7 @@ const NAMES: &[(&str, &str)] = &[
         ".gitlab-ci.yml jenkinsfile azure-pipelines.yml bitbucket-pipelines.yml \
          .travis.yml .drone.yml appveyor.yml .appveyor.yml .pre-commit-config.yaml",
     ),
+    ("what git shows and merges", ".gitattributes"),
     (
         "the versions of tools",
         ".tool-versions mise.toml .mise.toml .envrc",

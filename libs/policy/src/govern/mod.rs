@@ -6,13 +6,18 @@
 //! - [`change`]: change sets and the facts they are judged by
 //! - [`gate_files`]: files that decide the gate
 //! - [`deliverables`]: files that must exist in the result
+//! - [`diff`], [`secrets`], [`symbols`], [`review`]: what a change adds and takes away, and whether a person must look
 
 pub mod change;
 mod collide;
 pub mod deliverables;
+pub mod diff;
 pub mod gate_files;
 mod links;
+pub mod review;
+pub mod secrets;
 mod size;
+pub mod symbols;
 
 use autopack_domain::Cause;
 use autopack_domain::plan::LimitSpec;

@@ -11,6 +11,8 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::unistd::{getgid, getuid, setsid};
 
+use super::confine::{MOUNTS, NETWORK};
+
 /// Takes over the role. The signal mask is undone again between the fork and the command.
 pub(super) fn become_supervisor() -> io::Result<()> {
     SigSet::all().thread_block()?;
@@ -73,22 +75,37 @@ fn close_others_on_exec() {
     }
 }
 
-/// Moves into a network namespace that has a loopback interface only; `false` if the host does not allow it.
-pub(super) fn leave_network() -> bool {
-    let (uid, gid) = (getuid(), getgid());
-    let alone = if uid.is_root() && unshare(CloneFlags::CLONE_NEWNET).is_ok() {
-        true
-    } else {
-        unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET).is_ok()
-            && fs::write("/proc/self/setgroups", "deny").is_ok()
-            && fs::write("/proc/self/uid_map", format!("{uid} {uid} 1")).is_ok()
-            && fs::write("/proc/self/gid_map", format!("{gid} {gid} 1")).is_ok()
-    };
-    if alone {
+/// Moves into namespaces of its own: a network with a loopback interface only, and mounts. Tells which of the two were
+/// asked for and are to be had.
+pub(super) fn leave(network: bool, mounts: bool) -> (bool, bool) {
+    let wanted = [(network, NETWORK), (mounts, MOUNTS)];
+    let flags = |on: &(bool, CloneFlags)| on.0.then_some(on.1);
+    let mut left = CloneFlags::empty();
+    if getuid().is_root() {
+        for flag in wanted.iter().filter_map(flags) {
+            if unshare(flag).is_ok() {
+                left |= flag;
+            }
+        }
+    }
+    let rest: CloneFlags = wanted.iter().filter_map(flags).collect::<CloneFlags>() - left;
+    if !rest.is_empty() && as_own_user(rest) {
+        left |= rest;
+    }
+    if left.contains(NETWORK) {
         // Without it, programs that talk to themselves over 127.0.0.1 fail; that is theirs to report.
         let _ = loopback_up();
     }
-    alone
+    (left.contains(NETWORK), left.contains(MOUNTS))
+}
+
+/// Enters them by way of a user namespace in which this user is still itself.
+fn as_own_user(flags: CloneFlags) -> bool {
+    let (uid, gid) = (getuid(), getgid());
+    unshare(CloneFlags::CLONE_NEWUSER | flags).is_ok()
+        && fs::write("/proc/self/setgroups", "deny").is_ok()
+        && fs::write("/proc/self/uid_map", format!("{uid} {uid} 1")).is_ok()
+        && fs::write("/proc/self/gid_map", format!("{gid} {gid} 1")).is_ok()
 }
 
 /// Switches the loopback interface on.

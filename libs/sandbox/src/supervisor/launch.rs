@@ -17,6 +17,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{getpid, getppid, getuid, setsid};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::confine::Own;
 use super::output::Output;
 use crate::wire::Started;
 use crate::{End, Spec, tree};
@@ -34,7 +35,7 @@ pub(super) struct Child {
 }
 
 /// Starts it, or tells why it does not start.
-pub(super) fn start(spec: &Spec, output: &mut Output) -> Result<Child, End> {
+pub(super) fn start(spec: &Spec, output: &mut Output, own: Own) -> Result<Child, End> {
     let failed = |doing: &str, error: io::Error| End::SpawnFailed(format!("{doing}: {error}"));
     if !spec.cwd.is_dir() {
         return Err(End::SpawnFailed(format!(
@@ -66,7 +67,7 @@ pub(super) fn start(spec: &Spec, output: &mut Output) -> Result<Child, End> {
         .as_fd()
         .try_clone_to_owned()
         .map_err(|error| failed("cannot reach the worker", error))?;
-    before_exec(&mut command, rlimits(spec), report);
+    before_exec(&mut command, rlimits(spec), report, own);
     let pid = match command.spawn() {
         Ok(child) => child.id() as i32,
         Err(error) => {
@@ -154,7 +155,12 @@ fn rlimits(spec: &Spec) -> Vec<(Resource, u64, u64)> {
     unsafe_code,
     reason = "session, limits and death signal are set between fork and exec"
 )]
-fn before_exec(command: &mut Command, limits: Vec<(Resource, u64, u64)>, report: OwnedFd) {
+fn before_exec(
+    command: &mut Command,
+    limits: Vec<(Resource, u64, u64)>,
+    report: OwnedFd,
+    own: Own,
+) {
     let supervisor = getpid();
     let prepare = move || {
         let session = setsid()?;
@@ -179,7 +185,8 @@ fn before_exec(command: &mut Command, limits: Vec<(Resource, u64, u64)>, report:
         SigSet::empty().thread_set_mask()?;
         // Out of memory, the kernel takes the command before its supervisor.
         let _ = std::fs::write("/proc/self/oom_score_adj", "500");
-        Ok(())
+        // Last: it closes what the lines above need.
+        own.put_on()
     };
     // SAFETY: the supervisor has a single thread, so the child may use whatever it finds after the fork.
     unsafe {

@@ -3,9 +3,12 @@
 //! Invariant: it returns only when no descendant is alive, or when what is left cannot be killed. It has one thread
 //! and starts before any runtime, so forking and changing namespaces are safe.
 
+mod confine;
 mod host;
+mod landlock;
 mod launch;
 mod meter;
+mod mounts;
 mod output;
 mod sweep;
 mod watch;
@@ -44,23 +47,7 @@ fn supervise() -> io::Result<()> {
     host::become_supervisor()?;
     let mut lifeline = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let spec = wire::read_spec(&mut lifeline)?;
-    let mut layers = vec![
-        "supervisor",
-        "subreaper",
-        "rlimits",
-        "scrubbed-env",
-        "no-new-privs",
-    ];
-    if !spec.confine.network && host::leave_network() {
-        layers.push("no-network");
-    }
-    let report = match run(&spec, &lifeline) {
-        Ok(mut report) => {
-            report.layers = layers.into_iter().map(str::to_owned).collect();
-            report
-        }
-        Err(end) => not_started(end),
-    };
+    let report = run(&spec, &lifeline).unwrap_or_else(not_started);
     // Nobody may be reading any more; the tree is gone either way.
     let _ = say(&report);
     Ok(())
@@ -68,9 +55,11 @@ fn supervise() -> io::Result<()> {
 
 /// Starts the command and sees it through; `Err` when it did not start.
 fn run(spec: &Spec, lifeline: &File) -> Result<Report, End> {
+    // Before anything is hidden: the files may lie where the command may not look.
     let mut output = output::Output::new(spec)?;
+    let confined = confine::confine(spec)?;
     let began = Instant::now();
-    let child = launch::start(spec, &mut output)?;
+    let child = launch::start(spec, &mut output, confined.own)?;
     host::hide();
     let mut meter = meter::Meter::new(&spec.limits);
     let mut end = watch::until_end(spec, &child, lifeline, began, &mut output, &mut meter);
@@ -93,7 +82,7 @@ fn run(spec: &Spec, lifeline: &File) -> Result<Report, End> {
         peak_memory_bytes: meter.peak_memory(),
         left_behind: swept.left_behind,
         survivors: swept.survivors,
-        layers: Vec::new(),
+        layers: confined.layers.into_iter().map(str::to_owned).collect(),
     })
 }
 

@@ -30,6 +30,7 @@ pub use several::split as split_addresses;
 
 use crate::{
     registry::{
+        approval_service_client::ApprovalServiceClient,
         artifact_service_client::ArtifactServiceClient,
         dispatch_service_client::DispatchServiceClient, doctor_service_client::DoctorServiceClient,
         import_service_client::ImportServiceClient, issue_service_client::IssueServiceClient,
@@ -195,6 +196,11 @@ impl Clients {
     /// For builders and auditors outside.
     pub fn submissions(&self) -> SubmissionServiceClient<GrpcService> {
         SubmissionServiceClient::new(self.transport.clone()).max_decoding_message_size(MAX_DECODE)
+    }
+
+    /// For those who decide on changes.
+    pub fn approvals(&self) -> ApprovalServiceClient<GrpcService> {
+        ApprovalServiceClient::new(self.transport.clone()).max_decoding_message_size(MAX_DECODE)
     }
 
     /// The database that these clients work on: that of the first answer, or the expected one.

@@ -7,6 +7,7 @@
 //! `<(usize, Tier)>::try_from(message)`. Fields of requests are read with [`read`] and [`At`], so that handlers
 //! report their faults the same way.
 
+mod approval;
 mod at;
 mod attempt;
 mod builder;

@@ -84,6 +84,7 @@ impl From<&ScopeSpec> for types::Scope {
                 .collect(),
             deliverables: scope.deliverables.clone(),
             acceptance_criteria: scope.acceptance_criteria.clone(),
+            approval_paths: scope.approval_paths.clone(),
         }
     }
 }
@@ -102,6 +103,7 @@ impl Decode<types::Scope> for ScopeSpec {
         Some(Self {
             paths,
             protected_paths: message.protected_paths,
+            approval_paths: message.approval_paths,
             read_only_context: message
                 .read_only_context
                 .into_iter()

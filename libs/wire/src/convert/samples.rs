@@ -1,5 +1,7 @@
 //! Values with every field set to something of its own, for round trips.
 
+mod outside;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use autopack_domain::{
@@ -15,7 +17,7 @@ use autopack_domain::{
     run::{Job, JobKind, JobState, Run, RunAggregate},
     states::{AttemptState, PhaseState, RunState, TierState},
     strategy::{PhaseStrategy, Strategy, TierStrategy},
-    submission::{Awaited, Handoff, Submission, Wait},
+    submission::{Awaited, Handoff, Wait},
     tier::{PhaseCounts, Tier},
     usage::{Provenance, Usage},
 };
@@ -148,16 +150,10 @@ pub(crate) fn phase(id: &str, place: usize) -> Phase {
                 what: Awaited::Audit,
                 until: Timestamp(9),
             }),
-            submission: Some(Submission {
-                builder: "bot".into(),
-                digest: "f".repeat(64),
-                size: 31,
-                at: Timestamp(5),
-                auditor: "ada".into(),
-                audit_digest: "0".repeat(64),
-            }),
+            submission: Some(outside::submission()),
             audit: true,
             usage: vec![usage()],
+            approval: Some(outside::approval()),
         })),
         started_at: Some(Timestamp(7)),
         completed_at: Some(Timestamp(8)),
@@ -312,6 +308,7 @@ pub(crate) fn phase_spec(id: &str, builder: Option<BuilderSpec>) -> PhaseSpec {
         scope: ScopeSpec {
             paths: Some(vec!["src/**".into()]),
             protected_paths: vec!["x".into()],
+            approval_paths: vec!["y".into()],
             read_only_context: vec![ContextSpec {
                 path: "README".into(),
                 reason: "why".into(),

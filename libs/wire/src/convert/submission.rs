@@ -18,6 +18,7 @@ impl From<&Handoff> for types::Handoff {
             submission: handoff.submission.as_ref().map(Into::into),
             audit: handoff.audit,
             unbooked: handoff.usage.iter().map(Into::into).collect(),
+            approval: handoff.approval.as_ref().map(Into::into),
         }
     }
 }
@@ -32,6 +33,7 @@ impl Decode<types::Handoff> for Handoff {
             .time_optional(message.deadline_time);
         let submission = at.field("submission").message_optional(message.submission);
         let usage = at.field("unbooked").list(message.unbooked);
+        let approval = at.field("approval").message_optional(message.approval);
         let wait = match (what?, until?) {
             (Some(what), Some(until)) => Some(Wait { what, until }),
             (None, None) => None,
@@ -42,6 +44,7 @@ impl Decode<types::Handoff> for Handoff {
             submission: submission?,
             audit: message.audit,
             usage: usage?,
+            approval: approval?,
         })
     }
 }

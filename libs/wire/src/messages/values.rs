@@ -33,6 +33,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("contract_version", "1"),
     ("database", "sqlite"),
     ("database_identity", UID),
+    ("decided_by", "ada"),
     ("default_builder_json", "{\"kind\":\"noop\"}"),
     ("default_gate_profile", "normal"),
     ("default_project", "demo"),

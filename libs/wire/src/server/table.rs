@@ -147,6 +147,14 @@ pub const ALLOWED: &[(&str, &[Principal])] = &[
         &[User],
     ),
     (
+        "/autopack.registry.v1.ApprovalService/ListApprovals",
+        &[User, Telemetry, Auditor, Reader],
+    ),
+    (
+        "/autopack.registry.v1.ApprovalService/DecideApproval",
+        &[User],
+    ),
+    (
         "/autopack.registry.v1.DispatchService/ListActiveRuns",
         &[Scheduler],
     ),

@@ -4,6 +4,7 @@
 //! before every acknowledgement); figures of other runs are never compared with these (DURABILITY a.4).
 
 mod calibrate;
+mod govern;
 mod numbers;
 mod patch;
 mod scenarios;
@@ -64,8 +65,8 @@ impl Sizes {
     };
 }
 
-/// The scenarios, by the names of DURABILITY a.4 and `patch`.
-pub(crate) const SCENARIOS: [&str; 6] = ["b1", "b2", "b3", "b5", "b7", "patch"];
+/// The scenarios, by the names of DURABILITY a.4, `govern` and `patch`.
+pub(crate) const SCENARIOS: [&str; 7] = ["b1", "b2", "b3", "b5", "b7", "govern", "patch"];
 
 /// Measures the scenarios in `only` (none: all) in a folder that is empty, and prints as it goes. The
 /// calibration is always part of it: a figure without one says nothing.
@@ -95,6 +96,7 @@ pub(crate) async fn run(
             "b3" => scenarios::fan_out(folder, sizes.fan_out).await?,
             "b5" => scenarios::start_latency(folder, sizes.starts).await?,
             "b7" => scenarios::idle(folder, sizes.idle).await?,
+            "govern" => govern::large_patch(folder, sizes.files, sizes.patches).await?,
             _ => patch::overhead(folder, sizes.files, sizes.patches).await?,
         };
         say(&mut report, lines);

@@ -75,7 +75,7 @@ pub(crate) async fn overhead(
     let stack = Stack::start(&folder.join("patch"), 1).await?;
     let target = folder.join("target");
     make_repository(&target, files).await?;
-    let digests = put(&stack, phases).await?;
+    let digests = put(&stack, (0..phases).map(patch)).await?;
     let list: Vec<String> = (0..phases)
         .map(|n| format!(r#"{{"id": "P{n}", "name": "p{n}", "goal": "g", "builder": {{"kind": "patch", "patch": "{n}.patch"}}, "gate": {{"steps": []}}}}"#))
         .collect();
@@ -138,13 +138,13 @@ async fn plain(repository: &Path, rounds: Range<usize>) -> Result<Vec<Duration>,
     Ok(spans)
 }
 
-async fn put(
+/// Stores patches as `0.patch`, `1.patch`, ...; their digests by name.
+pub(super) async fn put(
     stack: &Stack,
-    phases: usize,
+    patches: impl Iterator<Item = String>,
 ) -> Result<std::collections::HashMap<String, String>, String> {
     let mut digests = std::collections::HashMap::new();
-    for n in 0..phases {
-        let text = patch(n);
+    for (n, text) in patches.enumerate() {
         let digest: Vec<String> = Sha256::digest(text.as_bytes())
             .iter()
             .map(|b| format!("{b:02x}"))

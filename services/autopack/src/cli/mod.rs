@@ -3,6 +3,7 @@
 //! Invariant: every command's help holds an example; what a flag means is said here and nowhere else.
 
 mod adapters;
+mod approvals;
 mod args;
 mod export;
 mod import;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use adapters::{AdapterCommand, AdapterTestArgs};
+pub(crate) use approvals::{ApprovalsArgs, DecideArgs, DecideCommand};
 pub(crate) use args::{
     AddPhaseArgs, ArtifactArgs, BenchArgs, CancelArgs, DlqCommand, DoctorArgs, DoctorCommand,
     ExplainArgs, NewRun, PhaseRef, PlanCommand, PlanExplainArgs, PlanValidateArgs, ProbeKind,
@@ -149,6 +151,8 @@ pub(crate) enum Command {
     SubmitResult(SubmitResultArgs),
     /// Audit a submitted result before it is gated
     Audit(AuditArgs),
+    /// List changes that wait for a person's word, approve or reject them
+    Approvals(ApprovalsArgs),
     /// Give up, skip, or open again a phase whose builder is external
     SetPhase(SetPhaseArgs),
     /// Say why phases are not running, from the rules that dispatch them

@@ -3,6 +3,7 @@
 //! Invariant: a command returns its exit code or an error, and prints data only through [`crate::output`].
 
 mod adapters;
+mod approvals;
 mod artifact;
 mod bench;
 mod control;
@@ -148,6 +149,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Outcome {
         Command::AddPhase(args) => Box::pin(control::add_phase(&context, args)).await,
         Command::SubmitResult(args) => Box::pin(submissions::result(&context, args)).await,
         Command::Audit(args) => Box::pin(submissions::audit(&context, args)).await,
+        Command::Approvals(args) => Box::pin(approvals::approvals(&context, args)).await,
         Command::SetPhase(args) => Box::pin(submissions::set_phase(&context, args)).await,
         Command::Why(args) => Box::pin(reads::why(&context, args)).await,
         Command::Queue(args) => Box::pin(queue::queue(&context, args)).await,

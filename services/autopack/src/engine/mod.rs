@@ -184,6 +184,7 @@ impl Engine {
             bus: Arc::clone(&bus),
             clock,
             services: &services,
+            confinement: settings.confinement.clone(),
         };
         let clients = parts.clients(Principal::User);
         let files = RunFiles::new(

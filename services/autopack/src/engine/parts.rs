@@ -16,7 +16,7 @@ use autopack_wire::{
     serve::{ServeOptions, bind_uds, serve_tcp, serve_uds_socket},
     server::{Principal, ServerLayer, ServerOptions, TokenTable},
 };
-use builder_worker::{Control, WorkerConfig, WorkerError, registry_client::over};
+use builder_worker::{Confinement, Control, WorkerConfig, WorkerError, registry_client::over};
 use phase_scheduler::{Scheduler, SchedulerConfig};
 use tonic::service::Routes;
 
@@ -50,6 +50,8 @@ pub(super) struct Parts<'a> {
     pub(super) bus: Arc<dyn Bus>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) services: &'a Supervisor,
+    /// What builders and gates may touch.
+    pub(super) confinement: Confinement,
 }
 
 impl Parts<'_> {
@@ -103,7 +105,11 @@ impl Parts<'_> {
             clock: Arc::new(move || clock.now()),
             failpoint: failpoint::hit,
         };
-        let worker = builder_worker::build_with(worker_config(data, slots), ports, control);
+        let worker = builder_worker::build_with(
+            worker_config(data, slots, self.confinement.clone()),
+            ports,
+            control,
+        );
         let token = self.services.token();
         self.services.spawn("worker", Kind::Critical, async move {
             worker.run(token.clone()).await?;
@@ -182,13 +188,14 @@ pub(super) fn server_options(data: &DataDir) -> Result<ServerOptions, CliError> 
     })
 }
 
-fn worker_config(data: &Path, slots: usize) -> WorkerConfig {
+fn worker_config(data: &Path, slots: usize, confinement: Confinement) -> WorkerConfig {
     let remote = GIT_REMOTE
         .iter()
         .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
     WorkerConfig {
         name: format!("embedded/{}", std::process::id()),
         git_remote_env: remote.collect(),
+        confinement,
         ..WorkerConfig::new(data, slots)
     }
 }

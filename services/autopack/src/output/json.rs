@@ -133,6 +133,31 @@ pub(crate) fn handoff(handoff: Option<&types::Handoff>) -> Value {
             "auditor": some(&s.auditor),
             "audit_digest": some(&s.audit_digest),
         })),
+        "approval": handoff.approval.as_ref().map(approval),
+    })
+}
+
+/// What a phase asks a person for, and the word.
+fn approval(approval: &types::Approval) -> Value {
+    let request = approval.request.clone().unwrap_or_default();
+    json!({
+        "tree": request.tree,
+        "tip": some(&request.tip),
+        "risk": request.risk,
+        "asked_by": request.asked_by,
+        "attempt": approval.attempt,
+        "ask_time": time(approval.ask_time.as_ref()),
+        "asks": request.asks.iter().map(|ask| json!({
+            "guard": ask.guard,
+            "path": some(&ask.path),
+            "detail": ask.detail,
+        })).collect::<Vec<_>>(),
+        "decision": approval.decision.as_ref().map(|word| json!({
+            "approved": word.approved,
+            "decided_by": word.decided_by,
+            "note": some(&word.note),
+            "decide_time": time(word.decide_time.as_ref()),
+        })),
     })
 }
 

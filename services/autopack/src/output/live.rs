@@ -188,6 +188,13 @@ pub(crate) fn line(event: &types::Event) -> Option<String> {
                     "`autopack audit {} {phase} approve|revise|escalate`",
                     run.id
                 )
+            } else if handoff.awaited == "approval" {
+                let tree = handoff.approval.as_ref().and_then(|a| a.request.as_ref());
+                let tree = tree.map_or("TREE", |request| request.tree.as_str());
+                format!(
+                    "`autopack approvals approve|reject {} {phase} --tree {tree}`",
+                    run.id
+                )
             } else {
                 format!("`autopack submit-result {} {phase} --patch FILE`", run.id)
             };
@@ -201,6 +208,8 @@ pub(crate) fn line(event: &types::Event) -> Option<String> {
             format!("{phase}: the builder submitted that it failed")
         }
         EventKind::ResultSubmitted => format!("{phase}: a result was submitted by {text}"),
+        EventKind::ApprovalRequested => format!("{phase}: asks for an approval: {text}"),
+        EventKind::ApprovalDecided => format!("{phase}: {text}"),
         EventKind::AuditRequested => format!("{phase}: {}", kind.text()),
         EventKind::AuditSubmitted => format!("{phase}: audited: {text}"),
         EventKind::IssueRecorded => format!("{} issue {text}", about(phase)),

@@ -13,11 +13,11 @@ use autopack_adapters::probe::{Probe, Verdict};
 use autopack_adapters::{Claim, Manifest, invoke};
 use autopack_domain::Cause;
 use autopack_domain::plan::AgentSpec;
-use autopack_git::Oid;
+use autopack_git::{Oid, OwnClone};
 use autopack_sandbox::{End, Spec};
 use tokio::sync::watch;
 
-use super::agent::{Files, prepare, read_issues, snapshot, worker_error};
+use super::agent::{Files, confine, prepare, read_issues, snapshot, worker_error};
 use super::build::Candidate;
 use super::command::within;
 use super::usage::Book;
@@ -43,7 +43,7 @@ pub(super) async fn build(
     prepare(job, &repo.own, &mut bench, base).await?;
     let files = Files::write(job, &bench).await?;
     let prompt = prompt::write(job, &bench, &files, agent).await?;
-    let start = start(job, &bench, &files, agent, &prompt).await?;
+    let start = start(job, &bench, &repo.own, &files, agent, &prompt).await?;
     let started = format!("{} ({})", start.spec.argv.join(" "), start.manifest.title);
     let (told, hear) = watch::channel(None);
     let this = Drive {
@@ -101,6 +101,7 @@ struct Start {
 async fn start(
     job: &mut Job<'_>,
     bench: &Bench,
+    own_clone: &OwnClone,
     files: &Files,
     agent: &AgentSpec,
     prompt: &prompt::Prompt,
@@ -158,6 +159,7 @@ async fn start(
     let mut spec = Spec::new(made.argv, bench.tree());
     let allowed = &manifest.env.allow;
     spec.env = job.cx.env(&bench.home(), &bench.tmp(), allowed, &extra);
+    spec.confine = confine(job, bench, own_clone);
     let before = bench.checkout_bytes().await;
     within(
         &mut spec,

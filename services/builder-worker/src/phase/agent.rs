@@ -10,13 +10,14 @@ use autopack_domain::Cause;
 use autopack_git::{Oid, OwnClone, SnapshotError, Throwaway, ThrowawayObjects, utf8_path};
 use autopack_policy::govern::missing_deliverables;
 use autopack_policy::scope::has_glob;
-use autopack_sandbox::{CancellationToken, End, Outcome, Spec};
+use autopack_sandbox::{CancellationToken, Confine, End, Outcome, Spec};
 use tokio::time::sleep;
 
 use super::build::Candidate;
 use super::command::Line;
 use super::usage::{self, Book};
 use super::{Job, ends, goal, issues};
+use crate::confinement::Who;
 use crate::error::{Failure, Stop};
 use crate::pool::Pooled;
 use crate::repo::Opened;
@@ -47,7 +48,7 @@ pub(crate) async fn build(
         .await;
     prepare(job, &repo.own, &mut bench, base).await?;
     let files = Files::write(job, &bench).await?;
-    let spec = spec(job, &bench, &files, &command).await;
+    let spec = spec(job, &bench, &repo.own, &files, &command).await;
     let (outcome, book) = run(job, spec, &files.usage).await;
     read_usage(job, &files.usage, book).await;
     read_issues(job, &files.issues).await;
@@ -141,7 +142,25 @@ impl Files {
     }
 }
 
-async fn spec(job: &Job<'_>, bench: &Bench, files: &Files, command: &Command<'_>) -> Spec {
+/// What a builder may touch: it needs the objects of our clone for its own history.
+pub(super) fn confine(job: &Job<'_>, bench: &Bench, own: &OwnClone) -> Confine {
+    let confinement = &job.cx.config.confinement;
+    confinement.of(
+        &job.cx.host,
+        bench,
+        Who::Builder,
+        &[],
+        &[own.dir().join("objects")],
+    )
+}
+
+async fn spec(
+    job: &Job<'_>,
+    bench: &Bench,
+    own: &OwnClone,
+    files: &Files,
+    command: &Command<'_>,
+) -> Spec {
     let mut env = command.env.clone();
     files.tell(job, &mut env);
     let line = Line {
@@ -149,7 +168,7 @@ async fn spec(job: &Job<'_>, bench: &Bench, files: &Files, command: &Command<'_>
         cwd: bench.tree(),
         env: job.cx.env(&bench.home(), &bench.tmp(), &[], &env),
         timeout_seconds: command.timeout_seconds,
-        network: true,
+        confine: confine(job, bench, own),
         bytes_before: bench.checkout_bytes().await,
     };
     line.within(&job.spec.limits, bench)
@@ -277,6 +296,9 @@ pub(super) async fn snapshot(
             return Ok(candidate);
         }
         Err(SnapshotError::Git(error)) => return Err(error.into()),
+        Err(error @ SnapshotError::ForbiddenPath { .. }) => {
+            return Err(Stop::failed(Cause::PathEscape, error.to_string()));
+        }
         Err(error @ SnapshotError::Unreadable { .. }) => {
             return Err(Stop::failed(Cause::BuilderFailed, error.to_string()));
         }

@@ -49,6 +49,13 @@ impl Cache {
         env
     }
 
+    /// The cache's folder, if anything is kept.
+    pub(crate) fn folder(&self) -> &[PathBuf] {
+        self.taken
+            .as_ref()
+            .map_or(&[], |taken| std::slice::from_ref(&taken.folder))
+    }
+
     /// Remembers that the set-up was done; if that cannot be written it is done again.
     pub(crate) async fn mark_set_up(&self, bench: &Bench) {
         if let Some(key) = self.key.clone() {

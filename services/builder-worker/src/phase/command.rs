@@ -21,7 +21,7 @@ pub(crate) struct Line<'a> {
     pub(crate) cwd: PathBuf,
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) timeout_seconds: u32,
-    pub(crate) network: bool,
+    pub(crate) confine: Confine,
     /// Bytes that were in the folders before and do not count.
     pub(crate) bytes_before: u64,
 }
@@ -31,9 +31,7 @@ impl Line<'_> {
     pub(crate) fn within(self, limits: &LimitSpec, bench: &Bench) -> Spec {
         let mut spec = Spec::shell(self.run, self.cwd);
         spec.env = self.env;
-        spec.confine = Confine {
-            network: self.network,
-        };
+        spec.confine = self.confine;
         within(
             &mut spec,
             limits,

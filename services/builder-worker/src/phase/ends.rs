@@ -51,6 +51,7 @@ pub(crate) fn builder_failure(
             Cause::WorkerError,
             "the sandbox's supervisor was lost while the builder ran".to_owned(),
         ),
+        End::Unconfined(layers) => unconfined(layers),
         End::SpawnFailed(why) => (
             Cause::WorkerError,
             format!("the builder could not be started: {why}"),
@@ -67,6 +68,15 @@ fn not_found(program: Option<&str>) -> (Cause, String) {
     (
         Cause::BuilderNotFound,
         format!("`{program}` is neither on the worker's PATH nor in the repository"),
+    )
+}
+
+fn unconfined(layers: &str) -> (Cause, String) {
+    (
+        Cause::SandboxIncomplete,
+        format!(
+            "the worker requires these layers of the sandbox, and cannot put them on: {layers}"
+        ),
     )
 }
 
@@ -92,6 +102,10 @@ pub(crate) fn step_end(end: &End) -> Result<StepEnd, Stop> {
         // Somebody killed it together with what it watched.
         End::SupervisorLost => StepEnd::Signalled(9),
         End::Cancelled => return Err(Stop::Interrupted),
+        End::Unconfined(layers) => {
+            let (cause, words) = unconfined(layers);
+            return Err(Stop::failed(cause, words));
+        }
         End::SpawnFailed(why) => {
             return Err(Stop::failed(
                 Cause::WorkerError,
@@ -141,6 +155,7 @@ mod tests {
             (End::OutputLimit, None, Cause::ResourceLimit),
             (End::SupervisorLost, None, Cause::WorkerError),
             (End::SpawnFailed("x".into()), None, Cause::WorkerError),
+            (End::Unconfined("x".into()), None, Cause::SandboxIncomplete),
         ] {
             assert_eq!(cause(end.clone(), missing), Some(want), "{end:?}");
         }

@@ -14,6 +14,7 @@ use autopack_policy::gate::{StepEnd, StepResult, gate_word, timeout_verdict, ver
 use super::cache::{self, Cache};
 use super::command::Line;
 use super::{Job, ends};
+use crate::confinement::Who;
 use crate::error::{Failure, Stop};
 use crate::pool::Pooled;
 use crate::repo::Opened;
@@ -156,8 +157,8 @@ async fn run_on(
     let mut done = Vec::new();
     if !cache.set_up_done {
         for step in &job.spec.gate.setup {
-            let result =
-                run_step(job, bench, &cache, step, true, &format!("{mark} (set-up)")).await?;
+            let mark = format!("{mark} (set-up)");
+            let result = run_step(job, bench, &cache, step, Who::SetUp, &mark).await?;
             if result.end != StepEnd::Exited(0) {
                 done.push(Done {
                     end: StepEnd::SetupFailed,
@@ -168,9 +169,8 @@ async fn run_on(
         }
         cache.mark_set_up(bench).await;
     }
-    let network = job.cx.config.gate_network;
     for step in job.steps().to_vec() {
-        let result = run_step(job, bench, &cache, &step, network, mark).await?;
+        let result = run_step(job, bench, &cache, &step, Who::Gate, mark).await?;
         let well = result.end == StepEnd::Exited(0);
         done.push(result);
         if !well {
@@ -185,7 +185,7 @@ async fn run_step(
     bench: &mut Pooled<Bench>,
     cache: &Cache,
     step: &StepSpec,
-    network: bool,
+    who: Who,
     mark: &str,
 ) -> Result<Done, Stop> {
     let heading = format!("{}{mark}", step.run);
@@ -207,7 +207,11 @@ async fn run_step(
             .cx
             .env(&bench.home(), &bench.tmp(), &cache.passthrough, &extra),
         timeout_seconds: step.timeout_seconds,
-        network,
+        confine: job
+            .cx
+            .config
+            .confinement
+            .of(&job.cx.host, bench, who, cache.folder(), &[]),
         bytes_before: cache.bytes_before,
     };
     let spec = line.within(&job.spec.limits, bench);
@@ -221,7 +225,7 @@ async fn run_step(
     if end != StepEnd::Exited(0) {
         job.print("", &format!("[{}]\n", ends::end_text(end)));
     }
-    job.fact("layers", outcome.layers);
+    job.fact("gate_layers", outcome.layers);
     Ok(Done {
         kind: step.kind,
         run: step.run.clone(),

@@ -15,7 +15,7 @@ use autopack_policy::scope::CompiledScope;
 use futures::{StreamExt, TryStreamExt};
 
 use super::build::Candidate;
-use super::{Job, land};
+use super::{Job, land, review};
 use crate::error::{Failure, Stop};
 use crate::repo::{Opened, Repo};
 use crate::text;
@@ -61,12 +61,17 @@ pub(crate) async fn govern(
                 let violations = judge(job, &look)?;
                 Ok::<_, Stop>((look, violations))
             };
-            let (looked, draft) = futures::join!(looked, land::draft(job, opened, candidate));
-            looked.map(|(look, violations)| (look, violations, draft))
+            let (looked, second, draft) = futures::join!(
+                looked,
+                review::read(job, &opened.repo, base, &candidate.tree),
+                land::draft(job, opened, candidate)
+            );
+            let (look, violations) = looked?;
+            Ok::<_, Stop>((look, violations, second, draft))
         })
     );
     reported?;
-    let (look, violations, draft) = looked?;
+    let (look, violations, second, draft) = looked?;
     let (changes, facts) = (look.changes, look.facts);
     job.fact("changed_files", changes.entries.len());
     let bytes = changes.entries.iter().map(|change| change.size);
@@ -75,6 +80,12 @@ pub(crate) async fn govern(
         return Err(failure.into());
     }
     deliverables(job, &facts.paths, candidate)?;
+    let paths: Vec<String> = changes
+        .entries
+        .iter()
+        .map(govern::Change::shown_path)
+        .collect();
+    review::judge(job, &second?, &paths, candidate)?;
     Ok(Judged {
         objects: look.objects,
         draft,

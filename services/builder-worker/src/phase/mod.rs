@@ -19,6 +19,7 @@ mod land;
 mod model;
 mod patch;
 mod push;
+mod review;
 mod settle;
 mod usage;
 
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autopack_domain::Cause;
+use autopack_domain::approval::ApprovalRequest;
 use autopack_domain::attempt::{ArtifactRef, Attempt};
 use autopack_domain::issue::NewIssue;
 use autopack_domain::phase::PhaseOutcome;
@@ -35,6 +37,7 @@ use autopack_domain::states::AttemptState;
 use autopack_domain::usage::Usage;
 use autopack_git::Oid;
 use autopack_runtime::attributes;
+use autopack_runtime::switches::Switch;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tracing::Span;
@@ -91,6 +94,8 @@ pub(crate) struct Evidence {
     pub(crate) submitted: Vec<ArtifactRef>,
     /// What the builder says is wrong with its work.
     pub(crate) issues: Vec<NewIssue>,
+    /// What a person has to approve.
+    pub(crate) approval: Option<ApprovalRequest>,
 }
 
 /// A good end.
@@ -166,7 +171,11 @@ impl Job<'_> {
             .await?;
         self.evidence.base = Some((tip.clone(), tree.clone()));
         self.lease.begin()?;
-        let candidate = match build::build(self, &opened, &tree).await? {
+        let built = match review::approved(self, &opened).await? {
+            Some(candidate) => build::Built::Candidate(candidate),
+            None => build::build(self, &opened, &tree).await?,
+        };
+        let candidate = match built {
             build::Built::AlreadyPresent => {
                 return Ok(Success::without_commit(PhaseOutcome::AlreadyPresent));
             }
@@ -257,6 +266,12 @@ impl Job<'_> {
             let before = stages.get(name).and_then(Value::as_u64).unwrap_or(0);
             stages.insert(name.to_owned(), (before + millis(since.elapsed())).into());
         }
+    }
+
+    /// Whether a switch was on when the run was created.
+    fn switched_on(&self, switch: Switch) -> bool {
+        let on = self.run.facts.get("switches").map_or("", String::as_str);
+        on.split([',', ' ']).any(|name| name == switch.variable())
     }
 
     /// Records a fact about the attempt.

@@ -95,8 +95,11 @@ async fn succeed(mut job: Job<'_>, success: Success) -> Ended {
 async fn fail(mut job: Job<'_>, failure: Failure) -> Ended {
     keep_candidate(&mut job).await;
     let mut artifacts: Vec<ArtifactRef> = output_artifact(&mut job).await.into_iter().collect();
-    artifacts.extend(diff_artifact(&mut job).await);
-    artifacts.extend(work_artifact(&mut job).await);
+    if failure.cause != Cause::SecretAdded {
+        // What the change adds there is not to be kept anywhere else.
+        artifacts.extend(diff_artifact(&mut job).await);
+        artifacts.extend(work_artifact(&mut job).await);
+    }
     let redactor = &job.cx.redactor;
     let detail = text::head(&redactor.redact(&failure.detail), text::DETAIL);
     let raw = if failure.raw.trim().is_empty() {
@@ -130,6 +133,7 @@ fn report(job: &mut Job<'_>, mut artifacts: Vec<ArtifactRef>) -> Report {
         usage: std::mem::take(&mut job.evidence.usage),
         usage_unknown: job.evidence.usage_unknown,
         issues: std::mem::take(&mut job.evidence.issues),
+        approval: job.evidence.approval.take(),
         artifacts,
         facts: std::mem::take(&mut job.facts),
         ..Report::default()

@@ -238,6 +238,7 @@ impl Registry for Fake {
             intents,
             tier_id: "T1".into(),
             submission: state.submission.clone(),
+            approval: None,
             fleet: state.fleet.clone(),
             promotion: state.promotion.clone(),
             compare_with: state.compare_with.clone(),

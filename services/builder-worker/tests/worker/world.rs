@@ -75,6 +75,8 @@ impl World {
 
     pub(crate) fn config(&self) -> WorkerConfig {
         let mut config = WorkerConfig::new(self.temp.path().join("data"), 2);
+        // Scripts tell tests by files beside the data directory how far they are.
+        config.confinement.write = vec![self.temp.path().to_owned()];
         config.usage_poll = Duration::from_millis(50);
         config.agent_grace = Duration::from_millis(300);
         config.turn_wait = Duration::from_millis(100);

@@ -2,6 +2,7 @@
 //!
 //! Invariant: every fault of a request is reported at once, and nothing reaches a caller as a bare INTERNAL.
 
+mod approval_service;
 mod artifact_service;
 mod changes;
 mod dead_letters;
@@ -32,6 +33,7 @@ use autopack_wire::{
     bus::JobMessage,
     convert::time_to_proto,
     registry::{
+        approval_service_server::ApprovalServiceServer,
         artifact_service_server::ArtifactServiceServer,
         dispatch_service_server::DispatchServiceServer, doctor_service_server::DoctorServiceServer,
         import_service_server::ImportServiceServer, issue_service_server::IssueServiceServer,
@@ -88,6 +90,7 @@ fn routes(activity: &Receiver<Activity>) -> Routes {
         .add_service(Switch::new(activity.clone(), reports))
         .add_service(Switch::new(activity.clone(), promotions))
         .add_service(Switch::new(activity.clone(), submissions))
+        .add_service(Switch::new(activity.clone(), approvals))
         .add_service(Switch::new(activity.clone(), artifact))
         .add_service(Switch::new(activity.clone(), server));
     routes.routes()
@@ -123,6 +126,10 @@ fn promotions(api: Api) -> PromotionServiceServer<Api> {
 
 fn submissions(api: Api) -> SubmissionServiceServer<Api> {
     SubmissionServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
+}
+
+fn approvals(api: Api) -> ApprovalServiceServer<Api> {
+    ApprovalServiceServer::new(api).max_decoding_message_size(MAX_MESSAGE)
 }
 
 fn doctor(api: Api) -> DoctorServiceServer<Api> {

@@ -4,6 +4,7 @@
 
 use autopack_domain::{
     Cause, Fault, Fence, JobUid, RunUid,
+    approval::ApprovalRequest,
     issue::NewIssue,
     promotion::{PromotionIntent, PromotionState},
     usage::Usage,
@@ -24,6 +25,12 @@ pub(super) fn usage_list(list: Vec<types::Usage>) -> Result<Vec<Usage>, Status> 
 
 pub(super) fn issue_list(list: Vec<types::NewIssue>) -> Result<Vec<NewIssue>, Status> {
     read(|at| at.field("issues").list(list)).map_err(faults)
+}
+
+pub(super) fn request_of(
+    request: Option<types::ApprovalRequest>,
+) -> Result<Option<ApprovalRequest>, Status> {
+    read(|at| at.field("approval").message_optional(request)).map_err(faults)
 }
 
 pub(super) fn cause_of(text: &str) -> Result<Cause, Status> {

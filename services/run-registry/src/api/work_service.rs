@@ -24,7 +24,8 @@ use super::{
     Api,
     decode::{faults, present, refuse, uid, word},
     work_fields::{
-        MAX_DETAIL, bounded, cause_of, held, intent_of, issue_list, promoted, usage_list,
+        MAX_DETAIL, bounded, cause_of, held, intent_of, issue_list, promoted, request_of,
+        usage_list,
     },
 };
 use crate::app::{jobs::Findings, workers::Presence};
@@ -84,6 +85,7 @@ impl WorkService for Api {
                 intents: leased.strays.iter().map(Into::into).collect(),
                 submission: leased.submission.as_ref().map(Into::into),
                 attempts_charged: leased.charged,
+                approval: leased.approval.as_ref().map(Into::into),
                 ..pb::LeaseJobResponse::default()
             }));
         }
@@ -279,6 +281,7 @@ impl WorkService for Api {
             failure,
             issues: issue_list(r.issues)?,
             pause: r.pause.and_then(|span| Duration::try_from(span).ok()),
+            approval: request_of(r.approval)?,
         };
         let settled = self
             .core

@@ -4,6 +4,7 @@
 //! its own.
 
 pub mod add_phase;
+pub mod approvals;
 pub mod create_run;
 pub mod dead_letters;
 pub mod diagnose;

@@ -176,7 +176,7 @@ impl Core {
         self.writer.read(run, look).await.map_err(write_refusal)?
     }
 
-    async fn on_phase(&self, run: RunUid, phase: &str) -> Result<OnPhase, Refusal> {
+    pub(super) async fn on_phase(&self, run: RunUid, phase: &str) -> Result<OnPhase, Refusal> {
         let wanted = phase.to_owned();
         let look = move |a: &RunAggregate| {
             let index = a.find_phase(&wanted)?;

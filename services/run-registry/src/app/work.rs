@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use autopack_domain::{
     AttemptUid, Fence, JobUid, Reason, Refusal, RunUid, WorkerUid,
+    approval::Approval,
     attempt::{Attempt, Intent},
     plan::{BuilderSpec, PhaseSpec},
     run::{Changes, Run, RunAggregate, settle::Report},
@@ -39,6 +40,8 @@ pub struct LeasedPhase {
     pub tier: String,
     /// The result to apply, where the builder is `external`.
     pub submission: Option<Submission>,
+    /// A person's yes to the phase's change.
+    pub approval: Option<Approval>,
     /// Attempts whose prepared landing did not succeed: their commits are strays on the branch.
     pub strays: Vec<Attempt>,
 }
@@ -87,6 +90,7 @@ impl Core {
                 tier: a.tiers[a.phases[record.phase].tier].id.to_string(),
                 submission: submission_of(a, record.phase),
                 charged: a.phases[record.phase].attempts_charged,
+                approval: a.approval(record.phase).filter(|a| a.is_granted()).cloned(),
                 attempt: record,
                 previous,
                 strays: Vec::new(),

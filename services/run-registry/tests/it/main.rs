@@ -8,6 +8,7 @@
 )]
 
 mod aging;
+mod approvals;
 mod audits;
 mod bus;
 mod commands;

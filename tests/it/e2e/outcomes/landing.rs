@@ -19,7 +19,7 @@ fn meets(outside: &Path, me: &str, other: &str, then: &str) -> Phase {
 
 #[test]
 fn the_first_conflict_costs_nothing_and_the_second_attempt_starts_from_the_new_tip() {
-    let autopack = Autopack::new();
+    let autopack = Autopack::new().sharing("outside");
     let outside = autopack.folder("outside");
     let plan = Plan::new("demo")
         .phase(meets(
@@ -59,7 +59,7 @@ fn the_first_conflict_costs_nothing_and_the_second_attempt_starts_from_the_new_t
 
 #[test]
 fn changes_that_merge_are_gated_once_more_together() {
-    let autopack = Autopack::new();
+    let autopack = Autopack::new().sharing("outside");
     let outside = autopack.folder("outside");
     let gate = "test ! -e left.txt || test ! -e right.txt";
     let plan = Plan::new("demo")
@@ -88,7 +88,7 @@ fn changes_that_merge_are_gated_once_more_together() {
 
 #[test]
 fn parallel_changes_that_agree_both_land() {
-    let autopack = Autopack::new();
+    let autopack = Autopack::new().sharing("outside");
     let outside = autopack.folder("outside");
     let plan = Plan::new("demo")
         .phase(meets(&outside, "left", "right", "echo x > left.txt").check("test -e left.txt"))

@@ -79,6 +79,13 @@ pub(super) fn own(f: &mut List) {
         "Never written, whatever `paths` says.",
     );
     f.optional(
+        &at("scope.approval_paths"),
+        "[]",
+        Builtin,
+        "[migrations/]",
+        "Written only with a person's word, given for the very tree.",
+    );
+    f.optional(
         &at("scope.read_only_context"),
         "[]",
         Builtin,

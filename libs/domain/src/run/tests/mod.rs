@@ -1,5 +1,6 @@
 //! Commands on whole runs: a bench that plays scheduler and worker, and the tests on it.
 
+mod approvals;
 mod control;
 mod ends;
 mod external;
