@@ -9,13 +9,9 @@ use serde_json::{Value, json};
 
 pub use self::handoff::handoff;
 
-use crate::{
-    plan::{
-        Adapter, AnswerForm, BuilderSpec, Complexity, GateProfile, RunScope, SafetyProfile,
-        StepKind, UnknownUsage,
-    },
-    submission::Awaited,
-    usage::Provenance,
+use crate::plan::{
+    Adapter, AnswerForm, BuilderSpec, Complexity, GateProfile, RunScope, SafetyProfile, StepKind,
+    UnknownUsage,
 };
 
 /// What a phase may write, and must: `scope` of a phase.
