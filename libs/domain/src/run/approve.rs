@@ -43,20 +43,6 @@ impl RunAggregate {
         }
     }
 
-    /// Refuses a report whose cause and request do not go together.
-    pub(super) fn check_request(
-        &self,
-        cause: Option<Cause>,
-        request: Option<&ApprovalRequest>,
-    ) -> Result<(), Refusal> {
-        let asks = cause == Some(Cause::ApprovalRequired);
-        if asks == request.is_some() {
-            return Ok(());
-        }
-        let text = "a request for approval and the cause APPROVAL_REQUIRED come together";
-        Err(Refusal::new(Reason::ArgumentInvalid, text))
-    }
-
     /// Stores what an attempt asks for.
     pub(super) fn ask(
         &mut self,
@@ -183,4 +169,17 @@ impl RunAggregate {
             handoff.approval = None;
         }
     }
+}
+
+/// Refuses a report whose cause and request do not go together.
+pub(super) fn check_request(
+    cause: Option<Cause>,
+    request: Option<&ApprovalRequest>,
+) -> Result<(), Refusal> {
+    let asks = cause == Some(Cause::ApprovalRequired);
+    if asks == request.is_some() {
+        return Ok(());
+    }
+    let text = "a request for approval and the cause APPROVAL_REQUIRED come together";
+    Err(Refusal::new(Reason::ArgumentInvalid, text))
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Changes, RunAggregate, lease::note_usage};
+use super::{Changes, RunAggregate, approve::check_request, lease::note_usage};
 use crate::{
     Cause, EventKind, Refusal,
     approval::ApprovalRequest,
@@ -88,7 +88,7 @@ impl RunAggregate {
         let mut next = attempt.step(&command, now)?;
         let phase = next.phase;
         self.room_for_issues(report.issues.len())?;
-        self.check_request(report.cause, report.approval.as_ref())?;
+        check_request(report.cause, report.approval.as_ref())?;
         let number = next.number;
         note_usage(&mut next, report.usage, changes);
         let used = if next.tokens_used == 0 && report.usage_unknown {

@@ -174,7 +174,7 @@ impl Cluster {
         let name = format!("worker-{}", self.workers.len());
         let mut node = self.client("builder-worker", &name);
         // Builders of tests tell by files outside how far they are.
-        let outside = format!("[{:?}]", std::env::temp_dir());
+        let outside = format!("[\"{}\"]", std::env::temp_dir().display());
         node.set("AUTOPACK_SANDBOX_WRITE", &outside);
         for (name, value) in env {
             node.set(name, value);
