@@ -51,6 +51,7 @@ fn step(run: &str, kind: StepKind) -> StepSpec {
         dir: String::new(),
         timeout_seconds: 60,
         env: BTreeMap::new(),
+        report: None,
     }
 }
 
