@@ -96,9 +96,7 @@ pub(super) fn read(cx: &mut Cx, at: &At) -> RulesDraft {
         known.and_then(|at| choice(cx, &at, KnownFailures::parse, &KnownFailures::spellings()));
     let reruns = section.get(cx, "reruns");
     let reruns = reruns.and_then(|at| number32(cx, &at, 0, MAX_RERUNS));
-    let quarantine = section
-        .get(cx, "quarantine")
-        .map(|at| quarantine(cx, &at));
+    let quarantine = section.get(cx, "quarantine").map(|at| quarantine(cx, &at));
     RulesDraft {
         integrity,
         may_remove,
@@ -172,7 +170,11 @@ pub(super) fn report(cx: &mut Cx, at: &At) -> Option<ReportSpec> {
 fn whole(cx: &mut Cx, at: &At, kind: ReportKind, path: String) -> Option<ReportSpec> {
     if kind == ReportKind::Junit && path.is_empty() {
         let problem = "names no `path`: a file, or a folder of XML files";
-        cx.fault_like(&at.path, problem, "{ kind: junit, path: build/test-results }");
+        cx.fault_like(
+            &at.path,
+            problem,
+            "{ kind: junit, path: build/test-results }",
+        );
         return None;
     }
     Some(ReportSpec { kind, path })

@@ -145,8 +145,8 @@ fn exited(step: &StepResult<'_>, code: i32) -> Said {
     match code {
         // Whoever swallows the exit code has not made the tests green.
         0 if failed => Said::Red,
-        0 if ran_none => Said::CannotTell(Cause::GateZeroTests),
         0 if tests && problem.is_some() => Said::CannotTell(Cause::GateUnreadable),
+        0 if ran_none => Said::CannotTell(Cause::GateZeroTests),
         0 if tests && is_unfinished(step.output) => Said::CannotTell(Cause::GateUnreadable),
         0 => Said::Green(report),
         // Some runners exit with the number of failures, which may look like any other code.

@@ -33,13 +33,17 @@ static LANGUAGES: [Language; 5] = [
     Language {
         endings: &[".rs"],
         test: Pattern::new(r"^\s*(?:pub\s+)?(?:async\s+)?fn (\w+)\s*\("),
-        asserts: Pattern::new(r"\b\w*assert\w*!|\bpanic!|\.unwrap\(\)|\.expect\(|\.unwrap_err\(|\?;"),
+        asserts: Pattern::new(
+            r"\b\w*assert\w*!|\bpanic!|\.unwrap\(\)|\.expect\(|\.unwrap_err\(|\?;",
+        ),
         comment: "//",
     },
     Language {
         endings: &["_test.go"],
         test: Pattern::new(r"^func (Test\w*)\("),
-        asserts: Pattern::new(r"\b[tb]\.(?:Error|Errorf|Fatal|Fatalf|Fail|FailNow)\(|\b(?:assert|require|is)\.\w+\("),
+        asserts: Pattern::new(
+            r"\b[tb]\.(?:Error|Errorf|Fatal|Fatalf|Fail|FailNow)\(|\b(?:assert|require|is)\.\w+\(",
+        ),
         comment: "//",
     },
     Language {

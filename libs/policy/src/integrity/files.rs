@@ -37,7 +37,13 @@ mod tests {
         ] {
             assert!(is_test_file(path), "{path}");
         }
-        for path in ["src/lib.rs", "app/core.py", "contest.py", "src/latest.ts", "a.go"] {
+        for path in [
+            "src/lib.rs",
+            "app/core.py",
+            "contest.py",
+            "src/latest.ts",
+            "a.go",
+        ] {
             assert!(!is_test_file(path), "{path}");
         }
     }

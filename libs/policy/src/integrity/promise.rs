@@ -32,7 +32,11 @@ impl Broken {
 pub fn on_result(promised: &[String], result: &Reading) -> Vec<Broken> {
     let mut broken = Vec::new();
     for name in promised {
-        let mut named = result.tests.iter().filter(|t| matches(name, &t.id)).peekable();
+        let mut named = result
+            .tests
+            .iter()
+            .filter(|t| matches(name, &t.id))
+            .peekable();
         if named.peek().is_none() {
             broken.push(Broken::Missing(name.clone()));
         }
@@ -57,7 +61,11 @@ pub fn without_change(
         tests.any(|test| test.id == id && test.outcome == Outcome::Passed)
     };
     let proves_nothing = |name: &&String| {
-        let mut named = result.tests.iter().filter(|t| matches(name, &t.id)).peekable();
+        let mut named = result
+            .tests
+            .iter()
+            .filter(|t| matches(name, &t.id))
+            .peekable();
         named.peek().is_some() && named.all(|test| good(&test.id))
     };
     let names = promised.iter().filter(proves_nothing);

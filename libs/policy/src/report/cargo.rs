@@ -40,6 +40,9 @@ pub(super) fn read(text: &str, found: &mut Found) {
             };
             let millis = c.get(3).and_then(|m| seconds(m.as_str()));
             found.add(&id(&program, &c[1]), outcome, millis, "");
+        } else if line.starts_with("error: test failed, to rerun pass") {
+            // The programs after this one did not run.
+            found.left_out = true;
         } else if let Some(c) = STDOUT.first(line) {
             told = Some(id(&program, &c[1]));
         } else if next {

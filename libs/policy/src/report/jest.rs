@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Found, Outcome};
 
 /// Reads one file, or an output in which the JSON stands on a line of its own.
-pub(super) fn read(text: &str, root: &str, found: &mut Found) {
+pub(super) fn read(text: &str, found: &mut Found) {
     let Some(report) = object(text) else {
         if text.trim_start().starts_with('{') {
             found.fault("the JSON breaks off");
@@ -20,7 +20,7 @@ pub(super) fn read(text: &str, root: &str, found: &mut Found) {
         return;
     };
     for file in files {
-        let name = short(file["name"].as_str().unwrap_or(""), root);
+        let name = file["name"].as_str().unwrap_or("");
         let tests = file["assertionResults"].as_array();
         for test in tests.into_iter().flatten() {
             let outcome = match test["status"].as_str().unwrap_or("") {
@@ -38,7 +38,7 @@ pub(super) fn read(text: &str, root: &str, found: &mut Found) {
         }
         if tests.is_none_or(Vec::is_empty) && file["status"] == "failed" {
             let message = file["message"].as_str().unwrap_or("");
-            found.add(&name, Outcome::Failed, None, message);
+            found.add(name, Outcome::Failed, None, message);
         }
     }
     let number = |key: &str| report[key].as_u64().unwrap_or(0);
@@ -53,13 +53,4 @@ fn object(text: &str) -> Option<Value> {
     text.lines()
         .filter(|line| line.starts_with('{') && line.contains("\"testResults\""))
         .find_map(|line| serde_json::from_str(line).ok())
-}
-
-/// A path below the root.
-fn short(path: &str, root: &str) -> String {
-    let root = root.trim_end_matches('/');
-    match path.strip_prefix(root) {
-        Some(rest) if !root.is_empty() => rest.trim_start_matches('/').to_owned(),
-        _ => path.to_owned(),
-    }
 }

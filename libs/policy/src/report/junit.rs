@@ -55,9 +55,8 @@ pub(super) fn read(text: &str, found: &mut Found) {
                 }
             }
             Token::Text(text) => {
-                if let Some(case) = case.as_mut().filter(|case| inside && case.message.is_empty()) {
-                    let line = text.lines().find(|line| !line.trim().is_empty());
-                    case.message = decode(line.unwrap_or(""));
+                if let Some(case) = case.as_mut().filter(|_| inside) {
+                    case.explain(text);
                 }
             }
         }
@@ -81,6 +80,10 @@ impl Case {
             // pytest: the id with which one test is run.
             let inner = class.strip_prefix(&module.replace('/', "."));
             let inner = inner.unwrap_or("").replace('.', "::");
+            if class.is_empty() {
+                // A file that could not be collected.
+                return file.clone();
+            }
             format!("{file}{inner}::{name}")
         });
         Self {
@@ -92,6 +95,21 @@ impl Case {
             millis: attribute(attributes, "time").and_then(|time| seconds(&time.replace(',', ""))),
             outcome: Outcome::Passed,
             message: String::new(),
+        }
+    }
+}
+
+impl Case {
+    /// Takes the message from the text where the attribute has none, or says no more than that there is one.
+    fn explain(&mut self, text: &str) {
+        let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+        let line = match self.message.as_str() {
+            "" => lines.next(),
+            "collection failure" => lines.find_map(|line| line.strip_prefix("E ")),
+            _ => None,
+        };
+        if let Some(line) = line {
+            self.message = decode(line.trim());
         }
     }
 }

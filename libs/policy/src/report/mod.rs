@@ -104,7 +104,10 @@ impl Reading {
 /// `texts` are its files, or the one output of the step; `root` is the folder of the checkout, which is taken out of
 /// ids. `None`: nothing in the texts is of this form.
 pub fn read(kind: ReportKind, texts: &[&str], root: &str) -> Option<Reading> {
-    let mut found = Found::default();
+    let mut found = Found {
+        root: format!("{}/", root.trim_end_matches('/')),
+        ..Found::default()
+    };
     for text in texts {
         let text = head(text);
         if kind == ReportKind::Junit {
@@ -119,7 +122,7 @@ pub fn read(kind: ReportKind, texts: &[&str], root: &str) -> Option<Reading> {
             ReportKind::Nextest => nextest::read(&text, &mut found),
             ReportKind::Go => go::read(&text, &mut found),
             ReportKind::Node => node::read(&text, &mut found),
-            ReportKind::Jest | ReportKind::Vitest => jest::read(&text, root, &mut found),
+            ReportKind::Jest | ReportKind::Vitest => jest::read(&text, &mut found),
             ReportKind::Tap => tap::read(&text, &mut found),
             ReportKind::Junit => {}
         }
@@ -139,6 +142,8 @@ fn head(text: &str) -> &str {
 /// What a reader has found so far.
 #[derive(Default)]
 struct Found {
+    /// The folder of the checkout, with a slash at its end.
+    root: String,
     tests: Vec<TestResult>,
     at: HashMap<String, usize>,
     /// Something of the form was there.
@@ -153,11 +158,11 @@ impl Found {
     /// Adds a test. One that comes again keeps its worst outcome.
     fn add(&mut self, id: &str, outcome: Outcome, millis: Option<u64>, message: &str) {
         self.seen = true;
-        let id = one_line(id, MAX_ID);
+        let id = one_line(&self.below_root(id), MAX_ID);
         if id.is_empty() {
             return;
         }
-        let message = one_line(message.trim().lines().next().unwrap_or(""), MAX_MESSAGE);
+        let message = self.message(message);
         if let Some(test) = self.at.get(&id).and_then(|at| self.tests.get_mut(*at)) {
             if outcome > test.outcome {
                 test.outcome = outcome;
@@ -183,10 +188,27 @@ impl Found {
 
     /// Gives a test that is known already its message.
     fn explain(&mut self, id: &str, message: &str) {
-        if let Some(test) = self.at.get(id).and_then(|at| self.tests.get_mut(*at))
+        let message = self.message(message);
+        let id = one_line(&self.below_root(id), MAX_ID);
+        if let Some(test) = self.at.get(&id).and_then(|at| self.tests.get_mut(*at))
             && test.message.is_empty()
         {
-            test.message = one_line(message.trim(), MAX_MESSAGE);
+            test.message = message;
+        }
+    }
+
+    /// The first line that says something.
+    fn message(&self, text: &str) -> String {
+        let mut lines = text.lines().map(str::trim);
+        let line = lines.find(|line| !line.is_empty() && !line.starts_with('●'));
+        one_line(&self.below_root(line.unwrap_or("")), MAX_MESSAGE)
+    }
+
+    fn below_root(&self, text: &str) -> String {
+        if self.root.len() > 1 {
+            text.replace(&self.root, "")
+        } else {
+            text.to_owned()
         }
     }
 
@@ -207,9 +229,8 @@ impl Found {
             .iter()
             .filter(|test| test.outcome != Outcome::Skipped)
             .count() as u64;
-        let whole = !self.left_out
-            && self.problem.is_none()
-            && self.ran.is_none_or(|ran| named >= ran);
+        let whole =
+            !self.left_out && self.problem.is_none() && self.ran.is_none_or(|ran| named >= ran);
         self.seen.then_some(Reading {
             kind,
             tests: self.tests,
@@ -222,5 +243,6 @@ impl Found {
 /// Milliseconds of a text such as `0.012`, in seconds.
 fn seconds(text: &str) -> Option<u64> {
     let seconds: f64 = text.trim().parse().ok()?;
-    (seconds.is_finite() && (0.0..1e9).contains(&seconds)).then(|| (seconds * 1000.0).round() as u64)
+    (seconds.is_finite() && (0.0..1e9).contains(&seconds))
+        .then(|| (seconds * 1000.0).round() as u64)
 }

@@ -22,7 +22,12 @@ pub(super) fn read(text: &str, found: &mut Found) {
                 "SKIP" => Outcome::Skipped,
                 _ => Outcome::Failed,
             };
-            found.add(&format!("{}::{}", &c[3], &c[4]), outcome, seconds(&c[2]), "");
+            found.add(
+                &format!("{}::{}", &c[3], &c[4]),
+                outcome,
+                seconds(&c[2]),
+                "",
+            );
         } else if let Some(c) = SUMMARY.first(line) {
             ends = true;
             found.count(number(&c, 1));

@@ -37,7 +37,9 @@ pub(super) fn read(text: &str, found: &mut Found) {
         } else if let Some(c) = POINT.first(line) {
             any = true;
             let (indent, name) = (c[1].len(), &c[3]);
-            let ends = open.iter().any(|(at, group)| *at == indent && group == name);
+            let ends = open
+                .iter()
+                .any(|(at, group)| *at == indent && group == name);
             open.retain(|(at, _)| *at < indent);
             // The line that ends a group repeats its name.
             if ends {

@@ -15,16 +15,14 @@ pub(super) fn read(text: &str, found: &mut Found) {
     static PARALLEL: Pattern = Pattern::new(
         r"^\[gw\d+\] \[\s*\d+%\] (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS) (\S+\.py::.+?)\s*$",
     );
-    static SHORT: Pattern = Pattern::new(
-        r"^(PASSED|FAILED|ERROR|XFAIL|XPASS) (\S+\.py(?:::.+?)?)(?: - (.*))?$",
-    );
+    static SHORT: Pattern =
+        Pattern::new(r"^(PASSED|FAILED|ERROR|XFAIL|XPASS) (\S+\.py(?:::.+?)?)(?: - (.*))?$");
     static STARTS: Pattern =
         Pattern::new(r"(?m)^(?:=+ test session starts =+|collected [1-9]\d* items?\b.*)\s*$");
     for line in text.lines() {
         let line = line.trim_end();
-        let part = |c: &regex::Captures<'_>, n: usize| {
-            c.get(n).map_or("", |m| m.as_str()).to_owned()
-        };
+        let part =
+            |c: &regex::Captures<'_>, n: usize| c.get(n).map_or("", |m| m.as_str()).to_owned();
         if let Some(c) = VERBOSE.first(line) {
             found.add(&part(&c, 1), outcome(&part(&c, 2)), None, &part(&c, 3));
         } else if let Some(c) = PARALLEL.first(line) {

@@ -31,10 +31,7 @@ static NAMED: [(ReportKind, Pattern); 9] = [
         Pattern::new(r"\bunittest\b|manage\.py test\b"),
     ),
     (ReportKind::Nextest, Pattern::new(r"\bnextest\b")),
-    (
-        ReportKind::Cargo,
-        Pattern::new(r"\bcargo\b.*\b(test|t)\b"),
-    ),
+    (ReportKind::Cargo, Pattern::new(r"\bcargo\b.*\b(test|t)\b")),
     (
         ReportKind::Go,
         Pattern::new(r"\bgo\s+(\S+\s+)*test\b|\bgotestsum\b"),

@@ -21,6 +21,7 @@ pub(super) fn read(text: &str, found: &mut Found) {
     static PLAN: Pattern = Pattern::new(r"^1\.\.(\d+)(?:\s+#.*)?$");
     static GROUP: Pattern = Pattern::new(r"^(\s*)# Subtest: (.+)$");
     static BAIL: Pattern = Pattern::new(r"^Bail out!\s*(.*)$");
+    static ERROR: Pattern = Pattern::new(r"^\s+error: '?(.*?)'?$");
     static MILLIS: Pattern = Pattern::new(r"^\s+duration_ms: ([\d.]+)$");
     let mut open: Vec<Open> = Vec::new();
     let (mut planned, mut points) = (None, 0_u64);
@@ -57,11 +58,14 @@ pub(super) fn read(text: &str, found: &mut Found) {
                 group.points += 1;
             }
             if is_group {
+                last.clear();
                 continue;
             }
             let directive = c.get(4).map_or("", |m| m.as_str()).to_ascii_lowercase();
             let outcome = match (&c[2], directive.as_str()) {
-                (_, word) if word.starts_with("skip") || word.starts_with("todo") => Outcome::Skipped,
+                (_, word) if word.starts_with("skip") || word.starts_with("todo") => {
+                    Outcome::Skipped
+                }
                 ("ok", _) => Outcome::Passed,
                 _ => Outcome::Failed,
             };
@@ -76,11 +80,15 @@ pub(super) fn read(text: &str, found: &mut Found) {
             && let Some(at) = found.at.get(&last)
         {
             found.tests[*at].millis = c[1].parse::<f64>().ok().map(|ms| ms.round() as u64);
+        } else if let Some(c) = ERROR.first(line) {
+            found.explain(&last.clone(), &c[1]);
         }
     }
     match planned {
         Some(planned) if points < planned => {
-            found.fault(format!("{planned} tests are planned, and only {points} told"));
+            found.fault(format!(
+                "{planned} tests are planned, and only {points} told"
+            ));
         }
         None if is_tap || text.starts_with("TAP version") => {
             found.fault("the plan (`1..N`) is missing");

@@ -8,11 +8,11 @@ use crate::text::Pattern;
 
 /// Reads one output.
 pub(super) fn read(text: &str, found: &mut Found) {
-    static NAME: Pattern = Pattern::new(r"^(\w+) \(([\w.]+)\)(.*)$");
+    static NAME: Pattern = Pattern::new(r"^([\w.]+) \(([\w.]+)\)(.*)$");
     static END: Pattern = Pattern::new(
         r"\.\.\. (?:.*)?(ok|FAIL|ERROR|skipped(?: .*)?|expected failure|unexpected success)$",
     );
-    static HEADING: Pattern = Pattern::new(r"^(?:FAIL|ERROR): (\w+) \(([\w.]+)\)");
+    static HEADING: Pattern = Pattern::new(r"^(?:FAIL|ERROR): ([\w.]+) \(([\w.]+)\)");
     let mut open: Option<String> = None;
     let mut heading: Option<String> = None;
     for line in text.lines() {
@@ -48,7 +48,10 @@ pub(super) fn read(text: &str, found: &mut Found) {
 
 /// `test_a (mod.Case.test_a)` since Python 3.11, `test_a (mod.Case)` before.
 fn id(name: &str, place: &str) -> String {
-    if place.rsplit('.').next() == Some(name) {
+    if place.starts_with("unittest.loader._FailedTest") {
+        // A module that could not be loaded.
+        name.to_owned()
+    } else if place.rsplit('.').next() == Some(name) {
         place.to_owned()
     } else {
         format!("{place}.{name}")
@@ -59,7 +62,10 @@ fn outcome(word: &str) -> (Outcome, &str) {
     match word {
         "ok" | "expected failure" => (Outcome::Passed, ""),
         "FAIL" | "ERROR" | "unexpected success" => (Outcome::Failed, ""),
-        skipped => (Outcome::Skipped, skipped.trim_start_matches("skipped").trim()),
+        skipped => (
+            Outcome::Skipped,
+            skipped.trim_start_matches("skipped").trim(),
+        ),
     }
 }
 

@@ -84,9 +84,9 @@ impl From<&ReportSpec> for types::StepReport {
 
 impl Decode<types::StepReport> for ReportSpec {
     fn decode(message: types::StepReport, at: &At<'_>) -> Option<Self> {
-        let kind = at
-            .field("kind")
-            .word(&message.kind, ReportKind::parse, ReportKind::spellings)?;
+        let kind =
+            at.field("kind")
+                .word(&message.kind, ReportKind::parse, ReportKind::spellings)?;
         Some(Self {
             kind,
             path: message.path,
