@@ -39,6 +39,7 @@ pub mod phase;
 pub mod plan;
 pub mod project;
 pub mod promotion;
+pub mod quarantine;
 pub mod refusal;
 pub mod run;
 pub mod schemas;

@@ -3,6 +3,8 @@
 //! Invariant: each end is charged to exactly one credit (attempt, infrastructure, crash, none), the
 //! reservation is settled once, and a phase is COMPLETE only by an attempt that succeeded.
 
+use std::sync::Arc;
+
 use super::{Changes, RunAggregate, lease::note_usage};
 use crate::{
     Cause, EventKind, Refusal,
@@ -12,6 +14,7 @@ use crate::{
     ids::{AttemptUid, Fence},
     issue::NewIssue,
     phase::{Phase, PhaseCommand, PhaseOutcome},
+    quarantine,
     time::Timestamp,
     usage::Usage,
 };
@@ -92,6 +95,10 @@ impl RunAggregate {
         next.gate = report.gate;
         next.tests = report.tests;
         next.artifacts = report.artifacts;
+        if let Some(seen) = quarantine::noted(&self.run.facts, &report.facts, now) {
+            let facts = Arc::make_mut(&mut self.run.facts);
+            facts.insert(quarantine::RUN_FACT.to_owned(), seen);
+        }
         next.facts = report.facts;
         if let Some((raw, class, signature)) = report.failure {
             changes.failures.push(FailureFact {

@@ -1,53 +1,17 @@
-//! Flaky tests: which red tests earn another run on the same tree, and how long what was found holds.
+//! Flaky tests: which red tests earn another run on the same tree, and what is in quarantine.
 //!
 //! Invariant: flaky is what had two outcomes on one tree, and nothing else. A run that ends well decides; no list of
 //! names turns a red step green. A test that a change brings is never excused.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use autopack_domain::Timestamp;
 use autopack_domain::plan::{Quarantined, TestRules};
+use autopack_domain::quarantine::Quarantine;
 
 use super::matches;
 use crate::report::{Outcome, Reading};
 
-/// How long a test that was seen to be flaky stays in quarantine.
-pub const QUARANTINE: Duration = Duration::from_hours(7 * 24);
-/// Most tests in a run's quarantine; more are not kept, the last to end go first.
-pub const MAX_QUARANTINED: usize = 100;
 /// Reruns of a red step whose failing tests are all in quarantine.
 pub const QUARANTINE_RERUNS: u32 = 3;
-
-/// What a run knows to be flaky: the moment at which the quarantine ends, by id.
-pub type Quarantine = BTreeMap<String, Timestamp>;
-
-/// The quarantine in the facts of a run, as stored; what does not parse is none.
-pub fn parse(text: &str) -> Quarantine {
-    serde_json::from_str(text).unwrap_or_default()
-}
-
-/// The stored form.
-pub fn render(quarantine: &Quarantine) -> String {
-    serde_json::to_string(quarantine).unwrap_or_default()
-}
-
-/// Adds what was just seen to be flaky, drops what has ended, within bounds.
-pub fn extend(quarantine: &mut Quarantine, seen: &[String], now: Timestamp) {
-    quarantine.retain(|_, ends| *ends > now);
-    for id in seen {
-        let ends = now.plus(QUARANTINE);
-        let entry = quarantine.entry(id.clone()).or_insert(ends);
-        *entry = (*entry).max(ends);
-    }
-    while quarantine.len() > MAX_QUARANTINED {
-        let last = quarantine.iter().max_by_key(|(_, ends)| **ends);
-        let Some(id) = last.map(|(id, _)| id.clone()) else {
-            return;
-        };
-        quarantine.remove(&id);
-    }
-}
 
 /// Whether a test is in quarantine now, by the plan or by what the run has seen.
 pub fn is_quarantined(id: &str, plan: &[Quarantined], seen: &Quarantine, now: Timestamp) -> bool {

@@ -85,7 +85,9 @@ fn list(text: &mut String, title: &str, items: &[String]) {
 
 #[cfg(test)]
 mod tests {
-    use autopack_domain::plan::{Complexity, GateProfile, GateSpec, LimitSpec, ScopeSpec, TestRules};
+    use autopack_domain::plan::{
+        Complexity, GateProfile, GateSpec, LimitSpec, ScopeSpec, TestRules,
+    };
 
     use super::*;
 

@@ -13,11 +13,15 @@ mod external;
 mod gate;
 mod goal;
 mod govern;
+mod integrity;
 mod issues;
 mod land;
 mod patch;
+mod promise;
 mod push;
+mod reports;
 mod settle;
+mod steps;
 mod usage;
 
 use std::sync::Arc;
@@ -87,8 +91,20 @@ pub(crate) struct Evidence {
     pub(crate) usage_unknown: bool,
     /// What was submitted from outside.
     pub(crate) submitted: Vec<ArtifactRef>,
-    /// What the builder says is wrong with its work.
+    /// What builder and gate found wrong.
     pub(crate) issues: Vec<NewIssue>,
+    /// Changed paths, each behind a letter that says how.
+    pub(crate) changed: Vec<String>,
+    /// What is kept of the gate.
+    pub(crate) kept: Vec<ArtifactRef>,
+}
+
+impl Evidence {
+    /// Changed paths, as far as they are listed.
+    fn changed_paths(&self) -> Vec<String> {
+        let paths = self.changed.iter().filter_map(|line| line.get(2..));
+        paths.map(str::to_owned).collect()
+    }
 }
 
 /// A good end.
@@ -200,7 +216,12 @@ impl Job<'_> {
         }
         self.report(AttemptState::Gating).await?;
         self.enter("gate");
-        gate::prove(self, opened, tree, base).await
+        let trees = gate::Trees {
+            tree,
+            base,
+            is_second: false,
+        };
+        gate::prove(self, opened, trees).await
     }
 
     fn check_disk(&self) -> Result<(), Stop> {

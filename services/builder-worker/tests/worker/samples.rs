@@ -8,7 +8,8 @@ use autopack_domain::attempt::Attempt;
 use autopack_domain::budget::Account;
 use autopack_domain::plan::{
     BuilderSpec, Complexity, GateProfile, GateSpec, LimitSpec, PhaseSpec, Plan, RunBudgets,
-    RunScope, RunSpec, SCHEMA_V1, SafetyProfile, ScopeSpec, StepKind, StepSpec, TestRules, TierSpec,
+    RunScope, RunSpec, SCHEMA_V1, SafetyProfile, ScopeSpec, StepKind, StepSpec, TestRules,
+    TierSpec,
 };
 use autopack_domain::run::Run;
 use autopack_domain::states::{AttemptState, RunState};
