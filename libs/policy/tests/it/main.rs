@@ -13,6 +13,7 @@ mod govern;
 mod govern_tree;
 mod history;
 mod ids;
+mod integrity;
 mod issues;
 mod links;
 mod paths;

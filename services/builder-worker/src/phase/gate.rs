@@ -74,8 +74,9 @@ pub(super) async fn prove(
     }
     let mut known = Known::default();
     if matches!(judged, Verdict::Failed { .. }) {
+        let red = (done, judged);
         (done, judged) =
-            integrity::look_again(job, opened, &mut bench, trees, done, &mut known).await?;
+            integrity::look_again(job, opened, &mut bench, trees, red, &mut known).await?;
     }
     let mut word = gate_word(&judged, job.steps());
     if judged.lands() && !known.failures.is_empty() {

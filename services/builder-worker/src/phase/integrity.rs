@@ -47,10 +47,9 @@ pub(super) async fn look_again(
     opened: &Opened,
     bench: &mut Pooled<Bench>,
     trees: Trees<'_>,
-    mut done: Vec<Done>,
+    (mut done, mut judged): (Vec<Done>, Verdict),
     known: &mut Known,
 ) -> Result<(Vec<Done>, Verdict), Stop> {
-    let mut judged = judge(&done);
     let rules = job.spec.gate.tests.clone();
     let Some(at) = done.iter().position(has_red_tests) else {
         return Ok((done, judged));

@@ -33,8 +33,17 @@ async fn a_removed_test_needs_leave() {
     let mut world = world();
     let remove = "sed -i '/def test_zero/,$d' test_app.py";
     let report = play(&mut world, "P1", remove, rules()).await;
-    assert_eq!(report.cause, Some(Cause::TestsWeakened), "{}", report.detail);
-    for part in ["test_app.App.test_zero", "is not in the result", "gate.tests.may_remove"] {
+    assert_eq!(
+        report.cause,
+        Some(Cause::TestsWeakened),
+        "{}",
+        report.detail
+    );
+    for part in [
+        "test_app.App.test_zero",
+        "is not in the result",
+        "gate.tests.may_remove",
+    ] {
         assert!(report.detail.contains(part), "{part}: {}", report.detail);
     }
     assert_eq!(world.branch(), None);
@@ -46,7 +55,10 @@ async fn a_removed_test_needs_leave() {
     let report = play(&mut world, "P2", remove, declared).await;
     assert_eq!(report.cause, None, "{}", report.detail);
     assert_eq!(report.facts["tests_weakened_by_leave"], 1);
-    assert_eq!(report.facts["baseline"], "remembered", "the base ran for the first phase");
+    assert_eq!(
+        report.facts["baseline"], "remembered",
+        "the base ran for the first phase"
+    );
 }
 
 #[tokio::test]
@@ -57,7 +69,13 @@ async fn the_switch_off_is_as_if_nothing_were_compared() {
         reruns: 0,
         ..rules()
     };
-    let report = play(&mut world, "P1", "sed -i '/def test_zero/,$d' test_app.py", off).await;
+    let report = play(
+        &mut world,
+        "P1",
+        "sed -i '/def test_zero/,$d' test_app.py",
+        off,
+    )
+    .await;
     assert_eq!(report.cause, None, "{}", report.detail);
     assert!(!report.facts.contains_key("baseline") && !report.facts.contains_key("tests_added"));
 }
@@ -67,12 +85,32 @@ async fn a_skipped_and_an_emptied_test_need_leave() {
     let mut world = world();
     let skip = "sed -i 's/    def test_zero/    @unittest.skip(\"later\")\\n    def test_zero/' test_app.py";
     let report = play(&mut world, "P1", skip, rules()).await;
-    assert_eq!(report.cause, Some(Cause::TestsWeakened), "{}", report.detail);
-    assert!(report.detail.contains("is skipped in the result"), "{}", report.detail);
+    assert_eq!(
+        report.cause,
+        Some(Cause::TestsWeakened),
+        "{}",
+        report.detail
+    );
+    assert!(
+        report.detail.contains("is skipped in the result"),
+        "{}",
+        report.detail
+    );
     let empty = "sed -i 's/self.assertEqual(double(0), 0)/pass/' test_app.py";
     let report = play(&mut world, "P2", empty, rules()).await;
-    assert_eq!(report.cause, Some(Cause::TestsWeakened), "{}", report.detail);
-    assert!(report.detail.contains("test_app.App.test_zero: asserts nothing any more"), "{}", report.detail);
+    assert_eq!(
+        report.cause,
+        Some(Cause::TestsWeakened),
+        "{}",
+        report.detail
+    );
+    assert!(
+        report
+            .detail
+            .contains("test_app.App.test_zero: asserts nothing any more"),
+        "{}",
+        report.detail
+    );
     let may = TestRules {
         may_empty: vec!["*".into()],
         ..rules()
@@ -87,11 +125,28 @@ async fn the_next_phase_is_compared_with_what_the_last_one_proved() {
     let add = "printf '\\n    def test_one(self):\\n        self.assertEqual(double(1), 2)\\n' >> test_app.py";
     let report = play(&mut world, "P1", add, rules()).await;
     assert_eq!(report.cause, None, "{}", report.detail);
-    assert_eq!((&report.facts["tests_added"], report.tests), (&1.into(), Some(3)));
+    assert_eq!(
+        (&report.facts["tests_added"], report.tests),
+        (&1.into(), Some(3))
+    );
     let kept = world.fake.artifact(&report, "tests").unwrap();
-    assert!(kept.contains("test_app.App.test_one") && kept.contains("autopack/tests/v1"), "{kept}");
-    let report = play(&mut world, "P2", "sed -i '/def test_one/,$d' test_app.py", rules()).await;
-    assert_eq!(report.cause, Some(Cause::TestsWeakened), "{}", report.detail);
+    assert!(
+        kept.contains("test_app.App.test_one") && kept.contains("autopack/tests/v1"),
+        "{kept}"
+    );
+    let report = play(
+        &mut world,
+        "P2",
+        "sed -i '/def test_one/,$d' test_app.py",
+        rules(),
+    )
+    .await;
+    assert_eq!(
+        report.cause,
+        Some(Cause::TestsWeakened),
+        "{}",
+        report.detail
+    );
     assert_eq!(report.facts["baseline"], "remembered");
 }
 
@@ -108,11 +163,26 @@ async fn a_failure_of_the_base_is_proved_there_and_excused_only_by_leave() {
         known_failures: KnownFailures::Allow,
         ..rules()
     };
-    let report = play(&mut world, "P2", "sed -i 's/n . 2/n * 3/' app.py", allow.clone()).await;
-    assert_eq!(report.cause, Some(Cause::GateFailed), "another test is red: {}", report.detail);
+    let report = play(
+        &mut world,
+        "P2",
+        "sed -i 's/n . 2/n * 3/' app.py",
+        allow.clone(),
+    )
+    .await;
+    assert_eq!(
+        report.cause,
+        Some(Cause::GateFailed),
+        "another test is red: {}",
+        report.detail
+    );
     let report = play(&mut world, "P3", "echo '# more' >> app.py", allow).await;
     assert_eq!(report.cause, None, "{}", report.detail);
-    assert!(report.gate.ends_with("; 1 known failures"), "{}", report.gate);
+    assert!(
+        report.gate.ends_with("; 1 known failures"),
+        "{}",
+        report.gate
+    );
     assert!(world.branch().is_some());
 }
 
@@ -125,18 +195,36 @@ async fn a_flaky_test_is_known_by_two_outcomes_on_one_tree() {
     let flaky = format!("{TESTS}\n    def test_flaky(self):\n{FLAKY}");
     let mut world = World::with_files(&[("app.py", APP), ("test_app.py", &flaky)]);
     let spec = |id: &str, reruns| {
-        let mut spec = with_step(command(id, "echo '# more' >> app.py"), StepKind::Test, UNITTEST, 60);
+        let mut spec = with_step(
+            command(id, "echo '# more' >> app.py"),
+            StepKind::Test,
+            UNITTEST,
+            60,
+        );
         let step = &mut spec.gate.steps.as_mut().unwrap()[0];
-        step.env.insert("FLAKY_MARK".into(), folder.path().to_str().unwrap().into());
-        spec.gate.tests = TestRules { reruns, integrity: false, ..rules() };
+        step.env
+            .insert("FLAKY_MARK".into(), folder.path().to_str().unwrap().into());
+        spec.gate.tests = TestRules {
+            reruns,
+            integrity: false,
+            ..rules()
+        };
         spec
     };
     let report = world.execute(spec("P1", 0)).await;
-    assert_eq!(report.cause, Some(Cause::GateFailed), "no rerun, no evidence: {}", report.detail);
+    assert_eq!(
+        report.cause,
+        Some(Cause::GateFailed),
+        "no rerun, no evidence: {}",
+        report.detail
+    );
     std::fs::remove_file(folder.path().join("seen")).unwrap();
     let report = world.execute(spec("P2", 1)).await;
     assert_eq!(report.cause, None, "{}", report.detail);
-    assert_eq!(report.facts[quarantine::ATTEMPT_FACT][0], "test_app.App.test_flaky");
+    assert_eq!(
+        report.facts[quarantine::ATTEMPT_FACT][0],
+        "test_app.App.test_flaky"
+    );
     assert_eq!(report.issues[0].key, "flaky__test_app.App.test_flaky");
     let output = world.fake.artifact(&report, "output").unwrap();
     assert!(output.contains("(again)"), "{output}");
@@ -149,10 +237,17 @@ async fn a_flaky_test_that_the_change_brings_is_not_excused() {
     let line = format!("cat >> test_app.py <<'END'\n\n    def test_flaky(self):\n{FLAKY}END");
     let mut spec = with_step(command("P1", &line), StepKind::Test, UNITTEST, 60);
     let step = &mut spec.gate.steps.as_mut().unwrap()[0];
-    step.env.insert("FLAKY_MARK".into(), folder.path().to_str().unwrap().into());
+    step.env
+        .insert("FLAKY_MARK".into(), folder.path().to_str().unwrap().into());
     let report = world.execute(spec).await;
     assert_eq!(report.cause, Some(Cause::GateFailed), "{}", report.detail);
-    assert!(!world.fake.artifact(&report, "output").unwrap().contains("(again)"));
+    assert!(
+        !world
+            .fake
+            .artifact(&report, "output")
+            .unwrap()
+            .contains("(again)")
+    );
 }
 
 #[tokio::test]
@@ -171,7 +266,8 @@ async fn a_quarantine_earns_more_runs_until_it_ends() {
         let line = format!("echo '# {id}' >> app.py");
         let mut spec = with_step(command(id, &line), StepKind::Test, UNITTEST, 60);
         let step = &mut spec.gate.steps.as_mut().unwrap()[0];
-        step.env.insert("FLAKY_MARK".into(), folder.path().to_str().unwrap().into());
+        step.env
+            .insert("FLAKY_MARK".into(), folder.path().to_str().unwrap().into());
         spec.gate.tests = TestRules {
             integrity: false,
             quarantine: vec![Quarantined {
@@ -201,12 +297,37 @@ async fn a_promised_test_is_red_before_and_green_after() {
     let code = "printf '\\n\\ndef triple(n):\\n    return n * 3\\n' >> app.py";
     let name = "test_app.App.test_triple";
     let report = play(&mut world, "P1", code, promise(name)).await;
-    assert_eq!(report.cause, Some(Cause::TestPromiseBroken), "{}", report.detail);
-    assert!(report.detail.contains("no such test ran"), "{}", report.detail);
-    let hollow = "printf '\\n    def test_triple(self):\\n        self.assertEqual(6, 6)\\n' >> test_app.py";
-    let report = play(&mut world, "P2", &format!("{hollow}; {code}"), promise(name)).await;
-    assert_eq!(report.cause, Some(Cause::TestPromiseBroken), "{}", report.detail);
-    assert!(report.detail.contains("is green without the change"), "{}", report.detail);
+    assert_eq!(
+        report.cause,
+        Some(Cause::TestPromiseBroken),
+        "{}",
+        report.detail
+    );
+    assert!(
+        report.detail.contains("no such test ran"),
+        "{}",
+        report.detail
+    );
+    let hollow =
+        "printf '\\n    def test_triple(self):\\n        self.assertEqual(6, 6)\\n' >> test_app.py";
+    let report = play(
+        &mut world,
+        "P2",
+        &format!("{hollow}; {code}"),
+        promise(name),
+    )
+    .await;
+    assert_eq!(
+        report.cause,
+        Some(Cause::TestPromiseBroken),
+        "{}",
+        report.detail
+    );
+    assert!(
+        report.detail.contains("is green without the change"),
+        "{}",
+        report.detail
+    );
     assert_eq!(world.branch(), None);
     let report = play(&mut world, "P3", &format!("{test}; {code}"), promise(name)).await;
     assert_eq!(report.cause, None, "{}", report.detail);
@@ -217,23 +338,49 @@ async fn a_promised_test_is_red_before_and_green_after() {
 async fn an_exit_code_cannot_hide_red_tests_and_a_declared_report_must_be_there() {
     let mut world = world();
     let run = format!("{UNITTEST} || true");
-    let spec = with_step(command("P1", "sed -i 's/n . 2/n * 3/' app.py"), StepKind::Test, &run, 60);
+    let spec = with_step(
+        command("P1", "sed -i 's/n . 2/n * 3/' app.py"),
+        StepKind::Test,
+        &run,
+        60,
+    );
     let report = world.execute(spec).await;
     assert_eq!(report.cause, Some(Cause::GateFailed), "{}", report.detail);
-    let mut spec = with_step(command("P2", "echo '# x' >> app.py"), StepKind::Test, "true", 60);
+    let mut spec = with_step(
+        command("P2", "echo '# x' >> app.py"),
+        StepKind::Test,
+        "true",
+        60,
+    );
     spec.gate.steps.as_mut().unwrap()[0].report = Some(ReportSpec {
         kind: ReportKind::Junit,
         path: "out/report.xml".into(),
     });
     let report = world.execute(spec).await;
-    assert_eq!(report.cause, Some(Cause::GateUnreadable), "{}", report.detail);
-    assert!(report.detail.contains("has not written its report `out/report.xml`"), "{}", report.detail);
+    assert_eq!(
+        report.cause,
+        Some(Cause::GateUnreadable),
+        "{}",
+        report.detail
+    );
+    assert!(
+        report
+            .detail
+            .contains("has not written its report `out/report.xml`"),
+        "{}",
+        report.detail
+    );
 }
 
 #[tokio::test]
 async fn the_next_attempt_gets_a_packet_that_says_what_to_mend() {
     let mut world = world();
-    let mut spec = with_step(command("P1", "sed -i 's/n . 2/n * 3/' app.py"), StepKind::Test, UNITTEST, 60);
+    let mut spec = with_step(
+        command("P1", "sed -i 's/n . 2/n * 3/' app.py"),
+        StepKind::Test,
+        UNITTEST,
+        60,
+    );
     let step = &mut spec.gate.steps.as_mut().unwrap()[0];
     step.env.insert("MODE".into(), "a b".into());
     let report = world.execute(spec).await;

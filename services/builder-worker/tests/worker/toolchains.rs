@@ -58,7 +58,12 @@ fn files(root: &Path) -> Vec<(String, String)> {
             if path.is_dir() {
                 open.push(path);
             } else {
-                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+                let name = path
+                    .strip_prefix(root)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
                 found.push((name, std::fs::read_to_string(&path).unwrap()));
             }
         }
@@ -78,7 +83,8 @@ async fn real_runners_give_the_verdict_and_the_ids() {
     for tool in TOOLS.iter().filter(|tool| is_here(tool.run)) {
         let at = fixtures().join(tool.folder);
         let own = files(&at.join("repo"));
-        let borrowed: Vec<(&str, &str)> = own.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        let borrowed: Vec<(&str, &str)> =
+            own.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
         let mut world = World::with_files(&borrowed);
         for variant in ["repo", "failing", "broken", "flaky"] {
             let overlay = at.join(variant);
@@ -93,7 +99,8 @@ async fn real_runners_give_the_verdict_and_the_ids() {
             let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
             for (name, folder) in [("RUSTUP_HOME", ".rustup"), ("CARGO_HOME", ".cargo")] {
                 let usual = home.join(folder).to_str().unwrap().to_owned();
-                step.env.insert(name.into(), std::env::var(name).unwrap_or(usual));
+                step.env
+                    .insert(name.into(), std::env::var(name).unwrap_or(usual));
             }
             spec.gate.tests = TestRules {
                 integrity: false,
@@ -102,7 +109,8 @@ async fn real_runners_give_the_verdict_and_the_ids() {
             let folder = tempfile::tempdir().unwrap();
             if variant == "flaky" {
                 // Where the mark of the first run is left: the gate's own folder is emptied between runs.
-                step.env.insert("TMPDIR".into(), folder.path().to_str().unwrap().into());
+                step.env
+                    .insert("TMPDIR".into(), folder.path().to_str().unwrap().into());
             }
             let report = world.execute(spec).await;
             let (cause, name) = match variant {
