@@ -55,9 +55,10 @@ pub(super) async fn look_again(
         return Ok((done, judged));
     };
     let red: Vec<String> = red_ids(&done[at]);
-    let base = match rules.integrity && trees.base != trees.tree {
-        true => baseline(job, opened, bench, trees).await?,
-        false => None,
+    let base = if rules.integrity && trees.base != trees.tree {
+        baseline(job, opened, bench, trees).await?
+    } else {
+        None
     };
     let of_base = |step: &Done| {
         base.as_ref()
