@@ -3,6 +3,8 @@
 //!
 //! Invariant: bounded, whatever was printed; the caller takes secrets out of the whole text.
 
+use std::fmt::Write as _;
+
 use crate::text::{Pattern, one_line, plain};
 
 /// Most tests that are named.
@@ -63,7 +65,7 @@ pub fn render(packet: &Packet<'_>) -> String {
     let output = output.trim_end();
     let first = first_error(output, &packet.red);
     if let Some((line, _)) = first {
-        text.push_str(&format!("the first error:\n  {}\n", one_line(line, 500)));
+        let _ = write!(text, "the first error:\n  {}\n", one_line(line, 500));
     }
     if !packet.changed.is_empty() {
         text.push_str("the change that was tested:\n");
@@ -73,7 +75,7 @@ pub fn render(packet: &Packet<'_>) -> String {
             CHANGED,
         );
     }
-    text.push_str(&format!("to see it again:\n  {}\n", again(packet)));
+    let _ = write!(text, "to see it again:\n  {}\n", again(packet));
     let tail = tail(output, TAIL_BYTES);
     if let Some((_, at)) = first {
         let before_tail = output.len() - tail.len();
@@ -114,7 +116,7 @@ fn listed(text: &mut String, lines: impl ExactSizeIterator<Item = String>, max: 
         text.push('\n');
     }
     if more > 0 {
-        text.push_str(&format!("  and {more} more\n"));
+        let _ = write!(text, "  and {more} more\n");
     }
 }
 
@@ -171,10 +173,10 @@ fn tail(output: &str, max: usize) -> &str {
 fn again(packet: &Packet<'_>) -> String {
     let mut line = String::new();
     if !packet.dir.is_empty() {
-        line.push_str(&format!("cd {} && ", quoted(packet.dir)));
+        let _ = write!(line, "cd {} && ", quoted(packet.dir));
     }
     for (name, value) in &packet.env {
-        line.push_str(&format!("{name}={} ", quoted(value)));
+        let _ = write!(line, "{name}={} ", quoted(value));
     }
     line.push_str(packet.run);
     one_line(&line, 1000)

@@ -112,8 +112,8 @@ fn leave_out_strict_tests(gate: &mut InferredGate, folder: &Folder<'_>) {
         .map(|marker| format!("not {marker}"))
         .collect();
     if let (false, Some(step)) = (left_out.is_empty(), gate.steps.last_mut()) {
-        step.run
-            .push_str(&format!(" -m '{}'", left_out.join(" and ")));
+        let words = left_out.join(" and ");
+        step.run = format!("{} -m '{words}'", step.run);
     }
 }
 

@@ -273,9 +273,12 @@ impl Tool {
         let step = self.step();
         let (code, output, reading) = self.recorded(variant);
         let found = detect(&step, &output).unwrap_or_else(|| panic!("{}: no source", step.run));
-        if !(self.folder == "pytest" || found.kind == self.kind) {
-            panic!("{}: {:?} is not {:?}", step.run, found.kind, self.kind);
-        }
+        let fits = self.folder == "pytest" || found.kind == self.kind;
+        assert!(
+            fits,
+            "{}: {:?} is not {:?}",
+            step.run, found.kind, self.kind
+        );
         let steps = [StepResult {
             kind: step.kind,
             run: &step.run,

@@ -6,7 +6,7 @@
 use autopack_domain::Cause;
 use autopack_git::{ChangeKind, Replaced};
 use autopack_policy::integrity::is_test_file;
-use autopack_policy::integrity::promise::{on_result, without_change};
+use autopack_policy::integrity::promise::{Broken, on_result, without_change};
 
 use super::Job;
 use super::gate::Trees;
@@ -45,7 +45,7 @@ pub(super) async fn check(
     if broken.is_empty() {
         return Ok(());
     }
-    let lines = text::lines(broken.iter().map(|broken| broken.text()), LINES);
+    let lines = text::lines(broken.iter().map(Broken::text), LINES);
     let detail = format!("the phase promises tests in `gate.tests.promised`:\n{lines}");
     Err(Stop::failed(Cause::TestPromiseBroken, detail))
 }

@@ -113,7 +113,7 @@ impl Expected {
                 .into_iter()
                 .collect();
         }
-        texts(files(&at, &|path: &str| path.ends_with(".xml")), began)
+        texts(files(&at, &is_xml), began)
     }
 
     /// The files of a known pattern below a folder.
@@ -128,7 +128,7 @@ impl Expected {
         };
         let wanted = |path: &str| {
             let name = path.rsplit('/').next().unwrap_or(path);
-            path.contains(folder) && name.starts_with("TEST-") && name.ends_with(".xml")
+            path.contains(folder) && name.starts_with("TEST-") && is_xml(name)
         };
         texts(files(&at, &wanted), began)
     }
@@ -138,6 +138,12 @@ impl Expected {
             .and_then(|meta| meta.modified())
             .ok()
     }
+}
+
+fn is_xml(path: &str) -> bool {
+    Path::new(path)
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("xml"))
 }
 
 fn missing(kind: ReportKind, path: &str) -> Reading {
