@@ -40,6 +40,7 @@ pub mod phase;
 pub mod plan;
 pub mod project;
 pub mod promotion;
+pub mod quarantine;
 pub mod refusal;
 pub mod run;
 pub mod schemas;

@@ -3,6 +3,7 @@
 //! Invariant: lists of values come from the closed sets of this crate; a field that a stored value has stands here,
 //! which a test compares with what is really serialised.
 
+mod gate_tests;
 mod handoff;
 
 use serde_json::{Value, json};
@@ -178,7 +179,8 @@ fn gate() -> Value {
                 "description": "null: inferred when the run is bootstrapped; []: no gate.",
                 "type": ["array", "null"],
                 "items": { "$ref": "#/$defs/step" }
-            }
+            },
+            "tests": gate_tests::rules()
         }
     })
 }
@@ -192,7 +194,8 @@ fn step() -> Value {
             "kind": { "enum": StepKind::spellings() },
             "dir": text("Folder inside the repository; empty: its root."),
             "timeout_seconds": count("Seconds until it is ended."),
-            "env": text_map("Additional environment.")
+            "env": text_map("Additional environment."),
+            "report": gate_tests::report()
         }
     })
 }

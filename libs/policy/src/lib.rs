@@ -8,6 +8,8 @@
 //! - [`govern`]: every violation of a change set, and the deliverables it owes
 //! - [`toolchain`]: which tools a repository uses, and the gate they imply
 //! - [`gate`]: counts, failing ids and the verdict of a gate's steps
+//! - [`report`]: reports of test runners as ids and outcomes
+//! - [`integrity`]: tests of a result against those of its base
 //! - [`signature`]: normal form, signature and class of a failure text
 //! - [`dispatch`]: what holds a phase back, and a run's next actions
 //! - [`fair`]: the queue over all runs: shares, ageing, limits, lanes
@@ -35,6 +37,7 @@ pub mod fair;
 pub mod gate;
 pub mod govern;
 pub mod id_convention;
+pub mod integrity;
 pub mod output;
 pub mod paths;
 pub mod placement;
@@ -42,6 +45,7 @@ pub mod preflight;
 pub mod promotion;
 pub mod prompt;
 pub mod provider;
+pub mod report;
 pub mod retry;
 pub mod routing;
 pub mod scope;

@@ -128,6 +128,7 @@ impl CheckoutGate {
                 run: &ran.run,
                 end: ran.how,
                 output: &ran.output,
+                report: None,
             })
             .collect();
         Ok(Attempt {

@@ -298,6 +298,7 @@ impl Look<'_> {
                 profile,
                 setup: Vec::new(),
                 steps: Some(Vec::new()),
+                tests: phase.gate.tests.clone(),
             };
             self.gates.insert(index, none);
             return;
@@ -311,7 +312,11 @@ impl Look<'_> {
                         self.lacks(phase, tool);
                     }
                 }
-                self.gates.insert(index, gate_spec(gate, profile));
+                let gate = GateSpec {
+                    tests: phase.gate.tests.clone(),
+                    ..gate_spec(gate, profile)
+                };
+                self.gates.insert(index, gate);
             }
             Err(reason) => {
                 let reason = reason.to_owned();

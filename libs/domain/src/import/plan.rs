@@ -12,7 +12,7 @@ use crate::{
     ids::{PhaseId, TierId},
     plan::{
         Complexity, GateProfile, GateSpec, LimitSpec, PhaseSpec, Plan, RunBudgets, RunScope,
-        RunSpec, SCHEMA_V1, SafetyProfile, ScopeSpec, TierSpec, category,
+        RunSpec, SCHEMA_V1, SafetyProfile, ScopeSpec, TestRules, TierSpec, category,
     },
 };
 
@@ -171,6 +171,7 @@ fn spec(phase: &HistoricalPhase) -> Option<PhaseSpec> {
             profile: GateProfile::Normal,
             setup: Vec::new(),
             steps: Some(Vec::new()),
+            tests: TestRules::default(),
         },
         max_attempts: None,
         tokens: None,

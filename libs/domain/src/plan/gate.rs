@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{
     builder::{MAX_SECONDS, needed},
+    gate_tests::{self, RulesDraft},
     keys::Keys,
     lists::{ENV, list, text_map},
     model::{GateProfile, GateSpec, LimitSpec, StepKind, StepSpec},
@@ -16,11 +17,11 @@ use super::{
 use crate::{catalogue::Source, fault::Fault};
 
 pub(super) const KEYS: Keys = Keys {
-    v1: &["profile", "setup", "steps"],
+    v1: &["profile", "setup", "steps", "tests"],
     older: &[],
 };
 pub(super) const STEP: Keys = Keys {
-    v1: &["run", "kind", "dir", "timeout_seconds", "env"],
+    v1: &["run", "kind", "dir", "timeout_seconds", "env", "report"],
     older: &[],
 };
 pub(super) const LIMITS: Keys = Keys {
@@ -46,6 +47,7 @@ pub(super) struct GateDraft {
     pub(super) profile: Option<GateProfile>,
     setup: Option<Steps>,
     steps: Option<Steps>,
+    tests: RulesDraft,
 }
 
 /// Steps, and where their defaults came from: position and key.
@@ -71,10 +73,15 @@ pub(super) fn read(cx: &mut Cx, at: &At) -> GateDraft {
     let steps = section
         .get(cx, "steps")
         .map(|at| steps(cx, &at, StepKind::Test));
+    let tests = section
+        .get(cx, "tests")
+        .map(|at| gate_tests::read(cx, &at))
+        .unwrap_or_default();
     GateDraft {
         profile,
         setup,
         steps,
+        tests,
     }
 }
 
@@ -86,6 +93,7 @@ pub(super) fn of_command(draft: &mut GateDraft, run: String) {
         dir: String::new(),
         timeout_seconds: STEP_SECONDS,
         env: std::collections::BTreeMap::new(),
+        report: None,
     };
     let sources = ["dir", "timeout_seconds", "env"]
         .map(|key| (0, key, Source::Builtin))
@@ -131,6 +139,7 @@ fn step(cx: &mut Cx, at: &At, kind: StepKind, steps: &mut Steps) -> Option<StepS
             dir: String::new(),
             timeout_seconds: STEP_SECONDS,
             env,
+            report: None,
         });
     }
     if !at.value.is_object() {
@@ -158,12 +167,16 @@ fn step(cx: &mut Cx, at: &At, kind: StepKind, steps: &mut Steps) -> Option<StepS
     let env = section.get(cx, "env").map(|at| text_map(cx, &at, &ENV));
     default("env", env.is_some());
     let env = env.unwrap_or_default();
+    let report = section
+        .get(cx, "report")
+        .and_then(|at| gate_tests::report(cx, &at));
     Some(StepSpec {
         run: run?,
         kind: found_kind.unwrap_or(kind),
         dir: dir.trim_end_matches('/').to_owned(),
         timeout_seconds: timeout.unwrap_or(STEP_SECONDS),
         env,
+        report,
     })
 }
 
@@ -199,6 +212,7 @@ pub(super) fn resolve(
         profile,
         setup: setup.map(|steps| steps.list).unwrap_or_default(),
         steps: steps.map(|steps| steps.list),
+        tests: own.tests.over(&run.tests),
     }
 }
 

@@ -5,12 +5,13 @@
 //!
 //! - [`model`]: the normalised plan, as stored with the run
 //! - [`options`]: what the caller adds, and what comes back
+//! - [`test_rules`]: how results of tests are read, and what may happen to tests
 //! - [`mod@category`]: the defaults that a task category chooses
 //! - [`document`]: text to a tree, within limits
 //! - [`digest`]: canonical JSON, digests, run ids, patches
 //! - [`mod@explain`]: the plan with the source of each value, for people
 //! - [`mod@fields`]: what a plan may say, with defaults and examples
-//! - `read`: forms; `run`, `tiers`, `phase`, `scope`, `deliverables`, `builder`, `agent`, `gate`, `depends`: one section each
+//! - `read`: forms; `run`, `tiers`, `phase`, `scope`, `deliverables`, `builder`, `agent`, `gate`, `gate_tests`, `depends`: one section each
 //! - `node`, `value`, `lists`, `keys`, `paths`: typed access to the tree
 
 pub mod category;
@@ -21,12 +22,14 @@ pub mod explain;
 pub mod fields;
 pub mod model;
 pub mod options;
+pub mod test_rules;
 
 mod agent;
 mod builder;
 mod deliverables;
 mod depends;
 mod gate;
+mod gate_tests;
 mod keys;
 mod lists;
 mod node;
@@ -48,3 +51,4 @@ pub use fields::{PlanField, fields};
 pub use model::*;
 pub use options::{Normalised, PlanForm, ReadOptions, Warning, WarningCode};
 pub use read::{read_builder, read_plan};
+pub use test_rules::{KnownFailures, Quarantined, RERUNS, ReportKind, ReportSpec, TestRules};

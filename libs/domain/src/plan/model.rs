@@ -7,7 +7,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{agent::AgentSpec, endpoint::ModelSpec};
+use super::{
+    agent::AgentSpec,
+    endpoint::ModelSpec,
+    test_rules::{ReportSpec, TestRules},
+};
 use crate::ids::{PhaseId, RunId, TierId};
 
 /// The schema name of the current form.
@@ -251,6 +255,9 @@ pub struct GateSpec {
     pub setup: Vec<StepSpec>,
     /// `None`: inferred from the toolchain when the run is bootstrapped; empty: no gate.
     pub steps: Option<Vec<StepSpec>>,
+    /// What may happen to tests.
+    #[serde(default, skip_serializing_if = "TestRules::is_default")]
+    pub tests: TestRules,
 }
 
 /// One command of a gate.
@@ -268,6 +275,9 @@ pub struct StepSpec {
     /// Additional environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// How its results are read; `None`: as its command line suggests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportSpec>,
 }
 
 /// Limits of the commands of a phase.

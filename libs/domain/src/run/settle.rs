@@ -3,7 +3,7 @@
 //! Invariant: each end is charged to exactly one credit (attempt, infrastructure, crash, none), the
 //! reservation is settled once, and a phase is COMPLETE only by an attempt that succeeded.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{Changes, RunAggregate, approve::check_request, lease::note_usage};
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     ids::{AttemptUid, Fence},
     issue::NewIssue,
     phase::{Phase, PhaseCommand, PhaseOutcome},
+    quarantine,
     time::Timestamp,
     usage::Usage,
 };
@@ -104,6 +105,10 @@ impl RunAggregate {
         next.gate = report.gate;
         next.tests = report.tests;
         next.artifacts = report.artifacts;
+        if let Some(seen) = quarantine::noted(&self.run.facts, &report.facts, now) {
+            let facts = Arc::make_mut(&mut self.run.facts);
+            facts.insert(quarantine::RUN_FACT.to_owned(), seen);
+        }
         next.facts = report.facts;
         if let Some((raw, class, signature)) = report.failure {
             changes.failures.push(FailureFact {

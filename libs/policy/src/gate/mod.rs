@@ -5,12 +5,16 @@
 //!
 //! - [`mod@counts`]: tests counted, by runner
 //! - [`ids`]: names of failing tests
+//! - [`order`]: which steps run first
+//! - [`packet`]: what the next attempt is told of a red gate
 //! - [`scripts`]: files of the tree that the steps run
 //! - `unfinished`: reports that begin and never end
 //! - [`mod@verdict`]: the four verdicts
 
 pub mod counts;
 pub mod ids;
+pub mod order;
+pub mod packet;
 pub mod scripts;
 mod unfinished;
 pub mod verdict;

@@ -10,6 +10,7 @@ use autopack_domain::plan::{StepKind, StepSpec};
 use super::counts::{self, Report};
 use super::ids::{MAX_IDS, failing_ids};
 use super::unfinished::is_unfinished;
+use crate::report::{Outcome, Reading};
 use crate::text::{Pattern, one_line, plain};
 
 /// How a step ended, as the sandbox saw it.
@@ -48,6 +49,8 @@ pub struct StepResult<'a> {
     pub end: StepEnd,
     /// What it printed, bounded; where it was cut, the end is what counts.
     pub output: &'a str,
+    /// Its report, if one was found or the plan names one.
+    pub report: Option<&'a Reading>,
 }
 
 /// What one step says.
@@ -76,7 +79,7 @@ pub fn verdict(steps: &[StepResult<'_>]) -> Verdict {
         let mut ids: Vec<String> = Vec::new();
         for (step, said) in steps.iter().zip(&said) {
             if matches!(said, Said::Red) {
-                let more = failing_ids(step.output);
+                let more = red_ids(step);
                 ids.extend(more.into_iter().take(MAX_IDS.saturating_sub(ids.len())));
             }
         }
@@ -135,16 +138,19 @@ fn step(step: &StepResult<'_>) -> Said {
 
 fn exited(step: &StepResult<'_>, code: i32) -> Said {
     let tests = step.kind == StepKind::Test;
-    let report = tests
-        .then(|| counts::report(step.output, step.run))
-        .flatten();
+    let report = tests.then(|| report(step)).flatten();
+    let problem = step.report.and_then(|read| read.problem.as_ref());
+    let failed = report.is_some_and(|report| report.counts.failed > 0);
     let ran_none = report.is_some_and(|report| report.ran() == 0);
     match code {
+        // Whoever swallows the exit code has not made the tests green.
+        0 if failed => Said::Red,
+        0 if tests && problem.is_some() => Said::CannotTell(Cause::GateUnreadable),
         0 if ran_none => Said::CannotTell(Cause::GateZeroTests),
         0 if tests && is_unfinished(step.output) => Said::CannotTell(Cause::GateUnreadable),
         0 => Said::Green(report),
         // Some runners exit with the number of failures, which may look like any other code.
-        _ if report.is_some_and(|report| report.counts.failed > 0) => Said::Red,
+        _ if failed => Said::Red,
         126 | 127 => Said::CannotTell(Cause::GateNotFound),
         // pytest, and unittest since Python 3.12: no tests were collected.
         5 if tests && names_python_runner(step.run) && report.is_none_or(|r| r.ran() == 0) => {
@@ -160,6 +166,35 @@ fn exited(step: &StepResult<'_>, code: i32) -> Said {
         _ if report.is_none() && lacks_tool(step.output) => Said::CannotTell(Cause::GateNotFound),
         129..=192 => signalled(code - 128),
         _ => Said::Red,
+    }
+}
+
+/// What the step's own report counts or, where there is none, what its output says.
+fn report(step: &StepResult<'_>) -> Option<Report> {
+    let told = counts::report(step.output, step.run);
+    let Some(read) = step.report.filter(|read| read.whole || told.is_none()) else {
+        return told;
+    };
+    let counts = read.counts();
+    // Some runners count what is no test of its own: a sum that both know is taken from the runner.
+    match told {
+        Some(told) if counts.failed == 0 && told.counts.failed == 0 => Some(told),
+        _ => Some(Report::of(counts.passed, counts.failed, counts.skipped)),
+    }
+}
+
+/// Failing tests, as the report names them or, where there is none, as the output does.
+fn red_ids(step: &StepResult<'_>) -> Vec<String> {
+    let read = step.report.filter(|_| step.kind == StepKind::Test);
+    let ids: Vec<String> = read
+        .iter()
+        .flat_map(|read| read.ids(Outcome::Failed))
+        .map(str::to_owned)
+        .collect();
+    if ids.is_empty() {
+        failing_ids(step.output)
+    } else {
+        ids
     }
 }
 

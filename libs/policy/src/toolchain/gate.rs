@@ -145,5 +145,6 @@ fn step(run: String, kind: StepKind, timeout_seconds: u32) -> StepSpec {
         dir: String::new(),
         timeout_seconds,
         env: BTreeMap::new(),
+        report: None,
     }
 }

@@ -30,6 +30,9 @@ pub(super) fn infer(
         Manager::Pipenv => pipenv(folder, runner),
         _ => pip(folder, &project, runner),
     };
+    if runner == Runner::Pytest && profile == GateProfile::Normal {
+        leave_out_strict_tests(&mut gate, folder);
+    }
     if profile == GateProfile::Strict {
         gate.check_first(r"python3 -m compileall -q -x '(^|/)(\.venv|node_modules)/' .");
         if manager != Manager::Pip {
@@ -81,6 +84,37 @@ fn runner(folder: &Folder<'_>, project: &Project) -> Result<Runner, String> {
         return Ok(Runner::Pytest);
     }
     Ok(Runner::Unittest)
+}
+
+/// Markers whose tests belong to the strict profile only.
+const STRICT_MARKERS: [&str; 2] = ["e2e", "safety_critical"];
+
+/// Tests that the project itself marks as such wait for the strict profile; tests without a marker always run.
+fn leave_out_strict_tests(gate: &mut InferredGate, folder: &Folder<'_>) {
+    static REGISTERED: Pattern =
+        Pattern::new(r#"(?m)(?:^\s*(?:markers\s*=\s*)?|["'])(e2e|safety_critical)\s*(?::|["']|$)"#);
+    let files = [
+        "pytest.ini",
+        ".pytest.ini",
+        "pyproject.toml",
+        "setup.cfg",
+        "tox.ini",
+    ];
+    let texts: Vec<&str> = files.iter().filter_map(|name| folder.read(name)).collect();
+    let registered = |marker: &str| {
+        texts
+            .iter()
+            .any(|text| REGISTERED.find_all(text).any(|found| &found[1] == marker))
+    };
+    let left_out: Vec<String> = STRICT_MARKERS
+        .iter()
+        .filter(|marker| registered(marker))
+        .map(|marker| format!("not {marker}"))
+        .collect();
+    if let (false, Some(step)) = (left_out.is_empty(), gate.steps.last_mut()) {
+        let words = left_out.join(" and ");
+        step.run = format!("{} -m '{words}'", step.run);
+    }
 }
 
 /// Whether a file that lists requirements names pytest as a word of its own.

@@ -14,6 +14,7 @@ mod govern;
 mod govern_tree;
 mod history;
 mod ids;
+mod integrity;
 mod issues;
 mod links;
 mod output;
@@ -22,11 +23,13 @@ mod preflight;
 mod prompt;
 mod properties;
 mod provider;
+mod reports;
 mod routing;
 mod scope;
 mod signature;
 mod strategy;
 mod toolchain;
+mod toolchain_fixtures;
 mod toolchain_python;
 mod toolchain_traps;
 mod verdict;
@@ -56,6 +59,7 @@ fn step(run: &str, kind: StepKind) -> StepSpec {
         dir: String::new(),
         timeout_seconds: 60,
         env: BTreeMap::new(),
+        report: None,
     }
 }
 

@@ -86,7 +86,7 @@ proptest! {
 
     #[test]
     fn output_never_turns_a_red_step_green(code in 1..=255i32, output in "(3 passed in 1s\n|no tests ran in 1s\n|collected 0 items\n|No tests found, exiting with code 1\n|ok\n){0,3}", run in "(pytest|jest|make|npm test)") {
-        let step = StepResult { kind: StepKind::Test, run: &run, end: StepEnd::Exited(code), output: &output };
+        let step = StepResult { kind: StepKind::Test, run: &run, end: StepEnd::Exited(code), output: &output, report: None };
         prop_assert!(!verdict(&[step]).lands());
     }
 
@@ -94,7 +94,7 @@ proptest! {
     fn only_green_steps_land(codes in prop::collection::vec(0..3i32, 1..5)) {
         let steps: Vec<StepResult<'_>> = codes
             .iter()
-            .map(|code| StepResult { kind: StepKind::Check, run: "x", end: StepEnd::Exited(*code), output: "" })
+            .map(|code| StepResult { kind: StepKind::Check, run: "x", end: StepEnd::Exited(*code), output: "", report: None })
             .collect();
         let landed = matches!(verdict(&steps), Verdict::Passed { .. });
         prop_assert_eq!(landed, codes.iter().all(|code| *code == 0));

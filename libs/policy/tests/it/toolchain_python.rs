@@ -37,6 +37,28 @@ fn python_without_requirements_needs_no_set_up() {
 }
 
 #[test]
+fn tests_that_are_marked_wait_for_the_strict_profile() {
+    let ini =
+        "[pytest]\nmarkers =\n    unit: small\n    e2e: slow\n    safety_critical: all of it\n";
+    let files = [("pytest.ini", ini), ("test_a.py", BARE)];
+    assert_eq!(
+        commands(&files),
+        " | python3 -m pytest -q -m 'not e2e and not safety_critical'"
+    );
+    assert_eq!(strict(&files).last().unwrap(), "python3 -m pytest -q");
+    let toml = "[tool.pytest.ini_options]\nmarkers = [\"e2e: slow\", \"unit\"]\n";
+    assert_eq!(
+        commands(&[("pyproject.toml", toml), ("test_a.py", BARE)]),
+        " | python3 -m pytest -q -m 'not e2e'"
+    );
+    let none = "[pytest]\naddopts = -q\n# e2e tests live elsewhere\n";
+    assert_eq!(
+        commands(&[("pytest.ini", none), ("test_a.py", BARE)]),
+        " | python3 -m pytest -q"
+    );
+}
+
+#[test]
 fn pip_installs_into_a_kept_environment() {
     let venv =
         "python3 -m venv .venv && .venv/bin/python -m pip install --disable-pip-version-check -q";

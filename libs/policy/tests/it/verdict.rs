@@ -16,6 +16,7 @@ fn result<'a>(run: &'a str, end: StepEnd, output: &'a str) -> StepResult<'a> {
         run,
         end,
         output,
+        report: None,
     }
 }
 
@@ -255,6 +256,7 @@ fn a_report_that_begins_and_never_ends_proves_nothing() {
             run: "./test.sh",
             end: StepEnd::Exited(0),
             output,
+            report: None,
         }];
         let want = Verdict::Inconclusive {
             cause: Cause::GateUnreadable,

@@ -35,6 +35,8 @@ mod worker;
 #[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]
+mod samples_gate;
+#[cfg(test)]
 mod tests;
 
 pub use at::{At, Decode, read};

@@ -285,16 +285,6 @@ pub(crate) fn builders() -> Vec<BuilderSpec> {
     ]
 }
 
-fn step(kind: StepKind) -> StepSpec {
-    StepSpec {
-        run: "cargo test".into(),
-        kind,
-        dir: "sub".into(),
-        timeout_seconds: 600,
-        env: map("E"),
-    }
-}
-
 pub(crate) fn phase_spec(id: &str, builder: Option<BuilderSpec>) -> PhaseSpec {
     PhaseSpec {
         id: id.parse().unwrap(),
@@ -318,11 +308,7 @@ pub(crate) fn phase_spec(id: &str, builder: Option<BuilderSpec>) -> PhaseSpec {
         },
         builder,
         allow_noop: true,
-        gate: GateSpec {
-            profile: GateProfile::Strict,
-            setup: vec![step(StepKind::Check)],
-            steps: Some(vec![step(StepKind::Test)]),
-        },
+        gate: super::samples_gate::gate(),
         max_attempts: Some(2),
         tokens: Some(1000),
         limits: LimitSpec {

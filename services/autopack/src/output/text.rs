@@ -202,7 +202,7 @@ pub(crate) fn attempts(ui: Ui, view: &View, attempts: &[types::Attempt]) -> Stri
             .find(|p| p.index == attempt.phase)
             .map_or("?", |p| p.id.as_str());
         let note = if attempt.cause.is_empty() {
-            String::new()
+            of_tests(&attempt.facts_json)
         } else {
             format!("{}: {}", attempt.cause, one_line(&attempt.detail, 60))
         };
@@ -228,6 +228,21 @@ pub(crate) fn attempts(ui: Ui, view: &View, attempts: &[types::Attempt]) -> Stri
         let _ = write!(text, "\nartifacts (autopack artifact DIGEST):\n{files}");
     }
     text
+}
+
+/// What a good attempt found out about single tests.
+fn of_tests(facts: &str) -> String {
+    let facts: serde_json::Value = serde_json::from_str(facts).unwrap_or_default();
+    let named = |fact: &str, words: &str| {
+        let ids = facts[fact].as_array().filter(|ids| !ids.is_empty())?;
+        let ids: Vec<&str> = ids.iter().filter_map(serde_json::Value::as_str).collect();
+        Some(format!("{words}: {}", one_line(&ids.join(", "), 60)))
+    };
+    let notes = [
+        named("flaky", "flaky"),
+        named("known_failures", "red as on the base"),
+    ];
+    notes.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// Tiers, one a line.

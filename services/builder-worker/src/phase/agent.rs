@@ -246,7 +246,7 @@ pub(super) async fn read_issues(job: &mut Job<'_>, issues_file: &Path) {
             parsed.left_out
         ));
     }
-    job.evidence.issues = parsed.issues;
+    job.evidence.issues.extend(parsed.issues);
 }
 
 fn note(job: &mut Job<'_>, command: &Command<'_>, outcome: &Outcome) {

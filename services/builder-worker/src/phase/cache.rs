@@ -56,6 +56,11 @@ impl Cache {
             .map_or(&[], |taken| std::slice::from_ref(&taken.folder))
     }
 
+    /// Whether the gate was inferred from the toolchains, which have a cache.
+    pub(crate) fn is_inferred(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// Remembers that the set-up was done; if that cannot be written it is done again.
     pub(crate) async fn mark_set_up(&self, bench: &Bench) {
         if let Some(key) = self.key.clone() {

@@ -1,27 +1,23 @@
 //! The gate: the phase's steps on a checkout of one tree.
 //!
 //! Invariant: what is judged is the tree object; whatever the steps write stays in the folder and cannot land. Only a
-//! verdict that lands comes back as a proof.
-
-use std::path::PathBuf;
+//! verdict that lands, of tests that the change has not weakened, comes back as a proof.
 
 use autopack_domain::Cause;
 use autopack_domain::gate::Verdict;
-use autopack_domain::plan::{StepKind, StepSpec};
 use autopack_git::Oid;
-use autopack_policy::gate::{StepEnd, StepResult, gate_word, timeout_verdict, verdict};
+use autopack_policy::gate::packet::{Packet, RedTest, render};
+use autopack_policy::gate::{StepEnd, gate_word, timeout_verdict};
+use autopack_policy::report::Outcome;
 
-use super::cache::{self, Cache};
-use super::command::Line;
+use super::integrity::{self, Known};
+use super::steps::{Done, judge, run_on};
 use super::{Job, ends};
-use crate::confinement::Who;
 use crate::error::{Failure, Stop};
-use crate::pool::Pooled;
 use crate::repo::Opened;
-use crate::repo::bench::Bench;
 use crate::text;
 
-/// How much of the red step's output stands in the detail.
+/// How much of the red step's output is kept for its class.
 const TAIL: usize = 8 * 1024;
 
 /// A verdict that lets a tree land.
@@ -39,27 +35,24 @@ impl Proof {
     }
 }
 
-/// A step that was run, or could not be.
-struct Done {
-    kind: StepKind,
-    run: String,
-    end: StepEnd,
-    output: String,
+/// Which trees a gate is about.
+#[derive(Clone, Copy)]
+pub(super) struct Trees<'a> {
+    /// The one that is judged.
+    pub(super) tree: &'a Oid,
+    /// The one that it was made from, or is to be merged into.
+    pub(super) base: &'a Oid,
+    /// The gate before this one has compared the tests with those of the base already.
+    pub(super) is_second: bool,
 }
 
-impl Done {
-    fn timed_out(done: &[Self]) -> bool {
-        done.iter().any(|done| done.end == StepEnd::TimedOut)
-    }
-}
-
-/// Runs the gate on `tree`; where it times out, `base` tells whether the change or the worker is slow.
-pub(crate) async fn prove(
+/// Runs the gate on a tree; where it times out, the base tells whether the change or the worker is slow.
+pub(super) async fn prove(
     job: &mut Job<'_>,
     opened: &Opened,
-    tree: &Oid,
-    base: &Oid,
+    trees: Trees<'_>,
 ) -> Result<Proof, Stop> {
+    let Trees { tree, base, .. } = trees;
     let mut bench = opened
         .repo
         .gates
@@ -79,164 +72,90 @@ pub(crate) async fn prove(
             }
         }
     }
-    let word = gate_word(&judged, job.steps());
+    let mut known = Known::default();
+    if matches!(judged, Verdict::Failed { .. }) {
+        let red = (done, judged);
+        (done, judged) =
+            integrity::look_again(job, opened, &mut bench, trees, red, &mut known).await?;
+    }
+    let mut word = gate_word(&judged, job.steps());
+    if judged.lands() && !known.failures.is_empty() {
+        word = format!("{word}; {} known failures", known.failures.len());
+    }
     job.evidence.gate.clone_from(&word);
     if let Verdict::Passed { tests } = &judged {
         job.evidence.tests = *tests;
         if let Some(tests) = tests {
             job.fact("tests", *tests);
         }
+        integrity::check(job, opened, &mut bench, trees, &done, &mut known).await?;
     }
-    match failure(&judged, &done) {
+    integrity::keep(job, &done).await;
+    match failure(job, &judged, &done, &known) {
         Some(failure) => Err(failure.into()),
         None => Ok(Proof { word }),
     }
 }
 
-fn judge(done: &[Done]) -> Verdict {
-    let results: Vec<StepResult<'_>> = done
-        .iter()
-        .map(|done| StepResult {
-            kind: done.kind,
-            run: &done.run,
-            end: done.end,
-            output: &done.output,
-        })
-        .collect();
-    verdict(&results)
-}
-
 /// Why a verdict does not let the tree land.
-fn failure(verdict: &Verdict, done: &[Done]) -> Option<Failure> {
+fn failure(job: &Job<'_>, verdict: &Verdict, done: &[Done], known: &Known) -> Option<Failure> {
     let cause = match verdict {
         Verdict::Passed { .. } | Verdict::NotRequired => return None,
         Verdict::Failed { .. } => Cause::GateFailed,
         Verdict::Inconclusive { cause } => *cause,
     };
-    let mut detail = String::new();
-    let mut raw = String::new();
-    if let Some(last) = done.last() {
-        detail = format!(
-            "`{}`: {}\n",
-            text::head(&last.run, 500),
-            ends::end_text(last.end)
-        );
-        raw = text::tail(&last.output, TAIL);
+    let red = done.iter().find(|done| done.end != StepEnd::Exited(0));
+    let Some(step) = red.or(done.last()) else {
+        return Some(Failure::new(cause, cause.text()));
+    };
+    let spec = step.index.and_then(|index| job.steps().get(index));
+    let mut packet = Packet {
+        run: &step.run,
+        end: ends::end_text(step.end),
+        changed: job.evidence.changed.clone(),
+        output: &step.output,
+        notes: known.notes.clone(),
+        ..Packet::default()
+    };
+    if let Some(spec) = spec {
+        packet.dir = &spec.dir;
+        packet.env = spec
+            .env
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
     }
     match verdict {
-        Verdict::Failed { ids } if !ids.is_empty() => {
-            detail.push_str("failing tests:\n");
-            detail.push_str(&text::lines(ids.iter().map(|id| format!("  {id}")), 50));
-            detail.push('\n');
+        Verdict::Failed { ids } => {
+            packet.red = ids.iter().map(|id| known.red_test(done, id)).collect();
         }
         Verdict::Inconclusive { .. } => {
-            detail.push_str(cause.text());
-            detail.push('\n');
+            packet.notes.insert(0, cause.text().to_owned());
+            let problem = step.report.as_ref().and_then(|read| read.problem.clone());
+            packet.notes.extend(problem);
         }
-        Verdict::Failed { .. } | Verdict::Passed { .. } | Verdict::NotRequired => {}
+        Verdict::Passed { .. } | Verdict::NotRequired => {}
     }
-    if !raw.trim().is_empty() {
-        detail.push_str("the end of its output:\n");
-        detail.push_str(&raw);
-    }
-    Some(Failure::new(cause, detail).with_raw(raw))
+    let raw = text::tail(&step.output, TAIL);
+    Some(Failure::new(cause, render(&packet)).with_raw(raw))
 }
 
-/// Checks the tree out and runs set-up and steps, up to the first that did not end well.
-async fn run_on(
-    job: &mut Job<'_>,
-    opened: &Opened,
-    bench: &mut Pooled<Bench>,
-    tree: &Oid,
-    mark: &str,
-) -> Result<Vec<Done>, Stop> {
-    let lease = job.lease;
-    let cache = lease
-        .guard(cache::prepare(job, opened, bench, tree))
-        .await?;
-    let mut done = Vec::new();
-    if !cache.set_up_done {
-        for step in &job.spec.gate.setup {
-            let mark = format!("{mark} (set-up)");
-            let result = run_step(job, bench, &cache, step, Who::SetUp, &mark).await?;
-            if result.end != StepEnd::Exited(0) {
-                done.push(Done {
-                    end: StepEnd::SetupFailed,
-                    ..result
-                });
-                return Ok(done);
-            }
-        }
-        cache.mark_set_up(bench).await;
-    }
-    for step in job.steps().to_vec() {
-        let result = run_step(job, bench, &cache, &step, Who::Gate, mark).await?;
-        let well = result.end == StepEnd::Exited(0);
-        done.push(result);
-        if !well {
-            break;
+impl Known {
+    fn red_test(&self, done: &[Done], id: &str) -> RedTest {
+        let mut tests = done
+            .iter()
+            .filter_map(|done| done.report.as_ref())
+            .flat_map(|reading| &reading.tests);
+        let found = tests.find(|test| test.outcome == Outcome::Failed && test.id == id);
+        let is_known = self.failures.iter().any(|known| known == id);
+        RedTest {
+            id: id.to_owned(),
+            message: found.map_or_else(String::new, |test| test.message.clone()),
+            note: if is_known {
+                "red on the base as well".to_owned()
+            } else {
+                String::new()
+            },
         }
     }
-    Ok(done)
-}
-
-async fn run_step(
-    job: &mut Job<'_>,
-    bench: &mut Pooled<Bench>,
-    cache: &Cache,
-    step: &StepSpec,
-    who: Who,
-    mark: &str,
-) -> Result<Done, Stop> {
-    let heading = format!("{}{mark}", step.run);
-    let Some(cwd) = folder(bench, &step.dir) else {
-        let output = format!("the folder `{}` does not exist in the tree\n", step.dir);
-        job.print(&heading, &output);
-        return Ok(Done {
-            kind: step.kind,
-            run: step.run.clone(),
-            end: StepEnd::NotFound,
-            output,
-        });
-    };
-    let extra = cache.env(&step.env);
-    let line = Line {
-        run: &step.run,
-        cwd,
-        env: job
-            .cx
-            .env(&bench.home(), &bench.tmp(), &cache.passthrough, &extra),
-        timeout_seconds: step.timeout_seconds,
-        confine: job
-            .cx
-            .config
-            .confinement
-            .of(&job.cx.host, bench, who, cache.folder(), &[]),
-        bytes_before: cache.bytes_before,
-    };
-    let spec = line.within(&job.spec.limits, bench);
-    let outcome = job.cx.sandbox.run(spec, job.lease.cancel.clone()).await?;
-    if outcome.survivors > 0 {
-        bench.retire();
-    }
-    let output = outcome.output.text();
-    let end = ends::step_end(&outcome.end)?;
-    job.print(&heading, &output);
-    if end != StepEnd::Exited(0) {
-        job.print("", &format!("[{}]\n", ends::end_text(end)));
-    }
-    job.fact("gate_layers", outcome.layers);
-    Ok(Done {
-        kind: step.kind,
-        run: step.run.clone(),
-        end,
-        output,
-    })
-}
-
-/// A step's folder; `None` if it is not one, or lies outside of the checkout.
-fn folder(bench: &Bench, dir: &str) -> Option<PathBuf> {
-    let root = bench.tree().canonicalize().ok()?;
-    let folder = root.join(dir).canonicalize().ok()?;
-    (folder.starts_with(&root) && folder.is_dir()).then_some(folder)
 }

@@ -85,7 +85,9 @@ fn list(text: &mut String, title: &str, items: &[String]) {
 
 #[cfg(test)]
 mod tests {
-    use autopack_domain::plan::{Complexity, GateProfile, GateSpec, LimitSpec, ScopeSpec};
+    use autopack_domain::plan::{
+        Complexity, GateProfile, GateSpec, LimitSpec, ScopeSpec, TestRules,
+    };
 
     use super::*;
 
@@ -111,6 +113,7 @@ mod tests {
                 profile: GateProfile::Normal,
                 setup: Vec::new(),
                 steps: None,
+                tests: TestRules::default(),
             },
             max_attempts: None,
             tokens: None,

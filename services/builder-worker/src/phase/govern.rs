@@ -22,6 +22,8 @@ use crate::text;
 
 /// Violations that are written out.
 const LINES: usize = 200;
+/// Changed paths that are remembered for the gate.
+const CHANGED: usize = 500;
 /// Longest target of a link that is read.
 const LINK: usize = 4096;
 /// Blobs that are read at a time.
@@ -73,6 +75,7 @@ pub(crate) async fn govern(
     reported?;
     let (look, violations, second, draft) = looked?;
     let (changes, facts) = (look.changes, look.facts);
+    job.evidence.changed = changes.entries.iter().take(CHANGED).map(told).collect();
     job.fact("changed_files", changes.entries.len());
     let bytes = changes.entries.iter().map(|change| change.size);
     job.fact("changed_bytes", bytes.fold(0, u64::saturating_add));
@@ -90,6 +93,17 @@ pub(crate) async fn govern(
         objects: look.objects,
         draft,
     })
+}
+
+/// A changed path behind a letter that says how.
+fn told(change: &govern::Change) -> String {
+    let letter = match change.kind {
+        govern::ChangeKind::Added => 'A',
+        govern::ChangeKind::Modified => 'M',
+        govern::ChangeKind::Deleted => 'D',
+        govern::ChangeKind::TypeChanged => 'T',
+    };
+    format!("{letter} {}", text::shown(&change.path))
 }
 
 /// All that is wrong with the candidate.

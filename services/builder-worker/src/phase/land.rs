@@ -227,7 +227,12 @@ async fn second_gate(
 ) -> Result<Proof, Stop> {
     job.report(AttemptState::Gating).await?;
     job.enter("second_gate");
-    let proof = match gate::prove(job, opened, tree, base).await {
+    let trees = gate::Trees {
+        tree,
+        base,
+        is_second: true,
+    };
+    let proof = match gate::prove(job, opened, trees).await {
         Err(Stop::Failed(mut failure)) => {
             if failure.cause == Cause::GateFailed {
                 failure.cause = Cause::GateFailedAfterMerge;

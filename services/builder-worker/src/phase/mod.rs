@@ -13,14 +13,18 @@ mod external;
 mod gate;
 mod goal;
 mod govern;
+mod integrity;
 mod issues;
 mod kept;
 mod land;
 mod model;
 mod patch;
+mod promise;
 mod push;
+mod reports;
 mod review;
 mod settle;
+mod steps;
 mod usage;
 
 use std::sync::Arc;
@@ -92,10 +96,22 @@ pub(crate) struct Evidence {
     pub(crate) usage_unknown: bool,
     /// What was submitted from outside.
     pub(crate) submitted: Vec<ArtifactRef>,
-    /// What the builder says is wrong with its work.
+    /// What builder and gate found wrong.
     pub(crate) issues: Vec<NewIssue>,
     /// What a person has to approve.
     pub(crate) approval: Option<ApprovalRequest>,
+    /// Changed paths, each behind a letter that says how.
+    pub(crate) changed: Vec<String>,
+    /// What is kept of the gate.
+    pub(crate) kept: Vec<ArtifactRef>,
+}
+
+impl Evidence {
+    /// Changed paths, as far as they are listed.
+    fn changed_paths(&self) -> Vec<String> {
+        let paths = self.changed.iter().filter_map(|line| line.get(2..));
+        paths.map(str::to_owned).collect()
+    }
 }
 
 /// A good end.
@@ -211,7 +227,12 @@ impl Job<'_> {
         }
         self.report(AttemptState::Gating).await?;
         self.enter("gate");
-        gate::prove(self, opened, tree, base).await
+        let trees = gate::Trees {
+            tree,
+            base,
+            is_second: false,
+        };
+        gate::prove(self, opened, trees).await
     }
 
     fn check_disk(&self) -> Result<(), Stop> {

@@ -127,6 +127,7 @@ async fn fail(mut job: Job<'_>, failure: Failure) -> Ended {
 /// What good and bad ends have in common.
 fn report(job: &mut Job<'_>, mut artifacts: Vec<ArtifactRef>) -> Report {
     artifacts.append(&mut job.evidence.submitted);
+    artifacts.append(&mut job.evidence.kept);
     Report {
         gate: std::mem::take(&mut job.evidence.gate),
         tests: job.evidence.tests,

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a clone is opened once a process (which removes stale locks), and fetched by one slot at a time.
 
+pub(crate) mod baselines;
 pub(crate) mod bench;
 pub(crate) mod caches;
 pub(crate) mod mirrors;
@@ -20,6 +21,7 @@ use autopack_git::{
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
+use self::baselines::Baselines;
 use self::bench::Bench;
 use self::toolset::Toolset;
 use crate::error::Stop;
@@ -61,6 +63,7 @@ pub(crate) struct Repo {
     trees: Mutex<HashMap<Oid, Oid>>,
     listings: Mutex<HashMap<Oid, Arc<Listing>>>,
     toolsets: Mutex<HashMap<Oid, Arc<Toolset>>>,
+    pub(crate) baselines: Baselines,
 }
 
 impl Repos {
@@ -130,6 +133,7 @@ impl Repos {
             trees: Mutex::default(),
             listings: Mutex::default(),
             toolsets: Mutex::default(),
+            baselines: Baselines::default(),
         })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: read from tracked files of one tree only, through git, bounded.
 
-use autopack_domain::plan::{GateProfile, GateSpec, StepSpec};
+use autopack_domain::plan::{GateProfile, GateSpec, StepSpec, TestRules};
 use autopack_git::{GitError, Oid, OwnClone};
 use autopack_policy::toolchain::{
     self, CacheSpec, InferredGate, Toolchain, TreeView, marker_files,
@@ -120,5 +120,6 @@ pub(crate) fn gate_spec(gate: &InferredGate, profile: GateProfile) -> GateSpec {
         profile,
         setup: with_env(&gate.setup),
         steps: Some(with_env(&gate.steps)),
+        tests: TestRules::default(),
     }
 }

@@ -94,6 +94,7 @@ async fn a_failed_set_up_says_nothing_about_the_change() {
         dir: String::new(),
         timeout_seconds: 10,
         env: BTreeMap::default(),
+        report: None,
     });
     let report = world
         .execute(with_step(spec, StepKind::Check, "true", 10))

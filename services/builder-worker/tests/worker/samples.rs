@@ -8,7 +8,8 @@ use autopack_domain::attempt::Attempt;
 use autopack_domain::budget::Account;
 use autopack_domain::plan::{
     BuilderSpec, Complexity, GateProfile, GateSpec, LimitSpec, PhaseSpec, Plan, RunBudgets,
-    RunScope, RunSpec, SCHEMA_V1, SafetyProfile, ScopeSpec, StepKind, StepSpec, TierSpec,
+    RunScope, RunSpec, SCHEMA_V1, SafetyProfile, ScopeSpec, StepKind, StepSpec, TestRules,
+    TierSpec,
 };
 use autopack_domain::run::Run;
 use autopack_domain::states::{AttemptState, RunState};
@@ -36,6 +37,7 @@ pub(crate) fn phase(id: &str, builder: BuilderSpec) -> PhaseSpec {
             profile: GateProfile::Normal,
             setup: Vec::new(),
             steps: Some(Vec::new()),
+            tests: TestRules::default(),
         },
         max_attempts: None,
         tokens: None,
@@ -71,6 +73,7 @@ pub(crate) fn with_step(
         dir: String::new(),
         timeout_seconds,
         env: BTreeMap::default(),
+        report: None,
     };
     phase.gate.steps.get_or_insert_default().push(step);
     phase

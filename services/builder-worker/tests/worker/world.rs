@@ -44,8 +44,19 @@ impl World {
         world
     }
 
+    /// The same with more files in the repository.
+    pub(crate) fn with_files(files: &[(&str, &str)]) -> Self {
+        let mut world = Self::idle_with(files);
+        world.start();
+        world
+    }
+
     /// The same without a worker.
     pub(crate) fn idle() -> Self {
+        Self::idle_with(&[])
+    }
+
+    fn idle_with(files: &[(&str, &str)]) -> Self {
         let temp = tempfile::tempdir().unwrap();
         let repo = temp.path().join("repo");
         fs::create_dir_all(&repo).unwrap();
@@ -55,6 +66,9 @@ impl World {
             ("src/lib.rs", "pub fn one() -> u32 {\n    1\n}\n"),
             (".gitignore", "*.log\n/out/\n"),
         ] {
+            write(&repo, name, content);
+        }
+        for (name, content) in files {
             write(&repo, name, content);
         }
         git(&repo, &["add", "-A"]);

@@ -3,6 +3,7 @@
 //! Invariant: a row asserts run state, phase cause, exit code, incident pack and branch (see [`crate::rig`]).
 //!
 //! - [`gates`]: red, missing, empty and slow gates
+//! - [`integrity`]: tests that are weakened, flaky or promised
 //! - [`changes`]: patches and change sets that may not land
 //! - [`builders`]: programs that misbehave
 //! - [`agents`]: coding agents and their adapters
@@ -20,6 +21,7 @@ mod builders;
 mod changes;
 mod gates;
 mod hostile;
+mod integrity;
 mod landing;
 mod models;
 mod repositories;

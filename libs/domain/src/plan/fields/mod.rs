@@ -4,6 +4,7 @@
 //! Invariant: the fields are the keys that the reader knows; a test compares them.
 
 mod phase;
+mod tests_of_gate;
 
 use super::{RunScope, SCHEMA_V1, SafetyProfile};
 use crate::{Source, ids::ID_RULE};
@@ -249,6 +250,14 @@ mod tests {
             (format!("{phase}scope."), super::super::scope::KEYS.v1),
             (format!("{phase}gate."), super::super::gate::KEYS.v1),
             (format!("{phase}gate.steps[]."), super::super::gate::STEP.v1),
+            (
+                format!("{phase}gate.tests."),
+                super::super::gate_tests::KEYS.v1,
+            ),
+            (
+                format!("{phase}gate.steps[].report."),
+                super::super::gate_tests::REPORT.v1,
+            ),
             (format!("{phase}limits."), super::super::gate::LIMITS.v1),
         ] {
             let known = known.iter().map(ToString::to_string).collect();

@@ -192,6 +192,7 @@ pub(super) fn proof(f: &mut List) {
         "{ CI: \"1\" }",
         "Additional variables.",
     );
+    super::tests_of_gate::tests(f, p);
     f.optional(
         &format!("{p}.max_attempts"),
         "the run's, MAX_ATTEMPTS, the ruleset, the category",

@@ -260,3 +260,27 @@ fn an_older_fence_changes_nothing() {
     assert_eq!(before, format!("{:?}", bench.run.run));
     assert!(!changes.run && changes.events.is_empty());
 }
+
+#[test]
+fn a_run_remembers_tests_that_an_attempt_has_seen_to_be_flaky() {
+    let mut bench = Bench::started();
+    let (attempt, fence) = bench.lease(0);
+    let report = Report {
+        cause: Some(Cause::GateFailed),
+        facts: serde_json::Map::from_iter([(
+            crate::quarantine::ATTEMPT_FACT.to_owned(),
+            serde_json::json!(["demo::a"]),
+        )]),
+        ..Report::default()
+    };
+    let mut changes = Changes::default();
+    bench
+        .run
+        .settle(attempt, fence, report, &decide, NOW, &mut changes)
+        .unwrap();
+    let kept = crate::quarantine::of_facts(&bench.run.run.facts);
+    assert_eq!(kept["demo::a"], NOW.plus(crate::quarantine::QUARANTINE));
+    bench.pass(0);
+    let kept = crate::quarantine::of_facts(&bench.run.run.facts);
+    assert_eq!(kept.len(), 1, "an attempt that saw none leaves the others");
+}

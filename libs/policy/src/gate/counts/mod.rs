@@ -13,7 +13,7 @@ mod go;
 mod java;
 mod node;
 mod other;
-mod python;
+pub(crate) mod python;
 
 use autopack_domain::gate::TestCounts;
 

@@ -6,7 +6,7 @@ use super::Report;
 use crate::text::{Pattern, counted_words, number};
 
 /// The last summary line, with or without `=` rules (`-q`); else `collected 0 items`.
-pub(super) fn pytest(text: &str) -> Option<Report> {
+pub(crate) fn pytest(text: &str) -> Option<Report> {
     static SUMMARY: Pattern = Pattern::new(
         r"(?m)^(?:=+ )?((?:\d+ (?:passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?|reruns?|rerun|subtests? passed|subtests? failed|subtests? skipped)(?:, )?)+|no tests ran|no tests collected[^=\n]*?) in [\d.]+ ?s(?:econds)?(?: \([^)\n]*\))?(?: =+)?\s*$",
     );
@@ -31,7 +31,7 @@ pub(super) fn pytest(text: &str) -> Option<Report> {
 }
 
 /// `Ran N tests in` and the word that follows it.
-pub(super) fn unittest(text: &str) -> Option<Report> {
+pub(crate) fn unittest(text: &str) -> Option<Report> {
     static SUMMARY: Pattern = Pattern::new(
         r"(?m)^Ran (\d+) tests? in [\d.]+s\n\s*\n(OK|FAILED|NO TESTS RAN)(?: \(([^)\n]*)\))?",
     );
