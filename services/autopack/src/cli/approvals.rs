@@ -30,8 +30,14 @@ pub(crate) struct ApprovalsArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum DecideCommand {
     /// Let the change land if its gate passes
+    #[command(
+        after_help = "Example:\n  autopack approvals approve demo-1 P2.1 --tree 4b825dc6 --note 'looked at the migration'"
+    )]
     Approve(DecideArgs),
     /// End the phase without the change
+    #[command(
+        after_help = "Example:\n  autopack approvals reject demo-1 P2.1 --tree 4b825dc6 --note 'drops a column'"
+    )]
     Reject(DecideArgs),
 }
 

@@ -21,7 +21,7 @@ use autopack_wire::{
     server::Principal,
     types, worker,
 };
-use builder_worker::{Control, WorkerConfig, registry_client::over};
+use builder_worker::{Confinement, Control, WorkerConfig, registry_client::over};
 use run_registry::{Registry, RegistryConfig};
 use tokio_util::sync::CancellationToken;
 
@@ -122,6 +122,11 @@ impl Rig {
             ack_wait: Duration::from_secs(2),
             retry_delay: Duration::from_millis(50),
             versions_after: None,
+            // Builders meet by files beside the data directories.
+            confinement: Confinement {
+                write: vec![self.temp.path().to_owned()],
+                ..Confinement::default()
+            },
             ..WorkerConfig::new(self.temp.path().join(name), slots)
         };
         Machine::start(config, ports)
