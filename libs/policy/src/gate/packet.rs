@@ -116,7 +116,7 @@ fn listed(text: &mut String, lines: impl ExactSizeIterator<Item = String>, max: 
         text.push('\n');
     }
     if more > 0 {
-        let _ = write!(text, "  and {more} more\n");
+        let _ = writeln!(text, "  and {more} more");
     }
 }
 
