@@ -20,12 +20,10 @@ pub(crate) async fn call(book: &mut Book) {
         cases.extend(denied.map(|role| (Caller::Role(*role), Reason::PermissionDenied)));
         for (caller, reason) in cases {
             let at = format!("{path} by {caller:?}, {reason}");
-            let status = match book.send(path, caller, vec![BROKEN.to_vec()]).await {
-                Ok(_) => {
-                    book.fault(format!("{at}: it was answered"));
-                    continue;
-                }
-                Err(status) => status,
+            let answer = book.send(path, caller, vec![BROKEN.to_vec()]).await;
+            let Err(status) = answer else {
+                book.fault(format!("{at}: it was answered"));
+                continue;
             };
             if let Err(problem) = check(&status, reason) {
                 book.fault(format!("{at}: {problem}: {status:?}"));
