@@ -18,10 +18,10 @@ const MOST: usize = 33;
 pub(crate) async fn call(book: &mut Book) {
     let method = "ArtifactService/PutArtifact";
     let (path, _) = Book::find(method);
-    let piece = |data: &'static [u8]| pb::PutArtifactRequest { data: data.into() }.encode_to_vec();
+    let piece = |data: Vec<u8>| pb::PutArtifactRequest { data: data.into() }.encode_to_vec();
     // The same again stores nothing more.
     for _ in 0..2 {
-        let pieces = vec![piece(b"hel"), piece(b"lo")];
+        let pieces = vec![piece(b"hel".to_vec()), piece(b"lo".to_vec())];
         let answer = book.send(path, Caller::Allowed, pieces).await;
         let stored = answer.map(|bytes| pb::PutArtifactResponse::decode(&bytes[..]).unwrap());
         let stored = book.note_answer(method, stored).unwrap_or_default();
@@ -29,7 +29,7 @@ pub(crate) async fn call(book: &mut Book) {
     }
 
     // Larger than an artifact may be, in messages as large as they may be.
-    let bodies = (0..MOST).map(move |_| piece(&[0; PIECE]));
+    let bodies = (0..MOST).map(move |_| piece(vec![0; PIECE]));
     let answer = book.send_all(path, Caller::Allowed, bodies).await;
     book.note_refusal(path, R::LimitExceeded, answer);
 

@@ -24,7 +24,7 @@ pub(super) fn read(text: &str, found: &mut Found) {
     for line in text.lines() {
         let line = line.trim_end();
         if let Some(c) = PROGRAM.first(line) {
-            program = c[1].to_owned();
+            c[1].clone_into(&mut program);
         } else if let Some(c) = DOCS.first(line) {
             program = format!("{}::doc", &c[1]);
         } else if STARTS.is_match(line) {

@@ -20,7 +20,7 @@ pub(super) fn read(text: &str, found: &mut Found) {
     let mut is_junit = false;
     let mut case: Option<Case> = None;
     let mut inside = false;
-    while let Some(token) = reader.next() {
+    for token in reader.by_ref() {
         match token {
             Token::Open {
                 name,

@@ -133,15 +133,12 @@ pub(super) fn decode(text: &str) -> String {
         rest = &rest[at..];
         let end = rest.char_indices().take(12).find(|(_, c)| *c == ';');
         let known = end.and_then(|(end, _)| Some((entity(&rest[1..end])?, end)));
-        match known {
-            Some((c, end)) => {
-                out.push(c);
-                rest = &rest[end + 1..];
-            }
-            None => {
-                out.push('&');
-                rest = &rest[1..];
-            }
+        if let Some((c, end)) = known {
+            out.push(c);
+            rest = &rest[end + 1..];
+        } else {
+            out.push('&');
+            rest = &rest[1..];
         }
     }
     out.push_str(rest);

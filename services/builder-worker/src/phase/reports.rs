@@ -109,7 +109,7 @@ impl Expected {
         };
         if at.is_file() {
             return fresh(&at, began)
-                .and_then(|_| text_of(&at))
+                .and_then(|()| text_of(&at))
                 .into_iter()
                 .collect();
         }
