@@ -1,6 +1,10 @@
 //! Table and property tests of the decisions, one module per subject.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot unwrap has failed"
+)]
 
 mod answer;
 mod counts;

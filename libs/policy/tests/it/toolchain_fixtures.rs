@@ -235,14 +235,13 @@ impl Tool {
 
     /// The gate's test step.
     fn step(&self) -> StepSpec {
-        let mut found = match self.run {
-            Some(run) => step(run, StepKind::Test),
-            None => {
-                let gate = infer_gate(&Tree::of(self.at().join("repo")), GateProfile::Normal);
-                let steps = gate.unwrap_or_else(|e| panic!("{}: {}", self.folder, e.reason));
-                let mut steps = steps.steps.into_iter();
-                steps.find(|step| step.kind == StepKind::Test).unwrap()
-            }
+        let mut found = if let Some(run) = self.run {
+            step(run, StepKind::Test)
+        } else {
+            let gate = infer_gate(&Tree::of(self.at().join("repo")), GateProfile::Normal);
+            let steps = gate.unwrap_or_else(|e| panic!("{}: {}", self.folder, e.reason));
+            let mut steps = steps.steps.into_iter();
+            steps.find(|step| step.kind == StepKind::Test).unwrap()
         };
         found.report = self.report.map(|kind| ReportSpec {
             kind,

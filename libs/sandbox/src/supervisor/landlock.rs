@@ -259,8 +259,8 @@ mod tests {
             nix::sys::prctl::set_no_new_privs().unwrap();
             let wanted = Wanted {
                 write: &[],
-                read: &[kept.clone()],
-                hide: &[hidden.clone()],
+                read: std::slice::from_ref(&kept),
+                hide: std::slice::from_ref(&hidden),
                 no_tcp: true,
             };
             Ruleset::new(&wanted).unwrap().enter().unwrap();

@@ -45,7 +45,9 @@ async fn list(context: &Context, run: String, all: bool) -> Outcome {
         || {
             let mut table =
                 Table::new(&["RUN", "PHASE", "RISK", "UNTIL", "TREE", "ASKS", "DECIDED"]);
-            found.iter().for_each(|pending| table.row(row(pending)));
+            for pending in &found {
+                table.row(row(pending));
+            }
             if table.is_empty() {
                 "nothing waits for a person's word\n".to_owned()
             } else {
