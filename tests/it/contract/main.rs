@@ -10,6 +10,7 @@
     reason = "tests: a broken expectation is a failure; some requests of a list of cases have more fields than others"
 )]
 
+mod approvals;
 mod artifacts;
 mod book;
 mod bytes;
@@ -40,6 +41,7 @@ async fn every_rpc_answers_refuses_as_documented_and_asks_who_calls() {
     operators::call(&mut book).await;
     issues::call(&mut book).await;
     submissions::call(&mut book).await;
+    approvals::call(&mut book).await;
     dispatch::call(&mut book).await;
     work::call(&mut book).await;
     landing::call(&mut book).await;

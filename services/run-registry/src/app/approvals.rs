@@ -112,8 +112,5 @@ fn position(token: &str) -> Result<(String, i64), Refusal> {
     let read = token
         .split_once('~')
         .and_then(|(run, index)| Some((run.to_owned(), index.parse().ok()?)));
-    read.ok_or_else(|| {
-        let fault = Fault::new("page_token", "is not a token that a page gave");
-        Refusal::invalid(Reason::ArgumentInvalid, vec![fault])
-    })
+    read.ok_or_else(|| Refusal::page_token(token))
 }
