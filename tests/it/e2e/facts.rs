@@ -144,7 +144,7 @@ fn runs_and_attempts_tell_what_they_were() {
             .map(|a| a["name"].as_str().unwrap().to_owned())
             .collect::<Vec<_>>()
     };
-    assert_eq!(names(first), ["output", "diff"]);
+    assert_eq!(names(first), ["output", "diff", "work", "tests"]);
     let output = second["artifacts"][0]["digest"].as_str().unwrap();
     let text = played.autopack.artifact(output);
     assert!(
