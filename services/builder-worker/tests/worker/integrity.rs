@@ -191,9 +191,9 @@ const FLAKY: &str = "        mark = os.path.join(os.environ['FLAKY_MARK'], 'seen
 
 #[tokio::test]
 async fn a_flaky_test_is_known_by_two_outcomes_on_one_tree() {
-    let folder = tempfile::tempdir().unwrap();
     let flaky = format!("{TESTS}\n    def test_flaky(self):\n{FLAKY}");
     let mut world = World::with_files(&[("app.py", APP), ("test_app.py", &flaky)]);
+    let folder = world.shared("marks");
     let spec = |id: &str, reruns| {
         let mut spec = with_step(
             command(id, "echo '# more' >> app.py"),
@@ -203,7 +203,7 @@ async fn a_flaky_test_is_known_by_two_outcomes_on_one_tree() {
         );
         let step = &mut spec.gate.steps.as_mut().unwrap()[0];
         step.env
-            .insert("FLAKY_MARK".into(), folder.path().to_str().unwrap().into());
+            .insert("FLAKY_MARK".into(), folder.to_str().unwrap().into());
         spec.gate.tests = TestRules {
             reruns,
             integrity: false,
@@ -218,7 +218,7 @@ async fn a_flaky_test_is_known_by_two_outcomes_on_one_tree() {
         "no rerun, no evidence: {}",
         report.detail
     );
-    std::fs::remove_file(folder.path().join("seen")).unwrap();
+    std::fs::remove_file(folder.join("seen")).unwrap();
     let report = world.execute(spec("P2", 1)).await;
     assert_eq!(report.cause, None, "{}", report.detail);
     assert_eq!(
@@ -232,13 +232,13 @@ async fn a_flaky_test_is_known_by_two_outcomes_on_one_tree() {
 
 #[tokio::test]
 async fn a_flaky_test_that_the_change_brings_is_not_excused() {
-    let folder = tempfile::tempdir().unwrap();
     let mut world = world();
+    let folder = world.shared("marks");
     let line = format!("cat >> test_app.py <<'END'\n\n    def test_flaky(self):\n{FLAKY}END");
     let mut spec = with_step(command("P1", &line), StepKind::Test, UNITTEST, 60);
     let step = &mut spec.gate.steps.as_mut().unwrap()[0];
     step.env
-        .insert("FLAKY_MARK".into(), folder.path().to_str().unwrap().into());
+        .insert("FLAKY_MARK".into(), folder.to_str().unwrap().into());
     let report = world.execute(spec).await;
     assert_eq!(report.cause, Some(Cause::GateFailed), "{}", report.detail);
     assert!(
@@ -252,22 +252,22 @@ async fn a_flaky_test_that_the_change_brings_is_not_excused() {
 
 #[tokio::test]
 async fn a_quarantine_earns_more_runs_until_it_ends() {
-    let folder = tempfile::tempdir().unwrap();
     // Red twice, then green.
     let twice = "        mark = os.environ['FLAKY_MARK'] + '/seen'\n        with open(mark, 'a') as file:\n            file.write('x')\n        self.assertGreater(os.path.getsize(mark), 2)\n";
     let flaky = format!("{TESTS}\n    def test_flaky(self):\n{twice}");
     let mut world = World::with_files(&[("app.py", APP), ("test_app.py", &flaky)]);
+    let folder = world.shared("marks");
     // The worker's clock says 2023-11-14.
     for (id, until, cause) in [
         ("P1", "2023-11-13", Some(Cause::GateFailed)),
         ("P2", "2023-11-14", None),
     ] {
-        let _ = std::fs::remove_file(folder.path().join("seen"));
+        let _ = std::fs::remove_file(folder.join("seen"));
         let line = format!("echo '# {id}' >> app.py");
         let mut spec = with_step(command(id, &line), StepKind::Test, UNITTEST, 60);
         let step = &mut spec.gate.steps.as_mut().unwrap()[0];
         step.env
-            .insert("FLAKY_MARK".into(), folder.path().to_str().unwrap().into());
+            .insert("FLAKY_MARK".into(), folder.to_str().unwrap().into());
         spec.gate.tests = TestRules {
             integrity: false,
             quarantine: vec![Quarantined {

@@ -106,11 +106,11 @@ async fn real_runners_give_the_verdict_and_the_ids() {
                 integrity: false,
                 ..TestRules::default()
             };
-            let folder = tempfile::tempdir().unwrap();
+            let folder = world.shared(variant);
             if variant == "flaky" {
                 // Where the mark of the first run is left: the gate's own folder is emptied between runs.
                 step.env
-                    .insert("TMPDIR".into(), folder.path().to_str().unwrap().into());
+                    .insert("TMPDIR".into(), folder.to_str().unwrap().into());
             }
             let report = world.execute(spec).await;
             let (cause, name) = match variant {

@@ -161,6 +161,13 @@ impl World {
         self.temp.path().join("repo")
     }
 
+    /// A folder that builders and gates may write, too.
+    pub(crate) fn shared(&self, name: &str) -> PathBuf {
+        let folder = self.temp.path().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.temp.path().join(name)
     }

@@ -1,9 +1,9 @@
 //! Tests that a change weakens, that are flaky, or that a phase promises.
 
-use autopack_testkit::{Phase, Plan, TempRepo};
+use autopack_testkit::{Autopack, Phase, Plan, TempRepo};
 use serde_json::json;
 
-use crate::rig::{HUMAN, POLICY, play};
+use crate::rig::{HUMAN, POLICY, play, play_with};
 
 const UNITTEST: &str = "python3 -m unittest discover -v";
 
@@ -45,18 +45,19 @@ fn a_removed_test_ends_the_run_unless_the_plan_declares_it() {
 
 #[test]
 fn a_flaky_test_lands_with_evidence_and_the_run_remembers_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let autopack = Autopack::new().sharing("marks");
+    let folder = autopack.folder("marks");
     let repo = TempRepo::small();
     repo.write(
         "tests/test_flaky.py",
         "import os\nimport unittest\n\n\nclass Flaky(unittest.TestCase):\n    def test_flaky(self):\n        mark = os.environ['FLAKY_MARK'] + '/seen'\n        runs = os.path.getsize(mark) if os.path.exists(mark) else 0\n        with open(mark, 'a') as file:\n            file.write('x')\n        self.assertNotEqual(runs, 0)\n",
     );
     repo.commit("A flaky test");
-    let mark = folder.path().to_str().unwrap();
+    let mark = folder.to_str().unwrap();
     let steps = json!([{ "run": UNITTEST, "kind": "test", "env": { "FLAKY_MARK": mark } }]);
     let plan = Plan::new("demo")
         .phase(Phase::command("P1", "echo more > more.txt").set("gate", json!({ "steps": steps })));
-    let played = play("demo", repo, &plan);
+    let played = play_with(autopack, "demo", repo, &plan);
     played.succeeds();
     let facts = played.status["facts"]["flaky_tests"]
         .as_str()
