@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use crate::step;
 
 fn reading(kind: ReportKind, text: &str) -> Reading {
-    read(kind, &[text], "/work").unwrap_or_else(|| panic!("{kind}: nothing found in {text}"))
+    read(kind, &[text], "/project").unwrap_or_else(|| panic!("{kind}: nothing found in {text}"))
 }
 
 fn named(reading: &Reading) -> Vec<(&str, Outcome)> {
@@ -305,7 +305,7 @@ proptest! {
         text.truncate(at);
         for kind in ReportKind::ALL {
             for text in [&text, &whole] {
-                let Some(found) = read(*kind, &[text.as_str()], "/work") else { continue };
+                let Some(found) = read(*kind, &[text.as_str()], "/project") else { continue };
                 let mut ids: Vec<&str> = found.tests.iter().map(|test| test.id.as_str()).collect();
                 ids.sort_unstable();
                 let before = ids.len();

@@ -262,8 +262,8 @@ impl Tool {
         let reading = match self.file {
             Some(ending) => text(ending)
                 .ok()
-                .and_then(|file| read(self.kind, &[&file], "/work")),
-            None => read(self.kind, &[output], "/work"),
+                .and_then(|file| read(self.kind, &[&file], "/project")),
+            None => read(self.kind, &[output], "/project"),
         };
         (code, output.to_owned(), reading)
     }
